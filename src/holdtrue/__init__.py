@@ -1,0 +1,1 @@
+"""Holdtrue's library: models, pure decisions and tool adapters. It never imports Prefect."""
