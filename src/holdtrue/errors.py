@@ -1,0 +1,185 @@
+"""The one error tree, split by what the orchestrator must do next.
+
+HoldtrueError
+├── TransientError            the service may answer next time: retry, then give up
+│   ├── ServiceUnreachable    refused, reset, timed out, no such name
+│   ├── ServiceNotReady       it answered, but sealed, standby, starting or overloaded
+│   └── StackLocked           another update holds the stack
+├── RejectedError             retrying cannot help: a person must change something
+│   ├── ManifestError         the environment manifest is wrong: file, line, field
+│   ├── BlockMissing          no saved block of that name
+│   ├── AccessDenied          the credential was refused, has expired or its policy lacks the path
+│   ├── CertificateRefused    the server's certificate does not belong to the configured CA
+│   ├── SecretInvalid         the secret was found, but is not what the caller needs
+│   ├── PreflightFailed       a prerequisite is broken; every broken one is a line of its own
+│   ├── ProgramTestsFailed    the program's unit tests failed, or there were none
+│   ├── ProgramFailed         the infrastructure program raised, or the engine refused an operation
+│   ├── ApprovalRequired      the plan has changes that a person must approve first
+│   ├── ConfigurationFailed   the playbook is wrong or a task failed on a host
+│   ├── NotIdempotent         the second run changed something
+│   ├── ValidationFailed      a check or probe failed
+│   ├── ValidationInconclusive  nothing, or not everything, could be checked
+│   ├── GateClosed            traffic was asked to move without a verdict that admits it
+│   └── TrafficRestored       a step failed and traffic was put back where it was
+└── UnavailableError          a tool or a target is missing here: retrying at once cannot help
+    ├── ToolMissing           an executable or package is absent or too old
+    ├── HostUnreachable       SSH to the host does not come up
+    └── ResourceMissing       the stack, path, socket or record does not exist
+
+Every message says what, where and what to do next, and holds no secret.
+`state_name` is the name of the Prefect state that a provision ends in.
+"""
+
+from typing import ClassVar
+
+
+class HoldtrueError(Exception):
+    """What failed, where, and what to do about it."""
+
+    state_name: ClassVar[str] = "Failed"
+
+    def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        advice = f" Next: {self.next_step}" if self.next_step else ""
+        return f"{self.what}{place}.{advice}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Rebuild from the three texts, so that the error crosses process and result boundaries."""
+        return _rebuild, (type(self), self.what, self.where, self.next_step)
+
+
+def _rebuild(kind: type[HoldtrueError], what: str, where: str, next_step: str) -> HoldtrueError:
+    return kind(what, where=where, next_step=next_step)
+
+
+class TransientError(HoldtrueError):
+    """The service may answer next time."""
+
+    state_name = "Unavailable"
+
+
+class ServiceUnreachable(TransientError):
+    """Refused, reset, timed out, or no such name."""
+
+
+class ServiceNotReady(TransientError):
+    """The service answered that it cannot serve now: sealed, standby, starting, overloaded."""
+
+
+class StackLocked(TransientError):
+    """Another update holds the stack."""
+
+
+class RejectedError(HoldtrueError):
+    """Retrying cannot help: a person must change something first."""
+
+    state_name = "Rejected"
+
+
+class ManifestError(RejectedError):
+    """The environment manifest is wrong; `where` is `file:line field`."""
+
+
+class BlockMissing(RejectedError):
+    """No saved block of that type and name."""
+
+
+class AccessDenied(RejectedError):
+    """The credential was refused, has expired, or its policy lacks the path."""
+
+
+class CertificateRefused(RejectedError):
+    """The server's certificate does not belong to the configured CA."""
+
+
+class SecretInvalid(RejectedError):
+    """The secret was found, but is not what the caller needs."""
+
+
+class PreflightFailed(RejectedError):
+    """At least one prerequisite is broken; the message has a line for each."""
+
+    state_name = "PreflightFailed"
+
+
+class ProgramTestsFailed(RejectedError):
+    """The program's unit tests failed, or there were none."""
+
+    state_name = "TestsFailed"
+
+
+class ProgramFailed(RejectedError):
+    """The infrastructure program raised, or the engine refused an operation."""
+
+    state_name = "ProgramFailed"
+
+
+class ApprovalRequired(RejectedError):
+    """The plan holds changes that a person must approve, and nobody has."""
+
+    state_name = "ApprovalRequired"
+
+
+class ConfigurationFailed(RejectedError):
+    """The playbook is wrong or a task failed on a host."""
+
+    state_name = "ConfigurationFailed"
+
+
+class NotIdempotent(RejectedError):
+    """The second configuration run changed something; the message names host and task."""
+
+    state_name = "NotIdempotent"
+
+
+class ValidationFailed(RejectedError):
+    """A check or probe failed."""
+
+    state_name = "ValidationFailed"
+
+
+class ValidationInconclusive(RejectedError):
+    """Nothing, or not everything, could be checked."""
+
+    state_name = "Inconclusive"
+
+
+class GateClosed(RejectedError):
+    """Traffic was asked to move without a verdict that admits it."""
+
+    state_name = "GateClosed"
+
+
+class TrafficRestored(RejectedError):
+    """A step failed and traffic was put back where it was."""
+
+    state_name = "TrafficRestored"
+
+
+class UnavailableError(HoldtrueError):
+    """A tool or a target is missing here."""
+
+    state_name = "Unavailable"
+
+
+class ToolMissing(UnavailableError):
+    """An executable or package is absent or too old."""
+
+
+class HostUnreachable(UnavailableError):
+    """SSH to the host does not come up."""
+
+
+class ResourceMissing(UnavailableError):
+    """The stack, path, socket or record does not exist."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """True when a retry may help; the only question the retry layer asks."""
+    return isinstance(error, TransientError)

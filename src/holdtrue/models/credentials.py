@@ -1,0 +1,32 @@
+"""Credentials on their way from a block to a tool: in memory, masked in every representation, never persisted."""
+
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from holdtrue.models.base import Value
+
+
+class StackAccess(Value):
+    """What the infrastructure engine needs to open one backend and reach the cloud."""
+
+    backend_url: str
+    secrets_provider: str
+    environment: dict[str, SecretStr] = Field(description="Variables of the engine and the program: AWS_*, VAULT_*.")
+
+
+class SshIdentity(Value):
+    """A key pair made for one run, with a certificate that a CA signed for it."""
+
+    private_key: SecretStr = Field(description="OpenSSH private key, unencrypted; lives in memory and in an agent.")
+    certificate: str = Field(description="OpenSSH certificate line, public.")
+    principals: tuple[str, ...]
+    expires_at: datetime
+
+
+class SshAccess(Value):
+    """An open way to the hosts: every ssh client that uses these two reaches them, and only while the run lasts."""
+
+    config: Path = Field(description="ssh_config with one Host entry a host, strict host keys and a ControlPath.")
+    agent_socket: Path = Field(description="SSH_AUTH_SOCK of the run's own agent.")

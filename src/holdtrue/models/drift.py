@@ -1,0 +1,56 @@
+"""Drift: what differs from what was declared, in one report over all layers."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from holdtrue.models.base import Value
+from holdtrue.models.environment import DriftIgnore, DriftLayer
+
+
+class DriftVerdict(StrEnum):
+    """The three answers. A stable contract; unknown is never in sync."""
+
+    IN_SYNC = "in_sync"
+    DRIFTED = "drifted"
+    UNKNOWN = "unknown"
+
+
+class DriftFinding(Value):
+    """One difference."""
+
+    layer: DriftLayer
+    target: str = Field(description="Resource URN or host name.")
+    field: str = Field(description="Property path, task or check.")
+    summary: str = Field(description="One line: what is and what should be.")
+
+
+class NotChecked(Value):
+    """Something that was not looked at, and why."""
+
+    layer: DriftLayer
+    target: str
+    reason: str
+
+
+class EnvironmentDrift(Value):
+    """One environment's drift."""
+
+    environment: str
+    verdict: DriftVerdict
+    findings: tuple[DriftFinding, ...] = ()
+    ignored: tuple[DriftFinding, ...] = ()
+    not_checked: tuple[NotChecked, ...] = ()
+    checked: int = Field(ge=0, description="Resources, host tasks and checks that were looked at.")
+    expired_rules: tuple[DriftIgnore, ...] = ()
+    unused_rules: tuple[DriftIgnore, ...] = ()
+
+
+class DriftReport(Value):
+    """The whole fleet's drift."""
+
+    verdict: DriftVerdict
+    environments: tuple[EnvironmentDrift, ...]
+    started_at: datetime
+    duration_seconds: float = Field(ge=0)

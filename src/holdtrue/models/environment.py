@@ -1,0 +1,159 @@
+"""The environment manifest: what one YAML file under `fleet/environments/` may say."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from holdtrue.models.base import Value
+from holdtrue.models.stack import Operation
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+"""A name that is safe in file names, block names, artifact keys and stack names."""
+
+BlockName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of a saved Prefect block.")]
+
+FleetPath = Annotated[str, Field(min_length=1, pattern=r"^(?!/)(?!.*(?:^|/)\.\.(?:/|$))[^\x00]+$")]
+"""A path below the fleet folder; absolute paths and `..` are refused."""
+
+Template = Annotated[str, Field(min_length=1)]
+"""Text with `{name}` placeholders, filled from the stack's outputs and, for one host, its own values."""
+
+
+class Infrastructure(Value):
+    """Which program makes the infrastructure."""
+
+    engine: Literal["pulumi"] = "pulumi"
+    project: FleetPath = Field(description="Folder of an ordinary Pulumi Python project.")
+    stack: Name
+    tests: FleetPath | None = Field(default=None, description="Folder of its unit tests; default: <project>/tests.")
+    hosts_output: str = Field(default="hosts", description="Stack output that lists the hosts.")
+    timeout_seconds: int = Field(default=1800, ge=10, description="Longest time one engine operation may take.")
+
+    @property
+    def tests_path(self) -> str:
+        """The folder of the program's unit tests."""
+        return self.tests or f"{self.project}/tests"
+
+
+class Configuration(Value):
+    """Which playbook configures the hosts."""
+
+    engine: Literal["ansible"] = "ansible"
+    playbook: FleetPath
+    timeout_seconds: int = Field(default=1800, ge=10, description="Longest time one playbook run may take.")
+
+
+class HttpProbe(Value):
+    """One HTTP question with the answer that counts as good."""
+
+    name: Name
+    url: Template
+    status: int = Field(default=200, ge=100, le=599)
+    contains: str = Field(default="", description="Text the body must hold.")
+    timeout_seconds: float = Field(default=5.0, gt=0, le=120)
+    attempts: int = Field(default=3, ge=1, le=20, description="Tries, one second apart, before the probe has failed.")
+
+
+class Validation(Value):
+    """What must hold before traffic moves and while it stays."""
+
+    suites: tuple[FleetPath, ...] = Field(default=(), description="Ordinary Testinfra files, run against every host.")
+    probes: tuple[HttpProbe, ...] = Field(default=(), description="Asked of every host.")
+    timeout_seconds: int = Field(default=600, ge=5)
+    verdict_ttl_seconds: int = Field(default=900, ge=10, description="How long a passed verdict admits traffic.")
+
+    @model_validator(mode="after")
+    def _something_is_checked(self) -> Self:
+        if not self.suites and not self.probes:
+            raise ValueError("name at least one suite or probe: a gate that checks nothing cannot pass")
+        return self
+
+
+class Traffic(Value):
+    """How traffic moves onto the hosts."""
+
+    switch: Literal["haproxy"] = "haproxy"
+    socket: Template = Field(description="Path of HAProxy's admin socket.")
+    backend: str = Field(pattern=r"^[A-Za-z0-9_.:-]+$", description="HAProxy backend whose server weights move.")
+    steps: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
+        default=(10, 50, 100), min_length=1, description="Share of traffic on the hosts after each step, in percent."
+    )
+    bake_seconds: float = Field(default=1.0, ge=0, le=3600, description="Wait after a step before it is probed.")
+    probes: tuple[HttpProbe, ...] = Field(min_length=1, description="Asked through the load balancer after each step.")
+
+    @model_validator(mode="after")
+    def _steps_rise_to_everything(self) -> Self:
+        if list(self.steps) != sorted(set(self.steps)) or self.steps[-1] != 100:  # noqa: PLR2004 - percent
+            raise ValueError("steps must rise and end at 100")
+        return self
+
+
+class Credentials(Value):
+    """Names of saved blocks, never a secret."""
+
+    vault: BlockName = Field(description="VaultCredentials.")
+    aws: BlockName = Field(description="VaultAwsCredentials.")
+    ssh: BlockName = Field(description="VaultSshCertificates.")
+    pulumi: BlockName = Field(description="PulumiBackend.")
+
+
+class Policy(Value):
+    """What a plan may do on its own."""
+
+    approval_required_for: frozenset[Operation] = Field(
+        default=frozenset({Operation.DELETE, Operation.REPLACE}), description="Operations that a person must approve."
+    )
+    approval_timeout_seconds: int = Field(
+        default=0, ge=0, le=86_400, description="How long a run waits for approval; 0 ends it at once."
+    )
+    max_changes: int | None = Field(default=None, ge=0, description="Largest plan that may run; more is refused.")
+
+
+class DriftLayer(StrEnum):
+    """Where drift is looked for."""
+
+    INFRASTRUCTURE = "infrastructure"
+    CONFIGURATION = "configuration"
+    RUNTIME = "runtime"
+
+
+class DriftIgnore(Value):
+    """One known difference that is not drift, until it expires."""
+
+    layer: DriftLayer
+    target: str = Field(min_length=1, description="Shell pattern for the resource URN, or host.")
+    field: str = Field(default="*", description="Shell pattern for the property, task or check.")
+    reason: str = Field(min_length=3)
+    owner: str = Field(min_length=1)
+    expires: date
+
+
+class Drift(Value):
+    """What a drift check looks at."""
+
+    layers: tuple[DriftLayer, ...] = Field(default=tuple(DriftLayer), min_length=1)
+    ignore: tuple[DriftIgnore, ...] = ()
+
+
+class Audit(Value):
+    """What an audit looks at."""
+
+    requirements: tuple[FleetPath, ...] = Field(default=(), description="Pinned requirements files.")
+    worker: bool = Field(default=True, description="Audit the worker's own Python environment too.")
+
+
+class Environment(Value):
+    """One environment of the fleet."""
+
+    name: Name
+    description: str = ""
+    infrastructure: Infrastructure
+    configuration: Configuration
+    validation: Validation
+    traffic: Traffic | None = None
+    credentials: Credentials
+    policy: Policy = Policy()
+    drift: Drift = Drift()
+    audit: Audit = Audit()
