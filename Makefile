@@ -1,0 +1,56 @@
+# What a person or CI runs. `make` alone lists the targets; every target does its own set-up.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+# Runs depend on this checkout only: not on an environment that happens to be active ...
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONSTARTUP UV_PYTHON UV_PROJECT_ENVIRONMENT
+# ... and never on the caller's own servers and accounts, which a demo or a test must not touch.
+unexport PREFECT_API_URL PREFECT_API_KEY PREFECT_PROFILE PREFECT_HOME
+unexport VAULT_ADDR VAULT_TOKEN VAULT_NAMESPACE PULUMI_ACCESS_TOKEN PULUMI_BACKEND_URL PULUMI_STACK
+unexport AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN ANSIBLE_CONFIG ANSIBLE_INVENTORY
+export UV_PYTHON_DOWNLOADS := never
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+PYTHON := .venv/bin/python
+STAMP := .venv/.setup-complete
+SETUP_INPUTS := uv.lock pyproject.toml $(shell find tools -type f -not -path '*/__pycache__/*')
+SOURCES := $(wildcard src flows tasks blocks sandbox tools tests benchmarks)
+PYTEST := $(PYTHON) -m pytest --durations=10 $(PYTEST_FLAGS)
+
+# A stamp that belongs to another folder, or tools that are gone, mean that set-up has to run again.
+ifneq ($(shell grep -qxF '$(CURDIR)' $(STAMP) 2>/dev/null && $(PYTHON) -c '' && test -x .venv/bin/pulumi && echo ready),ready)
+.PHONY: $(STAMP)
+endif
+
+.PHONY: help setup demo test check bench clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: $(STAMP) ## Install everything: system programs, locked packages, the Pulumi CLI
+
+$(STAMP): $(SETUP_INPUTS)
+	@python=$$(tools/find-python) && exec "$$python" -m tools.setup
+
+demo: setup ## Run the whole story on this machine: provision, prove, drift, audit (KEEP=1 leaves it up)
+	$(PYTHON) -m sandbox.demo
+
+test: setup ## Run the unit, flow and integration tests
+	$(PYTEST) tests/unit
+	$(PYTEST) tests/flows
+	$(PYTEST) tests/integration
+
+check: setup ## Lint, format check, types, import contracts, lock file
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy $(SOURCES)
+	.venv/bin/lint-imports
+	.venv/bin/uv lock --check
+
+bench: setup ## Run every benchmark; each prints its ratio to a peer measured in the same run
+	@for script in benchmarks/*.py; do echo "== $$script" && $(PYTHON) "$$script" || exit 1; done
+
+clean: ## Remove the environment and the caches of this checkout (not ~/.cache/holdtrue)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
