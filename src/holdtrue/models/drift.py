@@ -34,6 +34,15 @@ class NotChecked(Value):
     reason: str
 
 
+class LayerDrift(Value):
+    """What one layer's check saw."""
+
+    layer: DriftLayer
+    findings: tuple[DriftFinding, ...] = ()
+    not_checked: tuple[NotChecked, ...] = ()
+    checked: int = Field(ge=0)
+
+
 class EnvironmentDrift(Value):
     """One environment's drift."""
 

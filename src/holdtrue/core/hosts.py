@@ -1,0 +1,62 @@
+"""From a stack's outputs to hosts."""
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue, ValidationError
+
+from holdtrue.errors import RejectedError
+from holdtrue.models.host import Host
+from holdtrue.models.stack import StackOutputs
+
+
+def parse_hosts(outputs: StackOutputs, output: str) -> tuple[Host, ...]:
+    """Read the output named `output`: a list of `{name, address, port, user, variables}`.
+
+    Raises:
+        RejectedError: no such output, not a list of hosts, no host at all, or a name twice.
+    """
+    where = f"stack output '{output}'"
+    advice = "export a list of {name, address, port, user, variables} from the program"
+    raw = outputs.values.get(output)
+    if not isinstance(raw, list):
+        state = "is a secret" if output in outputs.secret_names else "is missing" if raw is None else "is not a list"
+        raise RejectedError(f"the output {state}", where=where, next_step=advice)
+    hosts = tuple(_parse_host(item, f"{where}[{index}]", advice) for index, item in enumerate(raw))
+    if not hosts:
+        raise RejectedError("the stack names no hosts", where=where, next_step=advice)
+    names = [host.name for host in hosts]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RejectedError(f"host names are not unique: {', '.join(twice)}", where=where, next_step=advice)
+    return hosts
+
+
+def _parse_host(item: JsonValue, where: str, advice: str) -> Host:
+    try:
+        # Pulumi hands every number over as a float; a port is a whole number.
+        return Host.model_validate(_whole_numbers(item))
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in problem["loc"]) or "value"
+        raise RejectedError(f"{field}: {problem['msg']}", where=where, next_step=advice) from error
+
+
+def _whole_numbers(value: JsonValue) -> JsonValue:
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {name: _whole_numbers(item) for name, item in value.items()}
+        case list():
+            return [_whole_numbers(item) for item in value]
+        case _:
+            return value
+
+
+def placeholders(outputs: StackOutputs, host: Host | None = None) -> Mapping[str, JsonValue]:
+    """What a template may name: the stack's outputs, and for one host its variables, name, address and port."""
+    values: dict[str, JsonValue] = dict(outputs.values)
+    if host is not None:
+        values |= host.variables
+        values |= {"name": host.name, "address": host.address, "port": host.port}
+    return values

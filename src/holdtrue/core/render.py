@@ -1,0 +1,210 @@
+"""Reports as markdown for people, and as the one line that goes into a state message."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from holdtrue.models.advisory import AuditReport
+from holdtrue.models.drift import DriftReport, EnvironmentDrift
+from holdtrue.models.preflight import PreflightReport
+from holdtrue.models.report import ProvisionReport, StageRecord, ValidationReport
+from holdtrue.models.stack import ResourceChange
+from holdtrue.models.validation import CheckOutcome, Verdict
+
+_CELL_LIMIT: Final = 400
+_ROW_LIMIT: Final = 500
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>|#!])")
+
+
+def cell(value: object) -> str:
+    """One table cell from any text: no markup, no line break, no control or direction-changing character."""
+    text = _CONTROL.sub(" ", str(value).replace("\r", " ").replace("\n", " "))
+    text = text if len(text) <= _CELL_LIMIT else text[: _CELL_LIMIT - 1] + "…"
+    return _MARKUP.sub(r"\\\1", text)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A markdown table, cut at 500 rows with a line that says how many are left out."""
+    listed = list(rows)
+    lines = [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
+    lines += [f"| {' | '.join(cell(value) for value in row)} |" for row in listed[:_ROW_LIMIT]]
+    if len(listed) > _ROW_LIMIT:
+        lines.append(f"\n{len(listed) - _ROW_LIMIT} more rows are left out.")
+    return "\n".join(lines)
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body}\n"
+
+
+def stages_table(stages: Sequence[StageRecord]) -> str:
+    """The stages of a run, in order."""
+    return table(
+        ("Stage", "Outcome", "Seconds", "Summary"),
+        ((stage.name, stage.outcome, f"{stage.duration_seconds:.1f}", stage.summary) for stage in stages),
+    )
+
+
+def changes_table(changes: Sequence[ResourceChange]) -> str:
+    """Resource changes with the properties that change."""
+    return table(
+        ("Operation", "Resource", "Type", "Properties"),
+        (
+            (change.operation, change.name, change.type, ", ".join(item.path for item in change.changes))
+            for change in changes
+        ),
+    )
+
+
+def checks_table(verdict: Verdict) -> str:
+    """Every check, those that did not pass first."""
+    ordered = sorted(verdict.checks, key=lambda check: (check.outcome is CheckOutcome.PASSED, check.target, check.name))
+    return table(
+        ("Outcome", "Target", "Kind", "Check", "Detail"),
+        ((check.outcome, check.target, check.kind, check.name, check.detail) for check in ordered),
+    )
+
+
+def preflight_lines(report: PreflightReport) -> str:
+    """Each broken prerequisite on a line of its own."""
+    return "\n".join(
+        f"- {item.name}: {item.detail}" + (f" Next: {item.next_step}" if item.next_step else "")
+        for item in report.broken
+    )
+
+
+def preflight_table(report: PreflightReport) -> str:
+    """Every prerequisite."""
+    return table(
+        ("Outcome", "Prerequisite", "Detail", "Next step"),
+        ((item.outcome, item.name, item.detail, item.next_step) for item in report.prerequisites),
+    )
+
+
+def provision_line(report: ProvisionReport) -> str:
+    """One line of outcome."""
+    if not report.changed:
+        return (
+            f"{report.environment}: no changes; {report.applied.unchanged} resources and {len(report.hosts)} hosts "
+            f"are as declared, {_passed(report.verdict)}"
+        )
+    moved = "traffic moved" if report.traffic is not None and report.traffic.moved else "traffic stayed"
+    return (
+        f"{report.environment}: {len(report.applied.changes)} resources and {len(report.configured.changed)} host "
+        f"tasks changed, second run changed 0, {_passed(report.verdict)}, {moved}"
+    )
+
+
+def _passed(verdict: Verdict) -> str:
+    passed = sum(check.outcome is CheckOutcome.PASSED for check in verdict.checks)
+    return f"{passed} of {len(verdict.checks)} checks passed"
+
+
+def provision_sections(report: ProvisionReport) -> str:
+    """What a provision did, for a person."""
+    configured = table(
+        ("Host", "Task", "Outcome"),
+        ((result.host, result.task, result.outcome) for result in report.configured.changed),
+    )
+    sections = [
+        _section("Infrastructure", changes_table(report.applied.changes) if report.applied.changes else "No changes."),
+        _section("Configuration", configured if report.configured.changed else "No changes."),
+        _section("Validation", checks_table(report.verdict)),
+    ]
+    if report.traffic is not None:
+        steps = table(
+            ("Percent", "Weights", "Probes"),
+            (
+                (step.percent, _weights(step.weights), ", ".join(check.outcome for check in step.checks))
+                for step in report.traffic.steps
+            ),
+        )
+        ends = f"Before: {_weights(report.traffic.before)}. After: {_weights(report.traffic.after)}."
+        sections.append(_section("Traffic", f"{ends}\n\n{steps if report.traffic.moved else 'No steps were needed.'}"))
+    return "\n".join(sections)
+
+
+def _weights(weights: dict[str, int]) -> str:
+    return ", ".join(f"{name}={weight}" for name, weight in sorted(weights.items()))
+
+
+def validation_line(report: ValidationReport) -> str:
+    """One line of outcome."""
+    reasons = f": {report.verdict.reasons[0]}" if report.verdict.reasons else ""
+    return f"{report.environment}: {report.verdict.outcome}, {_passed(report.verdict)}{reasons}"
+
+
+def validation_sections(report: ValidationReport) -> str:
+    """What a validation saw, for a person."""
+    return _section("Checks", checks_table(report.verdict)) + f"\nJUnit: `{report.junit_path}`\n"
+
+
+def drift_line(report: DriftReport) -> str:
+    """One line of outcome; names every drifted target."""
+    findings = [finding for item in report.environments for finding in item.findings]
+    unknown = sum(len(item.not_checked) for item in report.environments)
+    checked = sum(item.checked for item in report.environments)
+    targets = dict.fromkeys(_short(finding.target) for finding in findings)
+    named = f": {', '.join(targets)}" if targets else ""
+    return f"{report.verdict}, {len(findings)} differences{named}; {checked} looked at, {unknown} not checked"
+
+
+def _short(target: str) -> str:
+    return target.rsplit("::", 1)[-1]
+
+
+def drift_sections(report: DriftReport) -> str:
+    """What drifted, for a person."""
+    return "\n".join(_environment_drift(item) for item in report.environments)
+
+
+def _environment_drift(drift: EnvironmentDrift) -> str:
+    parts = [f"Verdict: **{drift.verdict}**, {drift.checked} things looked at."]
+    headings = ("Layer", "Target", "Field", "Difference")
+    if drift.findings:
+        parts.append(table(headings, ((f.layer, _short(f.target), f.field, f.summary) for f in drift.findings)))
+    if drift.not_checked:
+        rows = ((item.layer, _short(item.target), item.reason) for item in drift.not_checked)
+        parts.append("Not checked:\n\n" + table(("Layer", "Target", "Reason"), rows))
+    if drift.ignored:
+        rows_ignored = ((f.layer, _short(f.target), f.field, f.summary) for f in drift.ignored)
+        parts.append("Ignored by rule:\n\n" + table(headings, rows_ignored))
+    for title, rules in (("Expired rules", drift.expired_rules), ("Rules that matched nothing", drift.unused_rules)):
+        if rules:
+            rule_rows = ((rule.layer, rule.target, rule.field, rule.owner, rule.expires) for rule in rules)
+            parts.append(f"{title}:\n\n" + table(("Layer", "Target", "Field", "Owner", "Expires"), rule_rows))
+    return _section(f"Environment {drift.environment}", "\n\n".join(parts))
+
+
+def audit_line(report: AuditReport) -> str:
+    """One line of outcome; names the vulnerable packages."""
+    packages = dict.fromkeys(f"{item.package} {item.version}" for item in report.advisories)
+    named = f": {', '.join(packages)}" if packages else ""
+    return (
+        f"{report.verdict}, {len(report.advisories)} findings{named}; "
+        f"{report.audited} packages audited, {len(report.not_audited)} not audited"
+    )
+
+
+def audit_sections(report: AuditReport) -> str:
+    """What the audit found, for a person."""
+    findings = table(
+        ("Package", "Version", "Advisory", "Aliases", "Fixed in", "Found in", "Summary"),
+        (
+            (a.package, a.version, a.id, ", ".join(a.aliases), ", ".join(a.fixed_in), ", ".join(a.found_in), a.summary)
+            for a in report.advisories
+        ),
+    )
+    missing = table(("Name", "Found in", "Reason"), ((n.name, n.found_in, n.reason) for n in report.not_audited))
+    targets = table(
+        ("Target", "Audited", "Findings", "Not audited"),
+        ((t.target, t.audited, len(t.advisories), len(t.not_audited)) for t in report.targets),
+    )
+    return "\n".join(
+        (
+            _section("Findings", findings if report.advisories else "None."),
+            _section("Not audited", missing if report.not_audited else "None."),
+            _section("Targets", f"Source: {report.source}\n\n{targets}"),
+        )
+    )

@@ -1,0 +1,53 @@
+"""Arithmetic of traffic steps."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from holdtrue.errors import ResourceMissing
+
+_FULL_WEIGHT = 240
+"""Scale of the weights: HAProxy takes 0 to 256, and 240 divides evenly among 1 to 6, 8, 10 and 12 servers."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step: the share of traffic on the targets and the weights that give it."""
+
+    percent: int
+    weights: Mapping[str, int]
+
+
+def plan_steps(before: Mapping[str, int], targets: Collection[str], percents: Sequence[int]) -> tuple[PlannedStep, ...]:
+    """The steps still to go from the weights found; none when all traffic is on the targets in equal parts.
+
+    Raises:
+        ResourceMissing: a target is not a server of the backend.
+    """
+    missing = sorted(set(targets) - set(before))
+    if missing:
+        raise ResourceMissing(
+            f"the load balancer has no server named {', '.join(missing)}",
+            where=f"servers: {', '.join(sorted(before))}",
+            next_step="name the backend's servers like the hosts",
+        )
+    if _share(before, targets) == 1.0 and len({before[name] for name in targets}) == 1:
+        return ()
+    ahead = [percent for percent in percents if percent / 100 > _share(before, targets)] or [percents[-1]]
+    return tuple(PlannedStep(percent, _weights(before, targets, percent)) for percent in ahead)
+
+
+def _share(weights: Mapping[str, int], targets: Collection[str]) -> float:
+    total = sum(weights.values())
+    return sum(weights[name] for name in targets) / total if total else 0.0
+
+
+def _weights(before: Mapping[str, int], targets: Collection[str], percent: int) -> dict[str, int]:
+    """Targets share `percent` evenly; the others keep their proportions of the rest (evenly when all were zero)."""
+    others = {name: weight for name, weight in before.items() if name not in targets}
+    if others and not any(others.values()):
+        others = dict.fromkeys(others, 1)
+    shares = dict.fromkeys(targets, percent / len(targets))
+    shares |= {name: (100 - percent) * weight / sum(others.values()) for name, weight in others.items()}
+    largest = max(shares.values())
+    # A server with a share must never round down to none.
+    return {name: max(round(share / largest * _FULL_WEIGHT), 1) if share else 0 for name, share in shares.items()}
