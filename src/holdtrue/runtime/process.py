@@ -1,7 +1,8 @@
 """Run a tool as a child process that never outlives its caller, with an environment we chose.
 
-Tools are started in a session of their own and carry a marker variable, so that descendants which leave the session
-(ansible-core's workers call setsid, ansible-core 2.19 executor/process/worker.py) are found and ended as well.
+Tools are started in a session of their own and carry a marker variable. Descendants are found by either: by the
+session when they were given a clean environment (sudo, env -i), by the marker when they left the session (the workers
+of ansible-core 2.19 call setsid, executor/process/worker.py).
 Reading happens in the calling thread: Prefect raises its TerminationSignal in the main thread, which then interrupts
 the read and unwinds through the clean-up below.
 """
@@ -18,14 +19,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from holdtrue.errors import ServiceUnreachable, ToolMissing
+from holdtrue.errors import ResourceMissing, ServiceUnreachable, ToolMissing
 from holdtrue.runtime.tracing import trace_environment
 
 _MARKER = "HOLDTRUE_TOOL"
 _TAIL_LINES = 200
 _LINE_LIMIT_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
+_DRAIN_SECONDS = 0.5
+"""A daemon that a tool left behind may hold its pipes open for ever: the tool's own end is what counts."""
+_KILL_SECONDS = 5.0
 
 _PASSED_ON = (
     "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM",
@@ -74,123 +78,208 @@ def run_tool(
 ) -> ToolRun:
     """Run `arguments` to its end and hand every line of its standard output to `on_line` as it comes.
 
-    On timeout, on an exception from `on_line` and on termination of this process the whole tree gets SIGINT (the
-    signal on which Pulumi saves its state and Ansible stops its hosts), `grace_seconds` to end, then SIGKILL.
+    A line longer than 1 MiB arrives in pieces. On timeout, on an exception from `on_line` and on termination of this
+    process the whole tree gets SIGINT (the signal on which Pulumi saves its state and Ansible stops its hosts),
+    `grace_seconds` to end, then SIGKILL. After a tool ended by itself, what it left running is ended as well.
 
     Raises:
-        ToolMissing: the executable is not there.
+        ToolMissing: the executable is not there or cannot be executed.
+        ResourceMissing: `folder` is not a folder.
         ToolTimeout: it ran longer than `timeout_seconds`.
     """
-    marker = uuid.uuid4().hex
-    try:
-        process = subprocess.Popen(
-            arguments,
-            cwd=folder,
-            env={**environment, _MARKER: marker},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
-        raise ToolMissing(
-            f"{arguments[0]} is not installed", where=str(folder), next_step=f"install {arguments[0]} on the worker"
-        ) from error
+    if not folder.is_dir():
+        raise ResourceMissing("The working folder is not there", where=str(folder), next_step="restore the folder")
+    tree = _Tree(marker=uuid.uuid4().hex)
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     try:
-        _feed(process, standard_input)
-        finished = _read(process, on_line, tail.append, deadline=time.monotonic() + timeout_seconds)
-        if not finished:
+        process = tree.start(arguments, environment, folder)
+        deadline = time.monotonic() + timeout_seconds
+        _converse(process, standard_input.encode(), on_line, tail.append, deadline=deadline)
+        _wait_until(lambda: _has_ended(process), deadline - time.monotonic())
+        if not _has_ended(process):
             raise ToolTimeout(
                 f"{Path(arguments[0]).name} did not end within {timeout_seconds:g} s and was stopped",
                 where=" ".join(arguments[1:3]),
                 next_step="look at what it waits for, or raise timeout_seconds",
             )
-        return ToolRun(exit_code=process.wait(), error_tail="\n".join(tail))
     finally:
-        _end_tree(process, marker, grace_seconds)
+        tree.end(grace_seconds)
+    return ToolRun(exit_code=process.returncode, error_tail="\n".join(tail))
 
 
-def _feed(process: subprocess.Popen[bytes], text: str) -> None:
-    """Write the request and close; requests are smaller than a pipe's buffer or the child reads at once."""
-    assert process.stdin is not None  # noqa: S101 - PIPE was asked for
-    with suppress(BrokenPipeError), process.stdin:
-        process.stdin.write(text.encode())
+class _Tree:
+    """A tool and everything it starts."""
+
+    def __init__(self, marker: str) -> None:
+        self._marker = marker
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
+        try:
+            self._process = subprocess.Popen(
+                arguments,
+                cwd=folder,
+                env={**environment, _MARKER: self._marker},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ToolMissing(
+                f"{arguments[0]} cannot be started: {error.strerror}",
+                where=str(folder),
+                next_step=f"install {arguments[0]} on the worker",
+            ) from error
+        return self._process
+
+    def end(self, grace_seconds: float) -> None:
+        """Interrupt what is left, wait, kill, and close the pipes; a second termination shortens the wait only."""
+        try:
+            if left := self._running():
+                # A tool that ended by itself had its time: what it left behind is not waited for as long.
+                grace_seconds = grace_seconds if self._tool_runs() else min(grace_seconds, 1.0)
+                signal_processes(left, signal.SIGINT)
+                _wait_until(lambda: not self._running(), grace_seconds)
+        finally:
+            self._kill()
+
+    def _kill(self) -> None:
+        def dead() -> bool:
+            # Anew each time: what was forked between a look and its signals is seen by the next look.
+            signal_processes(left := self._running(), signal.SIGKILL)
+            return not left
+
+        _wait_until(dead, _KILL_SECONDS)
+        if self._process is not None:
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+                if stream is not None:
+                    with suppress(OSError):
+                        stream.close()
+
+    def _tool_runs(self) -> bool:
+        return self._process is not None and not _has_ended(self._process)
+
+    def _running(self) -> set[int]:
+        found = find_marked(_MARKER, self._marker)
+        if self._process is not None:
+            found |= _find_session(self._process.pid)
+        return found
 
 
-def _read(
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it ended, without reaping it: until then its number cannot become somebody else's process or session."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _wait_until(done: Callable[[], bool], limit_seconds: float) -> None:
+    deadline = time.monotonic() + limit_seconds
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _converse(
     process: subprocess.Popen[bytes],
+    request: bytes,
     on_output: Callable[[str], None],
     on_error: Callable[[str], None],
     *,
     deadline: float,
-) -> bool:
-    """Read both streams line by line until they close; False when the deadline came first."""
-    assert process.stdout is not None  # noqa: S101 - PIPE was asked for
+) -> None:
+    """Write the request and read both streams line by line, until they close, the tool has ended or it is too late."""
+    assert process.stdin is not None  # noqa: S101 - PIPE was asked for, three times
+    assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
-    streams: dict[IO[bytes], tuple[bytearray, Callable[[str], None]]] = {
-        process.stdout: (bytearray(), on_output),
-        process.stderr: (bytearray(), on_error),
-    }
+    lines = {process.stdout.fileno(): _Lines(on_output), process.stderr.fileno(): _Lines(on_error)}
+    unsent = memoryview(request)
     with selectors.DefaultSelector() as selector:
-        for stream in streams:
+        for stream in lines:
             selector.register(stream, selectors.EVENT_READ)
-        while selector.get_map():
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return False
-            # A daemon that a tool left behind may hold the pipes open for ever: the tool's own end is what counts.
-            ready = selector.select(timeout=min(remaining, 0.5))
-            if not ready and process.poll() is not None:
+        os.set_blocking(process.stdin.fileno(), False)
+        selector.register(process.stdin, selectors.EVENT_WRITE)
+        drained_by = deadline
+        while lines.keys() & selector.get_map().keys():
+            now = time.monotonic()
+            if now >= drained_by:
                 break
-            for key, _ in ready:
-                stream = next(item for item in streams if item is key.fileobj)
-                chunk = os.read(stream.fileno(), 1 << 16)
-                if not chunk:
-                    selector.unregister(stream)
-                _emit(streams[stream], chunk)
-    return True
+            if drained_by == deadline and _has_ended(process):
+                drained_by = min(deadline, now + _DRAIN_SECONDS)
+            for key, _ in selector.select(timeout=min(drained_by - now, 0.1)):
+                if key.fileobj is process.stdin:
+                    unsent = _send(process, selector, unsent)
+                elif not lines[key.fd].take(os.read(key.fd, _CHUNK_BYTES)):
+                    selector.unregister(key.fd)
+        for rest in lines.values():
+            rest.flush()
 
 
-def _emit(target: tuple[bytearray, Callable[[str], None]], chunk: bytes) -> None:
-    """Pass on whole lines; at the end of the stream, and beyond the size limit, what is there."""
-    buffer, emit = target
-    buffer += chunk
-    *lines, rest = buffer.split(b"\n")
-    if not chunk or len(rest) > _LINE_LIMIT_BYTES:
-        lines, rest = [*lines, rest] if rest else lines, bytearray()
-    buffer[:] = rest
-    for line in lines:
-        emit(line.decode(errors="replace").rstrip("\r"))
+def _send(process: subprocess.Popen[bytes], selector: selectors.BaseSelector, unsent: memoryview) -> memoryview:
+    """Write what the pipe takes; close it when all is written or the tool does not read any more."""
+    assert process.stdin is not None  # noqa: S101 - PIPE was asked for
+    try:
+        unsent = unsent[os.write(process.stdin.fileno(), unsent[:_CHUNK_BYTES]) :]
+    except BlockingIOError:
+        return unsent
+    except BrokenPipeError:
+        unsent = unsent[:0]
+    if not unsent:
+        selector.unregister(process.stdin)
+        process.stdin.close()
+    return unsent
 
 
-def _end_tree(process: subprocess.Popen[bytes], marker: str, grace_seconds: float) -> None:
-    """Interrupt what is left, wait, kill, and close the pipes."""
-    if process.poll() is None or find_marked(_MARKER, marker):
-        signal_processes({process.pid, *find_marked(_MARKER, marker)}, signal.SIGINT)
-        deadline = time.monotonic() + (grace_seconds if process.poll() is None else 1.0)
-        while time.monotonic() < deadline and (process.poll() is None or find_marked(_MARKER, marker)):
-            time.sleep(0.05)
-        signal_processes(find_marked(_MARKER, marker), signal.SIGKILL)
-        if process.poll() is None:
-            process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            with suppress(OSError):
-                stream.close()
+class _Lines:
+    """Cuts one stream into lines."""
+
+    def __init__(self, emit: Callable[[str], None]) -> None:
+        self._emit = emit
+        self._buffer = bytearray()
+
+    def take(self, chunk: bytes) -> bool:
+        """Pass on whole lines, and a beginning beyond the size limit; False at the end of the stream."""
+        self._buffer += chunk
+        *whole, rest = self._buffer.split(b"\n")
+        self._buffer = rest
+        for line in whole:
+            self._emit(line.decode(errors="replace").rstrip("\r"))
+        if len(rest) > _LINE_LIMIT_BYTES:
+            self.flush()
+        return bool(chunk)
+
+    def flush(self) -> None:
+        """Pass on a last line without an end."""
+        rest, self._buffer = self._buffer, bytearray()
+        if rest:
+            self._emit(rest.decode(errors="replace").rstrip("\r"))
 
 
 def find_marked(name: str, value: str) -> set[int]:
     """Process ids, zombies aside, whose starting environment holds `name=value` (Linux /proc)."""
     wanted = f"{name}={value}".encode()
     found: set[int] = set()
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with suppress(OSError):
-                if wanted in Path(entry.path, "environ").read_bytes().split(b"\0"):
-                    found.add(int(entry.name))
+    for pid in _process_ids():
+        with suppress(OSError):
+            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.add(pid)
     return found
+
+
+def _find_session(session: int) -> set[int]:
+    """Process ids, zombies aside, of one session: fields 3 and 6 of /proc/PID/stat (proc(5))."""
+    found: set[int] = set()
+    for pid in _process_ids():
+        with suppress(OSError):
+            # The name before them is in brackets and may hold anything, brackets and blanks too.
+            state, _, _, member_of, *_ = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+            if int(member_of) == session and state not in {b"Z", b"X"}:
+                found.add(pid)
+    return found
+
+
+def _process_ids() -> list[int]:
+    # A listing at once: a termination in the middle of an iterator would leave its descriptor open.
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
 
 
 def signal_processes(pids: Iterable[int], number: signal.Signals) -> None:
