@@ -1,5 +1,4 @@
-"""One thin `@task` for each step: load the block, build the adapter, call it, return a model.
+"""Prefect tasks: thin. Each takes its adapter from the toolbox, calls it and returns a model.
 
-May import blocks and the library. Retry, timeout, cache and span policy live here, and nothing else does: no decision
-about the domain, no SDK of a tool, no import from flows.
+Retry, timeout, cache and span policy live here; decisions live in `holdtrue.core`, credentials in `blocks`.
 """

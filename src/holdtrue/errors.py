@@ -20,7 +20,8 @@ HoldtrueError
 │   ├── ValidationFailed      a check or probe failed
 │   ├── ValidationInconclusive  nothing, or not everything, could be checked
 │   ├── GateClosed            traffic was asked to move without a verdict that admits it
-│   └── TrafficRestored       a step failed and traffic was put back where it was
+│   ├── TrafficRestored       a step failed and traffic was put back where it was
+│   └── TrafficStranded       a step failed and traffic could not be put back: act now
 └── UnavailableError          a tool or a target is missing here: retrying at once cannot help
     ├── ToolMissing           an executable or package is absent or too old
     ├── HostUnreachable       SSH to the host does not come up
@@ -160,6 +161,12 @@ class TrafficRestored(RejectedError):
     """A step failed and traffic was put back where it was."""
 
     state_name = "TrafficRestored"
+
+
+class TrafficStranded(RejectedError):
+    """A step failed and the weights found at the start could not be set again."""
+
+    state_name = "TrafficStranded"
 
 
 class UnavailableError(HoldtrueError):

@@ -35,11 +35,10 @@ def load_environment(fleet: Path, name: str) -> Environment:
     """Read and check one manifest and that everything it names exists in the fleet.
 
     Raises:
-        ResourceMissing: no environment of that name.
-        ManifestError: not YAML, a wrong or extra field, another name inside than outside, or a file that is not there.
+        ManifestError: no environment of that name, not YAML, a wrong or extra field, another name inside than outside, or a file that is not there.
     """
     if name not in environment_names(fleet):
-        raise ResourceMissing(
+        raise ManifestError(
             f"there is no environment '{name}'",
             where=str(fleet / "environments"),
             next_step=f"use one of: {', '.join(environment_names(fleet))}",

@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from holdtrue.models.base import Value
+from holdtrue.models.host import Host
+from holdtrue.models.stack import StackOutputs
 
 
 class StackAccess(Value):
@@ -30,3 +32,16 @@ class SshAccess(Value):
 
     config: Path = Field(description="ssh_config with one Host entry a host, strict host keys and a ControlPath.")
     agent_socket: Path = Field(description="SSH_AUTH_SOCK of the run's own agent.")
+
+
+class HostAccess(Value):
+    """The hosts of a stack, the outputs that named them, and an open way to them."""
+
+    hosts: tuple[Host, ...]
+    outputs: StackOutputs
+    ssh: SshAccess
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hosts' names, in the stack's order."""
+        return tuple(host.name for host in self.hosts)

@@ -1,0 +1,62 @@
+"""Which state each report ends its run in. The names are a stable contract: automations match on them."""
+
+from holdtrue.core import render
+from holdtrue.models.advisory import AuditReport, AuditVerdict
+from holdtrue.models.drift import DriftReport, DriftVerdict
+from holdtrue.models.report import ProvisionReport, ValidationReport
+from holdtrue.models.validation import VerdictOutcome
+from tasks.run import Conclusion
+
+
+def conclude_provision(report: ProvisionReport) -> Conclusion:
+    """`Provisioned` when anything changed, else `Unchanged`."""
+    return Conclusion(
+        state_name="Provisioned" if report.changed else "Unchanged",
+        line=render.provision_line(report),
+        sections=render.provision_sections(report),
+    )
+
+
+def conclude_validation(report: ValidationReport) -> Conclusion:
+    """`Passed`, `ChecksFailed`, or failed `Incomplete`."""
+    states = {
+        VerdictOutcome.PASS: "Passed",
+        VerdictOutcome.FAIL: "ChecksFailed",
+        VerdictOutcome.INCONCLUSIVE: "Incomplete",
+    }
+    return Conclusion(
+        state_name=states[report.verdict.outcome],
+        line=render.validation_line(report),
+        sections=render.validation_sections(report),
+        could_not_look=report.verdict.outcome is VerdictOutcome.INCONCLUSIVE,
+    )
+
+
+def conclude_drift(report: DriftReport) -> Conclusion:
+    """`InSync`, `Drifted`, or failed `Incomplete`."""
+    states = {
+        DriftVerdict.IN_SYNC: "InSync",
+        DriftVerdict.DRIFTED: "Drifted",
+        DriftVerdict.UNKNOWN: "Incomplete",
+    }
+    return Conclusion(
+        state_name=states[report.verdict],
+        line=render.drift_line(report),
+        sections=render.drift_sections(report),
+        could_not_look=report.verdict is DriftVerdict.UNKNOWN,
+    )
+
+
+def conclude_audit(report: AuditReport) -> Conclusion:
+    """`Clean`, `Vulnerable`, or failed `Incomplete`."""
+    states = {
+        AuditVerdict.CLEAN: "Clean",
+        AuditVerdict.VULNERABLE: "Vulnerable",
+        AuditVerdict.INCOMPLETE: "Incomplete",
+    }
+    return Conclusion(
+        state_name=states[report.verdict],
+        line=render.audit_line(report),
+        sections=render.audit_sections(report),
+        could_not_look=report.verdict is AuditVerdict.INCOMPLETE,
+    )

@@ -1,0 +1,137 @@
+"""The chain that a provision stands on, asked link by link against the real endpoints, without side effects."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, TypeVar
+
+from blocks.aws import VaultAwsCredentials
+from blocks.loading import load_block
+from blocks.pulumi import PulumiBackend
+from blocks.ssh import VaultSshCertificates
+from blocks.vault import VaultCredentials
+from holdtrue.adapters.aws import caller_identity
+from holdtrue.adapters.tools import find_tool
+from holdtrue.core.hosts import parse_hosts, placeholders
+from holdtrue.core.template import fill
+from holdtrue.core.traffic import plan_steps
+from holdtrue.errors import AccessDenied, HoldtrueError, ResourceMissing
+from holdtrue.models.environment import Environment, Traffic
+from holdtrue.models.preflight import Prerequisite, PrerequisiteOutcome
+from holdtrue.models.stack import StackOutputs
+from holdtrue.models.validation import CheckOutcome
+from holdtrue.settings import load_settings
+from tasks.hosts import host_access
+from tasks.toolbox import toolbox
+
+V = TypeVar("V")
+
+_TOOLS: Final = ("pulumi", "ansible-playbook", "ssh", "ssh-agent")
+
+
+@dataclass(slots=True)
+class _Chain:
+    """The links asked so far."""
+
+    links: list[Prerequisite] = field(default_factory=list)
+
+    def ask(self, name: str, question: Callable[[], V], describe: Callable[[V], str] = str) -> V | None:
+        """Record whether the question has an answer, and hand it on."""
+        try:
+            answer = question()
+        except HoldtrueError as error:
+            detail = f"{error.what} ({error.where})" if error.where else error.what
+            self.note(name, PrerequisiteOutcome.BROKEN, detail, error.next_step)
+            return None
+        self.note(name, PrerequisiteOutcome.OK, describe(answer))
+        return answer
+
+    def note(self, name: str, outcome: PrerequisiteOutcome, detail: str, next_step: str = "") -> None:
+        """Record a link as it is."""
+        self.links.append(Prerequisite(name=name, outcome=outcome, detail=detail, next_step=next_step))
+
+
+def ask_prerequisites(environment: Environment) -> tuple[Prerequisite, ...]:
+    """Tools, blocks, Vault and its policy, the cloud identity, the stack, its hosts and its load balancer."""
+    chain = _Chain()
+    for tool in _TOOLS:
+        chain.ask(f"tool {tool}", partial(find_tool, tool))
+    names = environment.credentials
+    vault = chain.ask("block vault", lambda: load_block(VaultCredentials, names.vault), lambda block: block.address)
+    aws = chain.ask("block aws", lambda: load_block(VaultAwsCredentials, names.aws), lambda block: block.region)
+    ssh = chain.ask("block ssh", lambda: load_block(VaultSshCertificates, names.ssh), lambda block: block.role)
+    backend = chain.ask("block pulumi", lambda: load_block(PulumiBackend, names.pulumi), lambda block: block.url)
+    if vault is None or aws is None or ssh is None or backend is None:
+        chain.note("Vault, AWS, stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: a block is missing")
+    elif _ask_vault(chain, vault, {**aws.capabilities(), **ssh.capabilities(), **backend.capabilities()}):
+        _ask_cloud(chain, environment, aws)
+    else:
+        chain.note("AWS, stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: Vault gives no credentials")
+    return tuple(chain.links)
+
+
+def _ask_vault(chain: _Chain, block: VaultCredentials, wanted: dict[str, str]) -> bool:
+    def login() -> tuple[int, dict[str, frozenset[str]]]:
+        with block.session() as session:
+            return session.ttl_seconds, session.capabilities(wanted)
+
+    answer = chain.ask("Vault login", login, lambda found: f"token lives {found[0]} s")
+    if answer is None:
+        return False
+    for path, capability in wanted.items():
+        chain.ask(f"Vault policy {path}", partial(_may, answer[1], path, capability))
+    return all(link.outcome is not PrerequisiteOutcome.BROKEN for link in chain.links[-len(wanted) :])
+
+
+def _may(found: dict[str, frozenset[str]], path: str, capability: str) -> str:
+    if found[path] & {capability, "root"}:
+        return capability
+    raise AccessDenied(
+        f"the policy lacks {capability}; it has {', '.join(sorted(found[path]))}",
+        next_step=f'add to the policy: path "{path}" {{ capabilities = ["{capability}"] }}',
+    )
+
+
+def _ask_cloud(chain: _Chain, environment: Environment, aws: VaultAwsCredentials) -> None:
+    def identity() -> str:
+        return caller_identity(aws.environment(), timeout_seconds=load_settings().connect_timeout_seconds)
+
+    if chain.ask("AWS identity", identity) is None:
+        chain.note("stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: the cloud does not answer")
+        return
+    try:
+        with toolbox().stack_engine(environment) as engine:
+            outputs = engine.outputs()
+    except ResourceMissing as missing:
+        chain.note("stack", PrerequisiteOutcome.NOT_APPLICABLE, f"{missing.what}: the first apply makes it")
+        return
+    except HoldtrueError as error:
+        chain.note("stack", PrerequisiteOutcome.BROKEN, f"{error.what} ({error.where})", error.next_step)
+        return
+    if environment.infrastructure.hosts_output not in outputs.values:
+        chain.note("stack", PrerequisiteOutcome.NOT_APPLICABLE, "has no hosts yet: the next apply names them")
+        return
+    chain.note("stack", PrerequisiteOutcome.OK, f"{len(outputs.values)} outputs")
+    chain.ask("hosts", lambda: _ask_hosts(chain, environment, outputs), lambda count: f"{count} asked")
+    if environment.traffic is not None:
+        traffic = environment.traffic
+        chain.ask("load balancer", lambda: _weights(traffic, environment, outputs))
+
+
+def _ask_hosts(chain: _Chain, environment: Environment, outputs: StackOutputs) -> int:
+    with host_access(environment, outputs) as access:
+        results = toolbox().reach(access)
+    for result in results:
+        reached = result.outcome is CheckOutcome.PASSED
+        outcome = PrerequisiteOutcome.OK if reached else PrerequisiteOutcome.BROKEN
+        advice = "" if reached else "bring the host back, or take it out of the stack's outputs"
+        chain.note(f"host {result.target}", outcome, result.detail or result.outcome, advice)
+    return len(results)
+
+
+def _weights(traffic: Traffic, environment: Environment, outputs: StackOutputs) -> str:
+    socket = fill(traffic.socket, placeholders(outputs), where="traffic.socket")
+    weights = toolbox().traffic_switch(traffic, socket).weights()
+    hosts = parse_hosts(outputs, environment.infrastructure.hosts_output)
+    plan_steps(weights, [host.name for host in hosts], traffic.steps)
+    return ", ".join(f"{name}={weight}" for name, weight in sorted(weights.items()))

@@ -1,0 +1,132 @@
+"""What every flow run has in common: telemetry, the journal, the report artifact, and the state it ends in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+
+from prefect import runtime
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.events import emit_event
+from prefect.states import Completed, Failed
+from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, TRACEPARENT_KEY
+
+from holdtrue.core.render import stages_table
+from holdtrue.errors import BlockMissing, HoldtrueError, ManifestError
+from holdtrue.models.base import Value
+from holdtrue.runtime.tracing import continued_span, flush_tracing, start_tracing, trace_carrier
+from holdtrue.settings import load_settings
+from tasks.journal import Journal, open_journal
+
+P = ParamSpec("P")
+Report = TypeVar("Report", bound=Value)
+
+_MESSAGE_LIMIT: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """How a report ends its run."""
+
+    state_name: str
+    line: str
+    """One line of outcome; becomes the state's message."""
+    sections: str
+    """Markdown for a person."""
+    could_not_look: bool = False
+    """True ends the run `Failed`: an outcome that nobody checked is not a result."""
+
+
+def as_run(
+    *, conclude: Callable[[Report], Conclusion], error_state: str | None = None, expected_stages: int = 0
+) -> Callable[[Callable[P, Report]], Callable[P, Report]]:
+    """Turn a body that returns a report, or raises our errors, into a flow body that ends in a named state.
+
+    `error_state` is the state name for errors of flows that only look; without it the error's own name is used.
+    Bad input (`ManifestError`, `BlockMissing`) is always `Rejected`.
+    """
+
+    def decorate(body: Callable[P, Report]) -> Callable[P, Report]:
+        kind = body.__name__
+
+        @wraps(body)
+        def run(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+            start_tracing()
+            try:
+                with open_journal(expected_stages) as journal, continued_span(f"flow {kind}", _carrier()) as current:
+                    _pass_on_trace()
+                    state = _finish(kind, journal, body, args, kwargs, conclude, error_state)
+                    current.set_attribute("holdtrue.state", state.name or "")
+                    return state
+            finally:
+                flush_tracing()
+
+        # Prefect unwraps the returned state: a caller of the flow gets the report, as the signature says.
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+def _finish(
+    kind: str,
+    journal: Journal,
+    body: Callable[..., Report],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    conclude: Callable[[Report], Conclusion],
+    error_state: str | None,
+) -> State[Any]:
+    try:
+        report = body(*args, **kwargs)
+    except HoldtrueError as error:
+        name = error.state_name
+        if error_state is not None and not isinstance(error, (ManifestError, BlockMissing)):
+            name = error_state
+        message = str(error)[:_MESSAGE_LIMIT]
+        _publish(kind, name, message, f"## {name}\n\n{message}\n\n", journal)
+        return Failed(name=name, message=message, data=error)
+    conclusion = conclude(report)
+    _publish(kind, conclusion.state_name, conclusion.line, conclusion.sections, journal)
+    save_report(f"{kind}.json", report.model_dump_json(indent=2))
+    end = Failed if conclusion.could_not_look else Completed
+    return end(name=conclusion.state_name, message=conclusion.line[:_MESSAGE_LIMIT], data=report)
+
+
+def _publish(kind: str, state_name: str, line: str, sections: str, journal: Journal) -> None:
+    """The report artifact, and the event that automations listen to."""
+    markdown = f"# {kind}: {state_name}\n\n{line}\n\n{sections}\n## Stages\n\n{stages_table(journal.stages)}\n"
+    create_markdown_artifact(markdown=markdown, key=f"{kind}-report", description=line[:200])
+    emit_event(
+        event=f"holdtrue.{kind}.{state_name}",
+        resource={"prefect.resource.id": f"holdtrue.{kind}", "prefect.resource.name": kind},
+        related=[{"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}", "prefect.resource.role": "run"}],
+        payload={"state": state_name, "outcome": line[:_MESSAGE_LIMIT]},
+    )
+
+
+def save_report(name: str, text: str) -> Path:
+    """Write a file into this run's report folder and return its path."""
+    folder = load_settings().reports.expanduser() / str(runtime.flow_run.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def _carrier() -> dict[str, str]:
+    """The W3C context of whoever started this run: `run_deployment` puts it into the run's labels."""
+    context = FlowRunContext.get()
+    labels = context.flow_run.labels if context is not None and context.flow_run is not None else {}
+    traceparent = labels.get(LABELS_TRACEPARENT_KEY)
+    return {TRACEPARENT_KEY: str(traceparent)} if traceparent else {}
+
+
+def _pass_on_trace() -> None:
+    """Make Prefect's own task spans and child runs continue from our span; they read the run's label."""
+    context = FlowRunContext.get()
+    carrier = trace_carrier()
+    if context is not None and context.flow_run is not None and TRACEPARENT_KEY in carrier:
+        context.flow_run.labels[LABELS_TRACEPARENT_KEY] = carrier[TRACEPARENT_KEY]

@@ -1,0 +1,95 @@
+"""Validation: reach every host, run the suites, ask the probes."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+
+from holdtrue.core.drift import runtime_drift
+from holdtrue.core.gate import decide
+from holdtrue.core.hosts import placeholders
+from holdtrue.core.template import fill
+from holdtrue.errors import ValidationFailed, ValidationInconclusive
+from holdtrue.models.base import Progress, ProgressLevel
+from holdtrue.models.credentials import HostAccess
+from holdtrue.models.drift import LayerDrift
+from holdtrue.models.environment import Environment, HttpProbe
+from holdtrue.models.validation import CheckOutcome, CheckResult, Verdict, VerdictOutcome
+from tasks.journal import staged, watch
+from tasks.policy import READS
+from tasks.toolbox import toolbox
+
+_PARALLEL_PROBES = 8
+
+
+@task(name="validate hosts", **READS)
+@staged
+def validate_hosts(environment: Environment, access: HostAccess, plan_digest: str = "") -> Verdict:
+    """Run every check on every host and judge them; the verdict is a value, whatever it says."""
+    verdict = decide(
+        _run_checks(environment, access),
+        environment=environment.name,
+        hosts=access.names,
+        plan_digest=plan_digest,
+        now=datetime.now(UTC),
+        ttl_seconds=environment.validation.verdict_ttl_seconds,
+    )
+    create_table_artifact(
+        key=f"checks-{environment.name}",
+        table=[check.model_dump(mode="json") for check in verdict.checks],
+        description=f"{environment.name}: {verdict.outcome}",
+    )
+    return verdict
+
+
+@task(name="check runtime", **READS)
+@staged
+def check_runtime(environment: Environment, access: HostAccess) -> LayerDrift:
+    """The same checks, read as drift: a check that fails is a difference from what was declared."""
+    return runtime_drift(_run_checks(environment, access), access.names)
+
+
+def require_pass(verdict: Verdict) -> None:
+    """Stop a provision whose verdict is not a pass.
+
+    Raises:
+        ValidationFailed: a check failed.
+        ValidationInconclusive: not everything could be checked.
+    """
+    if verdict.outcome is VerdictOutcome.PASS:
+        return
+    kind = ValidationFailed if verdict.outcome is VerdictOutcome.FAIL else ValidationInconclusive
+    raise kind(
+        f"validation says {verdict.outcome}: {'; '.join(verdict.reasons[:10])}",
+        where=f"environment {verdict.environment}",
+        next_step="traffic stays where it is; repair what is named, then provision again",
+    )
+
+
+def _run_checks(environment: Environment, access: HostAccess) -> tuple[CheckResult, ...]:
+    """A host that cannot be reached costs one timeout, not one a check, and never hides the others."""
+    tools = toolbox()
+    reached = tools.reach(access)
+    up = {result.target for result in reached if result.outcome is CheckOutcome.PASSED}
+    reachable = [host for host in access.hosts if host.name in up]
+    suites = tools.host_checks(environment, access.ssh).run(reachable, watch) if reachable else ()
+    questions = [
+        (probe, fill(probe.url, placeholders(access.outputs, host), where=f"probe {probe.name}"), host.name)
+        for host in access.hosts
+        for probe in environment.validation.probes
+    ]
+    results = (*reached, *suites, *ask_probes(questions))
+    for result in results:
+        if result.outcome in {CheckOutcome.FAILED, CheckOutcome.ERROR}:
+            line = f"{result.target} | {result.outcome} | {result.name}: {result.detail}"
+            watch(Progress(message=line, level=ProgressLevel.WARNING))
+    return results
+
+
+def ask_probes(questions: Sequence[tuple[HttpProbe, str, str]]) -> tuple[CheckResult, ...]:
+    """Ask (probe, url, target) side by side; answers keep the questions' order."""
+    prober = toolbox().prober()
+    with ThreadPoolExecutor(_PARALLEL_PROBES) as pool:
+        return tuple(pool.map(lambda item: prober.probe(item[0], url=item[1], target=item[2]), questions))
