@@ -6,6 +6,7 @@ Runs under any Python that the project supports, before the virtual environment 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -38,12 +39,20 @@ def set_up(checkout: Path) -> None:
     search_path = search_path_without(venv / "bin", os.environ.get("PATH", os.defpath))
     ensure_prerequisites(Machine(is_root=os.geteuid() == 0, search_path=search_path))
     uv = obtain_uv(search_path=search_path, cache=cache, python=Path(sys.executable))
+    drop_moved_environment(checkout)
     sync(checkout, uv)
     link_atomically(uv.absolute(), venv / "bin" / "uv")
     obtain_pulumi(checkout, search_path=search_path, cache=cache)
-    # The scripts in the environment name this folder, so a moved checkout must be set up again.
     (venv / STAMP).write_text(f"{checkout}\n", encoding="utf-8")
     say(f"ready ({time.monotonic() - started:.0f} s)")
+
+
+def drop_moved_environment(checkout: Path) -> None:
+    """Remove `.venv` if it was made for another folder: the first line of its scripts names the Python there."""
+    stamp = checkout / ".venv" / STAMP
+    if stamp.is_file() and stamp.read_text(encoding="utf-8").strip() != str(checkout):
+        say("this checkout has moved; making .venv anew")
+        shutil.rmtree(stamp.parent)
 
 
 def sync(checkout: Path, uv: Path) -> None:
