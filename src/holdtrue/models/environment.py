@@ -4,7 +4,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from holdtrue.models.base import Value
 from holdtrue.models.stack import Operation
@@ -14,8 +14,15 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 BlockName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of a saved Prefect block.")]
 
-FleetPath = Annotated[str, Field(min_length=1, pattern=r"^(?!/)(?!.*(?:^|/)\.\.(?:/|$))[^\x00]+$")]
-"""A path below the fleet folder; absolute paths and `..` are refused."""
+
+def _below_the_fleet(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        raise ValueError("must be a path below the fleet folder, without `..`")
+    return path
+
+
+FleetPath = Annotated[str, Field(min_length=1), AfterValidator(_below_the_fleet)]
+"""A path below the fleet folder."""
 
 Template = Annotated[str, Field(min_length=1)]
 """Text with `{name}` placeholders, filled from the stack's outputs and, for one host, its own values."""

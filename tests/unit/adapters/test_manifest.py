@@ -1,0 +1,126 @@
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+
+from holdtrue.adapters.manifest import environment_names, load_environment
+from holdtrue.errors import ManifestError, ResourceMissing
+
+DEMO = Path(__file__).parents[3] / "fleet" / "environments" / "demo.yaml"
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    for path in ("environments", "pulumi/demo/tests", "ansible", "checks", "app"):
+        (tmp_path / path).mkdir(parents=True)
+    for path in ("pulumi/demo/Pulumi.yaml", "ansible/site.yml", "checks/test_web.py", "app/requirements.txt"):
+        (tmp_path / path).touch()
+    (tmp_path / "environments" / "demo.yaml").write_text(DEMO.read_text())
+    return tmp_path
+
+
+def rewrite(fleet: Path, old: str, new: str) -> None:
+    path = fleet / "environments" / "demo.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def line_of(fleet: Path, text: str) -> int:
+    lines = (fleet / "environments" / "demo.yaml").read_text().splitlines()
+    return next(number for number, line in enumerate(lines, start=1) if text in line)
+
+
+def test_the_example_manifest_is_valid(fleet: Path) -> None:
+    environment = load_environment(fleet, "demo")
+
+    assert environment.name == "demo"
+    assert environment.traffic is not None
+    assert environment_names(fleet) == ("demo",)
+
+
+def test_an_unknown_environment_names_the_known_ones(fleet: Path) -> None:
+    with pytest.raises(ManifestError, match="demo"):
+        load_environment(fleet, "../demo")
+
+
+def test_a_fleet_without_manifests_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(ResourceMissing, match="HOLDTRUE_FLEET"):
+        environment_names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "marker", "field"),
+    [
+        ("  stack: demo", "  stack: 'no way'", "stack: 'no way'", "infrastructure.stack"),
+        ("  stack: demo", "  stack: demo\n  stakc: x", "stakc", "infrastructure.stakc"),
+        ("  steps: [10, 50, 100]", "  steps: [50, 10]", "traffic:", "traffic"),
+        ("  steps: [10, 50, 100]", "  steps: [0, 100]", "steps:", "traffic.steps.0"),
+        ("  backend: web\n", "", "traffic:", "traffic.backend"),
+        ("  worker: true", "  worker: perhaps", "worker: perhaps", "audit.worker"),
+        ("      contains: ok", "      status: 700", "status: 700", "validation.probes.0.status"),
+        ("pulumi/demo", "../outside", "../outside", "infrastructure.project"),
+        ("pulumi/demo", "/etc", "project: /etc", "infrastructure.project"),
+        ("ansible/site.yml", "ansible/none.yml", "none.yml", "configuration.playbook"),
+        ("checks/test_web.py", "checks/none.py", "none.py", "validation.suites.0"),
+        ("name: demo", "name: other", "name: other", "name"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_with_file_line_and_field(
+    fleet: Path, old: str, new: str, marker: str, field: str
+) -> None:
+    rewrite(fleet, old, new)
+
+    with pytest.raises(ManifestError) as refusal:
+        load_environment(fleet, "demo")
+
+    expected = f"{fleet / 'environments' / 'demo.yaml'}:{line_of(fleet, marker)} {field}"
+    assert refusal.value.where == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "- a list",
+        "name: [unclosed",
+        "name: &a [*a]",
+        "a: &a [x]\nb: *a",
+        "name: demo\nname: demo",
+        "name: !!python/object/apply:os.system [id]",
+        "name: \x00",
+        "[" * 2_000,
+        "a: " + "x" * (1 << 20),
+    ],
+    ids=["empty", "list", "unclosed", "cycle", "alias", "twice", "object", "nul", "deep", "huge"],
+)
+def test_hostile_yaml_is_refused(fleet: Path, text: str) -> None:
+    (fleet / "environments" / "demo.yaml").write_text(text)
+
+    with pytest.raises(ManifestError):
+        load_environment(fleet, "demo")
+
+
+def test_a_manifest_that_is_not_utf8_is_refused(fleet: Path) -> None:
+    (fleet / "environments" / "demo.yaml").write_bytes(b"name: \xff\xfe")
+
+    with pytest.raises(ManifestError):
+        load_environment(fleet, "demo")
+
+
+def test_an_ignore_rule_needs_reason_owner_and_date(fleet: Path) -> None:
+    rule = {"layer": "runtime", "target": "*", "reason": "known", "owner": "sre", "expires": date(2031, 1, 1)}
+    path = fleet / "environments" / "demo.yaml"
+    manifest = yaml.safe_load(path.read_text())
+
+    manifest["drift"]["ignore"] = [rule]
+    path.write_text(yaml.safe_dump(manifest))
+    assert load_environment(fleet, "demo").drift.ignore[0].expires == date(2031, 1, 1)
+
+    for missing in ("reason", "owner", "expires"):
+        manifest["drift"]["ignore"] = [{name: value for name, value in rule.items() if name != missing}]
+        path.write_text(yaml.safe_dump(manifest))
+        with pytest.raises(ManifestError, match=missing) as refusal:
+            load_environment(fleet, "demo")
+        assert "drift.ignore.0" in refusal.value.where
