@@ -14,7 +14,7 @@ def _fake_python(folder: Path, name: str, version: str) -> Path:
     """A program that answers the two questions of `tools/find-python` as a Python of that version would."""
     folder.mkdir(exist_ok=True)
     program = folder / name
-    code = f"import sys; sys.version_info = ({version}); sys.executable = '{program}'; exec(sys.argv[1])"
+    code = f"import sys; sys.version_info = ({version}); sys._base_executable = '{program}'; exec(sys.argv[1])"
     program.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} -c "{code}" "$1"\n', encoding="utf-8")
     program.chmod(0o755)
     return program
@@ -76,3 +76,12 @@ def test_a_python_named_by_the_user_goes_first(tmp_path: Path) -> None:
     chosen = _fake_python(tmp_path / "own", "mine", "3, 12, 0")
 
     assert _find_python(str(tmp_path), HOLDTRUE_PYTHON=str(chosen)).stdout.strip() == str(chosen)
+
+
+def test_of_a_virtual_environment_the_python_below_is_found(tmp_path: Path) -> None:
+    subprocess.run((sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"), check=True, timeout=30)
+
+    found = Path(_find_python(str(tmp_path / "venv/bin")).stdout.strip())
+
+    assert found.is_file()
+    assert not found.is_relative_to(tmp_path)
