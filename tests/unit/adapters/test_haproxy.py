@@ -1,0 +1,172 @@
+"""The switch against sockets that misbehave in ways the real HAProxy does not on demand."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from holdtrue.adapters.haproxy import HaproxySwitch
+from holdtrue.errors import HoldtrueError, RejectedError, ResourceMissing, ServiceUnreachable, is_transient
+
+Reply = Callable[[str, socket.socket], None]
+
+
+class _FakeHaproxy:
+    """Answers each connection's one command with `reply`; keeps weights like HAProxy does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.weights = {"standby": 100, "web-1": 0, "web-2": 0}
+        self.refused: set[str] = set()
+        self.ignored: set[str] = set()
+        self.reply: Reply = self.answer
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def answer(self, command: str, connection: socket.socket) -> None:
+        words = command.split()
+        if words[0] == "show":
+            rows = "".join(f"3 web {i} {name} {weight}\n" for i, (name, weight) in enumerate(self.weights.items()))
+            connection.sendall(f"1\n# be_id be_name srv_id srv_name srv_uweight\n{rows}\n".encode())
+            return
+        server = words[2].split("/")[1]
+        if server in self.refused:
+            connection.sendall(b"Backend is using a static LB algorithm\n")
+        elif server not in self.ignored:
+            self.weights[server] = int(words[4])
+            connection.sendall(b"\n")
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(timeout=5)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                try:
+                    self.reply(connection.recv(4096).decode().strip(), connection)
+                except OSError:
+                    continue
+
+
+@pytest.fixture
+def haproxy(tmp_path: Path) -> Iterator[_FakeHaproxy]:
+    server = _FakeHaproxy(tmp_path / "admin")
+    yield server
+    server.close()
+
+
+def _switch(haproxy: _FakeHaproxy, timeout_seconds: float = 5.0) -> HaproxySwitch:
+    return HaproxySwitch(socket=haproxy.path, backend="web", timeout_seconds=timeout_seconds)
+
+
+def test_weights_move(haproxy: _FakeHaproxy) -> None:
+    _switch(haproxy).set_weights({"web-1": 40, "web-2": 50})
+    assert _switch(haproxy).weights() == {"standby": 100, "web-1": 40, "web-2": 50}
+
+
+def test_a_refusal_in_the_middle_puts_the_others_back(haproxy: _FakeHaproxy) -> None:
+    haproxy.refused.add("web-2")
+    with pytest.raises(RejectedError, match="web-2"):
+        _switch(haproxy).set_weights({"standby": 10, "web-1": 40, "web-2": 50})
+    assert haproxy.weights == {"standby": 100, "web-1": 0, "web-2": 0}
+
+
+def test_a_termination_in_the_middle_puts_the_others_back(haproxy: _FakeHaproxy) -> None:
+    class Terminating(dict[str, int]):
+        def items(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - stands in for a signal between two commands
+            yield from list(super().items())[:1]
+            if haproxy.weights["standby"] == 10:
+                raise KeyboardInterrupt
+            yield from list(super().items())[1:]
+
+    with pytest.raises(KeyboardInterrupt):
+        _switch(haproxy).set_weights(Terminating(standby=10, **{"web-1": 90}))
+    assert haproxy.weights["standby"] == 100
+
+
+def test_a_weight_that_does_not_hold_is_an_error_and_undone(haproxy: _FakeHaproxy) -> None:
+    haproxy.ignored.add("web-2")
+    with pytest.raises(RejectedError, match="web-2"):
+        _switch(haproxy).set_weights({"web-1": 40, "web-2": 50})
+    assert haproxy.weights["web-1"] == 0
+
+
+def test_a_loss_in_the_middle_says_that_weights_may_stand(haproxy: _FakeHaproxy) -> None:
+    def die_at_second(command: str, connection: socket.socket) -> None:
+        if "web-2" in command:
+            haproxy.reply = lambda _command, _connection: None
+            return
+        haproxy.answer(command, connection)
+
+    haproxy.reply = die_at_second
+    with pytest.raises(HoldtrueError) as raised:
+        _switch(haproxy).set_weights({"web-1": 40, "web-2": 50})
+    assert raised.value.__notes__
+
+
+@pytest.mark.parametrize(
+    ("weights", "error"),
+    [
+        ({"web-1": 10, "web-9": 10}, ResourceMissing),
+        ({"web-1": 10, "web-2; disable server web/standby": 1}, ResourceMissing),
+        ({"web-1": 10, "web-2": 257}, RejectedError),
+        ({"web-1": 10, "web-2": -1}, RejectedError),
+    ],
+)
+def test_nothing_changes_unless_all_can(
+    haproxy: _FakeHaproxy, weights: dict[str, int], error: type[HoldtrueError]
+) -> None:
+    with pytest.raises(error):
+        _switch(haproxy).set_weights(weights)
+    assert haproxy.weights == {"standby": 100, "web-1": 0, "web-2": 0}
+
+
+def _hang(_command: str, _connection: socket.socket) -> None:
+    time.sleep(0.6)
+
+
+def _drip(_command: str, connection: socket.socket) -> None:
+    for _ in range(8):
+        connection.sendall(b"1")
+        time.sleep(0.1)
+
+
+def _flood(_command: str, connection: socket.socket) -> None:
+    while True:
+        connection.sendall(b"x" * 65536)
+
+
+def _other_service(_command: str, connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n\xff\xfe")
+
+
+def _silence(_command: str, _connection: socket.socket) -> None:
+    return
+
+
+@pytest.mark.parametrize("reply", [_hang, _drip, _flood, _other_service, _silence])
+def test_a_socket_that_does_not_answer_as_haproxy_is_unreachable(haproxy: _FakeHaproxy, reply: Reply) -> None:
+    haproxy.reply = reply
+    began = time.monotonic()
+    with pytest.raises(ServiceUnreachable) as raised:
+        _switch(haproxy, timeout_seconds=0.3).weights()
+    assert is_transient(raised.value)
+    assert time.monotonic() - began < 3
+
+
+def test_a_backend_name_cannot_be_a_second_command(haproxy: _FakeHaproxy) -> None:
+    switch = HaproxySwitch(socket=haproxy.path, backend="web; shutdown sessions server web/standby")
+    with pytest.raises(RejectedError):
+        switch.weights()
