@@ -1,0 +1,207 @@
+"""The `holdtrue` command: the library's decisions on a laptop, in pre-commit and in CI, without an orchestrator.
+
+Each command imports what it needs when it runs, so that a shell's completion or a schema costs no adapter's start.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import IntEnum
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn, assert_never
+
+if TYPE_CHECKING:
+    from holdtrue.models.advisory import Advisory, AuditReport, AuditTarget, AuditVerdict, DependencyAuditor
+    from holdtrue.settings import Settings
+
+
+class ExitCode(IntEnum):
+    """What every command means by its end. A stable contract."""
+
+    GOOD = 0
+    FINDINGS = 1
+    BAD_INPUT = 2
+    COULD_NOT_LOOK = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; an error is one line on standard error."""
+    from holdtrue.errors import HoldtrueError, RejectedError  # noqa: PLC0415 - after `--help` has had its chance
+
+    options = _build_parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], ExitCode] = options.run
+    try:
+        return run(options)
+    except RejectedError as error:
+        _complain(str(error))
+        return ExitCode.BAD_INPUT
+    except HoldtrueError as error:
+        _complain(str(error))
+        return ExitCode.COULD_NOT_LOOK
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return 128 + signal.SIGINT
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other error does."""
+
+    def error(self, message: str) -> NoReturn:
+        _complain(f"{message}. Next: {self.prog} --help")
+        self.exit(ExitCode.BAD_INPUT)
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="holdtrue", description=__doc__.splitlines()[0] if __doc__ else None)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    schema = commands.add_parser("schema", help="print the JSON Schema of the environment manifest")
+    schema.set_defaults(run=_print_schema)
+    _add_audit(
+        commands.add_parser("audit", help="audit dependencies: 0 clean, 1 vulnerable, 2 bad input, 3 incomplete")
+    )
+    return parser
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-r", "--requirement", dest="files", metavar="FILE", type=Path, action="append", default=[],
+        help="a pinned requirements file (repeatable)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--environment", dest="interpreters", metavar="PYTHON", type=Path, action="append", default=[],
+        help="a Python interpreter whose installed packages are audited (repeatable)",
+    )  # fmt: skip
+    parser.add_argument("--osv-url", metavar="URL", help="base address of the OSV API (default: HOLDTRUE_OSV_URL)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=_audit)
+
+
+def _print_schema(_: argparse.Namespace) -> ExitCode:
+    from holdtrue.models.environment import Environment  # noqa: PLC0415 - see the module's docstring
+
+    print(json.dumps(Environment.model_json_schema(), indent=2))  # noqa: T201 - the command's result
+    return ExitCode.GOOD
+
+
+def _audit(options: argparse.Namespace) -> ExitCode:
+    from holdtrue.adapters.pip_audit import PipAudit  # noqa: PLC0415 - see the module's docstring
+    from holdtrue.errors import RejectedError  # noqa: PLC0415
+
+    settings = _load_settings()
+    source = options.osv_url or str(settings.osv_url)
+    auditor = PipAudit(osv_url=source, timeout_seconds=settings.audit_timeout_seconds)
+    targets = tuple(_list_targets(options.files, options.interpreters))
+    if not targets:
+        raise RejectedError("nothing to audit was named", next_step="give -r FILE or --environment PYTHON")
+    with _unwound_on_termination():
+        report = _audit_each(targets, auditor, source)
+    lines = [report.model_dump_json(indent=2)] if options.json else _describe(report)
+    print("\n".join(lines))  # noqa: T201 - the command's result
+    return _exit_code(report.verdict)
+
+
+def _load_settings() -> "Settings":
+    from pydantic import ValidationError  # noqa: PLC0415 - see the module's docstring
+
+    from holdtrue.errors import RejectedError  # noqa: PLC0415
+    from holdtrue.settings import load_settings  # noqa: PLC0415
+
+    try:
+        return load_settings()
+    except ValidationError as error:
+        # Names only: a wrong value may be a secret in the wrong variable.
+        names = ", ".join(f"HOLDTRUE_{item['loc'][0]}".upper() for item in error.errors(include_input=False))
+        raise RejectedError("a setting has no valid value", where=names, next_step="correct or unset it") from error
+
+
+@contextmanager
+def _unwound_on_termination() -> Iterator[None]:
+    """End by exception on SIGTERM, so that a running tool is ended too."""
+
+    def unwind(_signal: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + signal.SIGTERM)
+
+    former = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _list_targets(files: Sequence[Path], interpreters: Sequence[Path]) -> "Iterator[AuditTarget]":
+    from holdtrue.adapters.pip_audit import find_package_folders  # noqa: PLC0415 - see the module's docstring
+    from holdtrue.models.advisory import AuditTarget, InventoryKind  # noqa: PLC0415
+
+    for file in files:
+        yield AuditTarget(label=str(file), kind=InventoryKind.REQUIREMENTS, path=file)
+    for interpreter in interpreters:
+        for folder in find_package_folders(interpreter):
+            yield AuditTarget(label=str(folder), kind=InventoryKind.INSTALLED, path=folder)
+
+
+def _audit_each(targets: "Sequence[AuditTarget]", auditor: "DependencyAuditor", source: str) -> "AuditReport":
+    """One target that cannot be looked at is listed and hides no other; one that cannot be read ends the command."""
+    from holdtrue.core.audit import merge  # noqa: PLC0415 - see the module's docstring
+    from holdtrue.errors import HoldtrueError, RejectedError  # noqa: PLC0415
+    from holdtrue.models.advisory import NotAudited  # noqa: PLC0415
+
+    started_at, started = datetime.now(UTC), time.monotonic()
+    audits, failures = [], []
+    for target in targets:
+        try:
+            audits.append(auditor.audit(target))
+        except RejectedError:
+            raise
+        except HoldtrueError as error:
+            _complain(str(error))
+            failures.append(NotAudited(name="*", reason=str(error), found_in=target.label))
+    return merge(audits, failures, source=source, started_at=started_at, duration_seconds=time.monotonic() - started)
+
+
+def _describe(report: "AuditReport") -> list[str]:
+    found = [_plain(_describe_advisory(item)) for item in report.advisories]
+    gaps = [_plain(f"not audited: {item.name} [{item.found_in}]: {item.reason}") for item in report.not_audited]
+    counts = f"audited {report.audited}, advisories {len(report.advisories)}, not audited {len(report.not_audited)}"
+    return [*found, *gaps, f"{report.verdict}: {counts}"]
+
+
+def _describe_advisory(advisory: "Advisory") -> str:
+    aliases = f" ({', '.join(advisory.aliases)})" if advisory.aliases else ""
+    fix = f"fixed in {', '.join(advisory.fixed_in)}" if advisory.fixed_in else "no fix known"
+    places = ", ".join(advisory.found_in)
+    return (
+        f"{advisory.package} {advisory.version}: {advisory.id}{aliases}, {fix} [{places}] {advisory.summary}".rstrip()
+    )
+
+
+def _exit_code(verdict: "AuditVerdict") -> ExitCode:
+    from holdtrue.models.advisory import AuditVerdict  # noqa: PLC0415 - see the module's docstring
+
+    match verdict:
+        case AuditVerdict.CLEAN:
+            return ExitCode.GOOD
+        case AuditVerdict.VULNERABLE:
+            return ExitCode.FINDINGS
+        case AuditVerdict.INCOMPLETE:
+            return ExitCode.COULD_NOT_LOOK
+        case _:
+            assert_never(verdict)
+
+
+def _plain(text: str) -> str:
+    """One line without control and direction characters: advisories are other people's text, and a terminal obeys."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _complain(message: str) -> None:
+    print(f"holdtrue: {_plain(message)}", file=sys.stderr)  # noqa: T201 - where errors go
+
+
+if __name__ == "__main__":
+    sys.exit(main())

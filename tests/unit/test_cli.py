@@ -1,0 +1,124 @@
+"""The command line: exit codes, one line per error, and what a terminal gets to see."""
+
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from holdtrue.cli import ExitCode, _describe, _exit_code, main
+from holdtrue.models.advisory import Advisory, AuditReport, AuditVerdict, NotAudited
+
+DEAD = "http://127.0.0.1:1"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    streams = capsys.readouterr()
+    return code, streams.out, streams.err
+
+
+def test_schema_describes_the_manifest(capsys: pytest.CaptureFixture[str]) -> None:
+    code, output, errors = run(capsys, "schema")
+
+    schema = json.loads(output)
+    assert (code, errors) == (ExitCode.GOOD, "")
+    assert schema["additionalProperties"] is False
+    assert {"name", "infrastructure", "validation", "audit"} <= schema["properties"].keys()
+
+
+def test_schema_starts_fast_and_loads_no_adapter() -> None:
+    code = "import sys, holdtrue.cli as cli; cli.main(['schema']); print(sorted(sys.modules), file=sys.stderr)"
+    started = time.monotonic()
+    child = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30)
+
+    # Generous for a loaded machine; alone it takes about a quarter of a second.
+    assert time.monotonic() - started < 3
+    assert not [name for name in ("httpx", "prefect", "opentelemetry", "boto3") if f"'{name}'" in child.stderr]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (), ("audti",), ("audit",), ("audit", "--no-such-option"), ("audit", "-r", "no/such/file.txt"),
+        ("audit", "-r", "x", "--osv-url", "https://user:s3cr3t-value@h.example"),
+        ("audit", "-r", "x", "--osv-url", "junk"),
+        ("audit", "--environment", "/bin/true"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_exit_two(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    code, output, errors = run(capsys, *arguments)
+
+    assert (code, output) == (ExitCode.BAD_INPUT, "")
+    assert errors.startswith("holdtrue: ")
+    assert errors.count("\n") == 1
+    assert "s3cr3t-value" not in errors
+
+
+def test_a_bad_setting_is_named_without_its_value(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDTRUE_OSV_URL", "s3cr3t-value")
+
+    code, _, errors = run(capsys, "audit", "-r", "x")
+
+    assert code == ExitCode.BAD_INPUT
+    assert "HOLDTRUE_OSV_URL" in errors
+    assert "s3cr3t-value" not in errors
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_source_that_is_not_there_is_exit_three(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, *, as_json: bool
+) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("demo==1.0\n")
+
+    code, output, errors = run(capsys, "audit", "-r", str(file), "--osv-url", DEAD, *(["--json"] if as_json else []))
+
+    assert code == ExitCode.COULD_NOT_LOOK
+    assert errors.count("\n") == 1
+    if as_json:
+        assert AuditReport.model_validate_json(output).verdict is AuditVerdict.INCOMPLETE
+    else:
+        assert output.splitlines()[-1].startswith("incomplete")
+
+
+def test_an_empty_file_is_exit_three(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("")
+
+    assert run(capsys, "audit", "-r", str(file), "--osv-url", DEAD)[0] == ExitCode.COULD_NOT_LOOK
+
+
+def test_each_verdict_has_its_exit_code() -> None:
+    assert {verdict: int(_exit_code(verdict)) for verdict in AuditVerdict} == {
+        AuditVerdict.CLEAN: 0,
+        AuditVerdict.VULNERABLE: 1,
+        AuditVerdict.INCOMPLETE: 3,
+    }
+
+
+def test_a_terminal_gets_no_control_characters_of_others() -> None:
+    hostile = "\x1b[2J\r\n::error::\u202e"
+    report = AuditReport(
+        verdict=AuditVerdict.VULNERABLE,
+        audited=1,
+        advisories=(Advisory(package="demo", version="1.0", id=hostile, summary=hostile, found_in=(hostile,)),),
+        not_audited=(NotAudited(name=hostile, reason=hostile, found_in=hostile),),
+        targets=(),
+        source="http://osv.example",
+        started_at=datetime(2030, 1, 1, tzinfo=UTC),
+        duration_seconds=0.1,
+    )
+
+    lines = _describe(report)
+
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
