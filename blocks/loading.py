@@ -1,0 +1,81 @@
+"""A saved block by name, with every way this can fail told apart."""
+
+from typing import TypeVar, cast
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_URL
+from pydantic import ValidationError
+
+from holdtrue.errors import (
+    AccessDenied,
+    BlockMissing,
+    HoldtrueError,
+    RejectedError,
+    ServiceNotReady,
+    ServiceUnreachable,
+)
+
+B = TypeVar("B", bound=Block)
+
+_UNAUTHORISED = (401, 403)
+
+
+def load_block(kind: type[B], name: str) -> B:
+    """The block of this class saved as `name`.
+
+    Raises:
+        BlockMissing: there is none.
+        RejectedError: its document does not fit the class.
+        AccessDenied: the Prefect API refused this client.
+        ServiceUnreachable, ServiceNotReady: the Prefect API is down or answers with an error.
+    """
+    try:
+        # Without `_sync`, which the signature hides, this is a coroutine when an event loop runs.
+        return cast("B", kind.load(name, _sync=True))  # type: ignore[call-arg]
+    except Exception as error:
+        failure = _failure(error, kind, name)
+        if failure is None:
+            raise
+        raise failure from error
+
+
+def _failure(error: Exception, kind: type[Block], name: str) -> HoldtrueError | None:
+    where = PREFECT_API_URL.value() or "the temporary server of this process"
+    if isinstance(error, ValueError) and isinstance(error.__cause__, ObjectNotFound):
+        return BlockMissing(
+            f"no {kind.__name__} block named {name!r}",
+            where=where,
+            next_step=f"save one, as docs/vault.md shows: {kind.__name__}(...).save({name!r}); or name another block.",
+        )
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, ValidationError):
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'document'}: {item['msg']}"
+            for item in error.__cause__.errors(include_input=False, include_url=False, include_context=False)
+        )
+        return RejectedError(
+            f"the {kind.__name__} block {name!r} does not fit its type: {wrong}",
+            where=where,
+            next_step=f"correct it in the UI, or save it again: {kind.__name__}(...).save({name!r}, overwrite=True).",
+        )
+    if isinstance(error, PrefectHTTPStatusError):
+        return _refused(error, kind, name, where)
+    with get_client(sync_client=True) as client:
+        unreachable = client.api_healthcheck()
+    if unreachable is None:
+        return None
+    return ServiceUnreachable(
+        f"could not load the {kind.__name__} block {name!r}: the Prefect API does not answer "
+        f"({type(unreachable).__name__})",
+        where=where,
+        next_step="start the Prefect server, or correct PREFECT_API_URL.",
+    )
+
+
+def _refused(error: PrefectHTTPStatusError, kind: type[Block], name: str, where: str) -> HoldtrueError:
+    status = error.response.status_code
+    what = f"could not load the {kind.__name__} block {name!r}: the Prefect API answered {status}"
+    if status in _UNAUTHORISED:
+        return AccessDenied(what, where=where, next_step="set PREFECT_API_KEY or PREFECT_API_AUTH_STRING.")
+    return ServiceNotReady(what, where=where, next_step="see the log of the Prefect server.")

@@ -1,0 +1,72 @@
+"""Where Pulumi keeps its state, and the key in Vault that encrypts the secrets in it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pydantic import Field, SecretStr
+
+from blocks.reference import DOCUMENTATION, KEY_LOGO, Reference
+from blocks.vault import VaultCredentials
+from holdtrue.adapters.vault import VaultSession
+from holdtrue.models.credentials import StackAccess
+
+
+class PulumiBackend(Reference):
+    """A Pulumi state backend whose stacks are encrypted by a key that never leaves Vault or a cloud's key service.
+
+    Example:
+        Open it for one operation:
+        ```python
+        from blocks.pulumi import PulumiBackend
+
+        pulumi_backend_block = PulumiBackend.load("BLOCK_NAME")
+        with pulumi_backend_block.open(cloud={}) as access:
+            print(access.backend_url)
+        ```
+    """
+
+    _block_type_name = "Pulumi Backend"
+    _block_type_slug = "holdtrue-pulumi-backend"
+    _logo_url = KEY_LOGO
+    _documentation_url = DOCUMENTATION
+
+    url: str = Field(
+        pattern=r"^(file|s3|gs|azblob)://[^\s@]+$",
+        description="State backend as in `pulumi login`: file:///path, s3://bucket, gs://bucket or azblob://container.",
+    )
+    secrets_provider: str = Field(
+        pattern=r"^(hashivault|awskms|gcpkms|azurekeyvault)://\S+$",
+        description="Key that encrypts secrets in the state, e.g. hashivault://pulumi for the transit key pulumi.",
+    )
+    vault: VaultCredentials = Field(description="How to log in to Vault.")
+
+    @contextmanager
+    def open(self, cloud: Mapping[str, SecretStr]) -> Iterator[StackAccess]:
+        """Log in to Vault for the engine; its token dies when the `with` block is left.
+
+        Args:
+            cloud: Variables with which the program and the backend reach the cloud (AWS_*).
+
+        Raises:
+            HoldtrueError: what `VaultCredentials.session` raises.
+        """
+        with self.vault.session() as session:
+            yield StackAccess(
+                backend_url=self.url,
+                secrets_provider=self.secrets_provider,
+                environment={
+                    **cloud,
+                    "PULUMI_BACKEND_URL": SecretStr(self.url),
+                    **_vault_variables(session),
+                },
+            )
+
+
+def _vault_variables(session: VaultSession) -> dict[str, SecretStr]:
+    """What Vault's Go client in the Pulumi CLI reads."""
+    variables = {"VAULT_ADDR": SecretStr(session.server.address), "VAULT_TOKEN": session.token}
+    if session.server.ca_file:
+        variables["VAULT_CACERT"] = SecretStr(str(session.server.ca_file))
+    if session.server.namespace:
+        variables["VAULT_NAMESPACE"] = SecretStr(session.server.namespace)
+    return variables

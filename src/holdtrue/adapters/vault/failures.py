@@ -1,0 +1,269 @@
+"""Everything that hvac and requests raise, as our error tree: this is the only place that knows their classes.
+
+Sources: hvac/exceptions.py maps HTTP statuses to classes; the texts were collected from OpenBao 2.7 and are those
+of Vault's own source. Forbidden has one text for a revoked token, an expired one and a missing policy line, so the
+message names all three, and what the session itself knows about the token's lifetime.
+"""
+
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import SecretStr
+
+from holdtrue.adapters.vault.server import VaultServer
+from holdtrue.core.redaction import redact
+from holdtrue.errors import (
+    AccessDenied,
+    CertificateRefused,
+    HoldtrueError,
+    RejectedError,
+    ResourceMissing,
+    ServiceNotReady,
+    ServiceUnreachable,
+)
+
+_QUOTED_CHARACTERS: Final = 300
+"""As much of Vault's own answer as a message quotes: a proxy's error page may be a megabyte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one server, as the messages about it name it."""
+
+    action: str
+    """What was being done, to follow "could not": `read the secret`."""
+    path: str
+    """API path below /v1/, as a policy names it: `secret/data/app`."""
+    capability: str = ""
+    """What the policy has to grant on the path; empty for a login, which needs none."""
+    role: str = ""
+    """The role in Vault that sets the limits of the request, if one does."""
+
+
+_NO_SSH_CA: Final = "create the CA: `vault write <mount>/config/ca generate_signing_key=true key_type=ed25519`."
+
+_INVALID_REQUESTS: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]] = (
+    (
+        "http request to an https server",
+        (RejectedError, "the server speaks TLS: write the address of the VaultCredentials block with https://."),
+    ),
+    (
+        "invalid role or secret id",
+        (
+            AccessDenied,
+            "the role id does not exist, or the secret id is wrong, used up or expired: issue a new one with "
+            "`vault write -f auth/<mount>/role/<role>/secret-id` and put it where the block's secret_id points.",
+        ),
+    ),
+    (
+        "valid_principals",
+        (AccessDenied, "ask for principals that the SSH role allows, or add them to its `allowed_users`."),
+    ),
+    (
+        "ttl is larger than maximum allowed",
+        (RejectedError, "lower ttl_seconds of the block, or raise `max_ttl` of the role."),
+    ),
+    (
+        "unknown role",
+        (ResourceMissing, "correct the role's name, or create the role; `vault list <mount>/roles` shows them."),
+    ),
+    ("no default issuer", (ResourceMissing, _NO_SSH_CA)),
+    ("keys haven't been configured", (ResourceMissing, _NO_SSH_CA)),
+)
+"""Text in the answer (lower case), what it means, what to do."""
+
+
+@contextmanager
+def translate(server: VaultServer, call: Call, secrets: Iterable[SecretStr] = (), hint: str = "") -> Iterator[None]:
+    """Raise the error of our tree for whatever the body's Vault call raises, with the original as its cause.
+
+    `secrets` are blanked out of anything quoted; `hint` is what the caller knows about the token.
+    Errors that are not about the call pass unchanged.
+    """
+    try:
+        yield
+    except HoldtrueError:
+        raise
+    except Exception as error:
+        failure = _failure(error, server, call, hint)
+        if failure is None:
+            raise
+        values = [secret.get_secret_value() for secret in secrets]
+        raise type(failure)(redact(failure.what, values), where=failure.where, next_step=failure.next_step) from error
+
+
+def place(server: VaultServer, call: Call) -> str:
+    """Server, namespace, mount and path in one line, for `where`."""
+    namespace = f", namespace {server.namespace}" if server.namespace else ""
+    return f"{server.address}{namespace}, mount {_mount(call)}, path {call.path}"
+
+
+def _mount(call: Call) -> str:
+    parts = call.path.split("/")
+    if parts[0] == "auth":
+        return "/".join(parts[:2])
+    for marker in ("data", "sign", "public_key"):
+        if marker in parts[1:]:
+            return "/".join(parts[: parts.index(marker, 1)])
+    return parts[0]
+
+
+def _failure(error: Exception, server: VaultServer, call: Call, hint: str) -> HoldtrueError | None:
+    from hvac.exceptions import VaultError  # noqa: PLC0415 - 0.3 s; here it is loaded already
+    from requests.exceptions import RequestException  # noqa: PLC0415 - same
+
+    if isinstance(error, VaultError):
+        return _answered(error, server, call, hint)
+    if isinstance(error, RequestException):
+        return _unanswered(error, server, call)
+    return None
+
+
+def _unanswered(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
+    """No HTTP answer came; an SSLError is a ConnectionError to requests, so it is asked for first."""
+    from requests import exceptions  # noqa: PLC0415 - loaded already
+
+    if isinstance(error, exceptions.SSLError):
+        return _handshake(error, server, call)
+    if isinstance(error, exceptions.Timeout):
+        return ServiceUnreachable(
+            f"could not {call.action}: Vault did not answer within {server.timeout_seconds:g} s",
+            where=place(server, call),
+            next_step="check that the server is up and that nothing on the way drops packets.",
+        )
+    if isinstance(error, exceptions.ConnectionError | exceptions.ChunkedEncodingError):
+        return ServiceUnreachable(
+            f"could not {call.action}: no connection to Vault ({_root_cause(error)})",
+            where=place(server, call),
+            next_step="check that the server is up and that the address of the VaultCredentials block is right.",
+        )
+    return RejectedError(
+        f"could not {call.action}: {type(error).__name__}",
+        where=place(server, call),
+        next_step="correct the address of the VaultCredentials block, e.g. https://vault.example.org:8200.",
+    )
+
+
+def _handshake(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
+    cause = _root_cause(error)
+    trusted = f"the CA in {server.ca_file}" if server.ca_file else "the machine's CAs"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return CertificateRefused(
+            f"could not {call.action}: the server's certificate is not accepted by {trusted} ({cause.verify_message})",
+            where=place(server, call),
+            next_step="set ca_file to the PEM file of the CA that signed it, and use a host name it is issued for.",
+        )
+    if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return ServiceUnreachable(
+            f"could not {call.action}: the server hung up during the TLS handshake",
+            where=place(server, call),
+            next_step="check that the server is up; it may be starting.",
+        )
+    reason = cause.reason if isinstance(cause, ssl.SSLError) else type(cause).__name__
+    if reason == "NO_CERTIFICATE_OR_CRL_FOUND":
+        return CertificateRefused(
+            f"could not {call.action}: {trusted} holds no certificate",
+            where=place(server, call),
+            next_step="set ca_file to a PEM file.",
+        )
+    return RejectedError(
+        f"could not {call.action}: no TLS session ({reason})",
+        where=place(server, call),
+        next_step="the server may not speak TLS on this port: correct the address of the VaultCredentials block.",
+    )
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """The operating system's or OpenSSL's own error, below the wrappers of requests and urllib3."""
+    seen = [error]
+    while (inner := seen[-1].__cause__ or seen[-1].__context__) is not None and inner not in seen:
+        seen.append(inner)
+    return seen[-1]
+
+
+def _answered(error: Exception, server: VaultServer, call: Call, hint: str) -> HoldtrueError:
+    from hvac import exceptions  # noqa: PLC0415 - loaded already
+
+    match error:
+        case exceptions.InvalidRequest():
+            return _invalid_request(error, server, call)
+        case exceptions.Forbidden() | exceptions.Unauthorized():
+            return _denied(server, call, hint)
+        case exceptions.InvalidPath():
+            return _missing(error, server, call)
+        case exceptions.UnsupportedOperation() | exceptions.ParamValidationError():
+            return _unsupported(error, server, call)
+        case exceptions.UnexpectedError() if "unsupported operation" in _quoted(error).lower():
+            return _unsupported(error, server, call)
+        case _:
+            # 429 and 5xx, and what has no class of its own (412, 472, 473, 504): a server or proxy in a passing state.
+            return ServiceNotReady(
+                f"could not {call.action}: Vault is sealed, standby, starting or overloaded ({_quoted(error)})",
+                where=place(server, call),
+                next_step="see `vault status`; unseal it if it is sealed.",
+            )
+
+
+def _invalid_request(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
+    said = _quoted(error)
+    known = (meaning for text, meaning in _INVALID_REQUESTS if text in said.lower())
+    kind, next_step = next(known, (RejectedError, "change what the answer complains about in the block or in Vault."))
+    role = f" with role {call.role}" if call.role else ""
+    return kind(f"could not {call.action}{role}: {said}", where=place(server, call), next_step=next_step)
+
+
+def _denied(server: VaultServer, call: Call, hint: str) -> HoldtrueError:
+    if not call.capability:
+        return AccessDenied(
+            f"could not {call.action}: Vault refused the login",
+            where=place(server, call),
+            next_step="enable the auth method at this mount (`vault auth list` shows them), and check that the role "
+            "admits this host's address.",
+        )
+    known = f"; {hint}" if hint else ""
+    return AccessDenied(
+        f"could not {call.action}: the token was refused, has expired, or its policy lacks `{call.capability}` on "
+        f"`{call.path}`{known}",
+        where=place(server, call),
+        next_step=f'add to the policy of the role: path "{call.path}" {{ capabilities = ["{call.capability}"] }}',
+    )
+
+
+def _missing(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
+    said = _quoted(error).lower()
+    if _is_deleted(error):
+        what, next_step = "this version was deleted", "undelete it with `vault kv undelete`, or write a new version."
+    elif "namespace not found" in said:
+        what, next_step = f"there is no namespace {server.namespace!r}", "correct the namespace of the block."
+    elif "no handler for route" in said or "unsupported path" in said:
+        what = "the mount does not exist or is an engine of another kind"
+        next_step = "`vault secrets list` shows the mounts; KV must be version 2."
+    else:
+        what = "there is nothing at this path"
+        next_step = "write it, or correct mount, path and version in the block; KV must be version 2."
+    return ResourceMissing(f"could not {call.action}: {what}", where=place(server, call), next_step=next_step)
+
+
+def _unsupported(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
+    return ResourceMissing(
+        f"could not {call.action}: the mount does not offer this ({_quoted(error)})",
+        where=place(server, call),
+        next_step="`vault secrets list` shows the mounts and their kinds; correct the mount in the block.",
+    )
+
+
+def _is_deleted(error: Exception) -> bool:
+    body = getattr(error, "json", None)
+    data = body.get("data") if isinstance(body, dict) else None
+    metadata = data.get("metadata") if isinstance(data, dict) else None
+    return isinstance(metadata, dict) and bool(metadata.get("deletion_time") or metadata.get("destroyed"))
+
+
+def _quoted(error: Exception) -> str:
+    """What Vault said, on one line: its error list, or the text of an answer that was not Vault's."""
+    listed = getattr(error, "errors", None)
+    said = " ".join(str(item) for item in listed) if listed else str(getattr(error, "text", None) or "")
+    return " ".join(said.split())[:_QUOTED_CHARACTERS] or type(error).__name__
