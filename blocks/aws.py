@@ -50,6 +50,10 @@ class VaultAwsCredentials(Reference):
         description="Name of the field with the session token of temporary keys; it may be absent from the secret.",
     )
 
+    def capabilities(self) -> dict[str, str]:
+        """What Vault's policy must let this block do, by API path."""
+        return {f"{self.mount}/data/{self.path}": "read"}
+
     def environment(self) -> dict[str, SecretStr]:
         """The variables that the AWS SDKs and command lines read, fetched now.
 

@@ -40,6 +40,13 @@ class PulumiBackend(Reference):
     )
     vault: VaultCredentials = Field(description="How to log in to Vault.")
 
+    def capabilities(self) -> dict[str, str]:
+        """What Vault's policy must let this block do, by API path; nothing when another key service encrypts."""
+        kind, _, key = self.secrets_provider.partition("://")
+        if kind != "hashivault":
+            return {}
+        return {f"transit/{operation}/{key}": "update" for operation in ("encrypt", "decrypt")}
+
     @contextmanager
     def open(self, cloud: Mapping[str, SecretStr]) -> Iterator[StackAccess]:
         """Log in to Vault for the engine; its token dies when the `with` block is left.

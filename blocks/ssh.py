@@ -40,6 +40,10 @@ class VaultSshCertificates(Reference):
         min_length=1, description="Path of the SSH engine whose CA signed the keys of the hosts."
     )
 
+    def capabilities(self) -> dict[str, str]:
+        """What Vault's policy must let this block do, by API path."""
+        return {f"{self.mount}/sign/{self.role}": "update"}
+
     def issue(self) -> SshIdentity:
         """Make a key pair in memory and have its public half signed.
 

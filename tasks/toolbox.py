@@ -32,7 +32,7 @@ def _stack_engine(environment: Environment) -> Iterator[StackEngine]:
     from blocks.aws import VaultAwsCredentials  # noqa: PLC0415
     from blocks.loading import load_block  # noqa: PLC0415
     from blocks.pulumi import PulumiBackend  # noqa: PLC0415
-    from holdtrue.adapters.pulumi import PulumiEngine  # noqa: PLC0415
+    from holdtrue.adapters.pulumi.engine import PulumiEngine  # noqa: PLC0415
 
     cloud = load_block(VaultAwsCredentials, environment.credentials.aws).environment()
     with load_block(PulumiBackend, environment.credentials.pulumi).open(cloud) as access:
