@@ -1,0 +1,162 @@
+"""Holdtrue deployed onto a sandbox: blocks saved, deployments registered, runs started and awaited."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from sandbox.assembly import AWS_SECRET_PATH, Sandbox
+from sandbox.errors import SandboxError
+from sandbox.openbao import SSH_PRINCIPAL
+
+ROOT: Final = Path(__file__).parent.parent
+BLOCK_NAME: Final = "demo"
+"""What fleet/environments/demo.yaml calls all four blocks."""
+
+_DEPLOY_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A flow run that reached its end."""
+
+    id: UUID
+    state_name: str
+    state_type: str
+    message: str
+    report: str
+    """The markdown of its report artifact; empty when it has none."""
+    seconds: float
+    """From the request to the final state, as a person waits for it."""
+    run_seconds: float
+    """From the engine's start to the final state, as the server records it."""
+
+
+@contextmanager
+def joined(sandbox: Sandbox, extra: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Make this process a client of the sandbox; Prefect must not have been imported before the first time."""
+    added = flow_environment(sandbox) | dict(extra or {})
+    before = {name: os.environ.get(name) for name in added}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def flow_environment(sandbox: Sandbox) -> dict[str, str]:
+    """What a worker or an in-process flow needs beyond the sandbox's own variables."""
+    return sandbox.environment() | {
+        "HOLDTRUE_HOME": str(ROOT),
+        "HOLDTRUE_FLEET": os.environ.get("HOLDTRUE_FLEET", str(ROOT / "fleet")),
+        "HOLDTRUE_REPORTS": str(sandbox.directory / "reports"),
+        "HOLDTRUE_PASS_ENVIRONMENT": "HOLDTRUE_SANDBOX",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def save_blocks(sandbox: Sandbox, name: str = BLOCK_NAME) -> None:
+    """Register the block types and save one of each under `name`; their documents hold references only."""
+    from blocks.aws import VaultAwsCredentials  # noqa: PLC0415 - imports Prefect, which reads its settings then
+    from blocks.loading import load_block  # noqa: PLC0415
+    from blocks.pulumi import PulumiBackend  # noqa: PLC0415
+    from blocks.ssh import VaultSshCertificates  # noqa: PLC0415
+    from blocks.vault import AppRoleAuth, VaultCredentials  # noqa: PLC0415
+
+    vault = VaultCredentials(
+        address=sandbox.openbao.address,
+        ca_file=sandbox.openbao.ca_file,
+        auth=AppRoleAuth(role_id=sandbox.openbao.role_id),
+    )
+    vault.save(name, overwrite=True)
+    saved = load_block(VaultCredentials, name)
+    aws = VaultAwsCredentials(
+        vault=saved, path=AWS_SECRET_PATH, region=sandbox.aws.region, endpoint_url=sandbox.aws.endpoint_url
+    )
+    ssh = VaultSshCertificates(vault=saved, role=SSH_PRINCIPAL, principals=(SSH_PRINCIPAL,), host_ca_mount="ssh-host")
+    backend = PulumiBackend(vault=saved, url=sandbox.state_url, secrets_provider="hashivault://pulumi")
+    for block in (aws, ssh, backend):
+        block.save(name, overwrite=True)
+
+
+def deploy_all(sandbox: Sandbox) -> str:
+    """Run `prefect deploy --all` as a person would.
+
+    Raises:
+        SandboxError: it failed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+        cwd=ROOT,
+        env=os.environ | flow_environment(sandbox),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_DEPLOY_SECONDS,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        raise SandboxError(f"`prefect deploy --all` ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def run_flow(deployment: str, parameters: Mapping[str, Any], *, timeout_seconds: float = 180) -> FinishedRun:
+    """Run `flow/deployment` on the worker and wait for its end.
+
+    Raises:
+        SandboxError: it did not end in time; it is asked to cancel.
+    """
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - reads its settings when imported
+    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
+    from prefect.states import Cancelling  # noqa: PLC0415
+
+    started = time.monotonic()
+    with get_client(sync_client=True) as client:
+        wanted = client.read_deployment_by_name(deployment)
+        run = client.create_flow_run_from_deployment(wanted.id, parameters=dict(parameters))
+        while True:
+            run = client.read_flow_run(run.id)
+            if run.state is not None and run.state.is_final():
+                break
+            if time.monotonic() - started > timeout_seconds:
+                client.set_flow_run_state(run.id, Cancelling())
+                state = run.state.name if run.state else StateType.SCHEDULED
+                raise SandboxError(f"{deployment} is still {state} after {timeout_seconds:g} s")
+            time.sleep(_POLL_SECONDS)
+    return FinishedRun(
+        id=run.id,
+        state_name=run.state.name or "",
+        state_type=run.state.type.value,
+        message=run.state.message or "",
+        report=read_report(run.id),
+        seconds=time.monotonic() - started,
+        run_seconds=run.total_run_time.total_seconds(),
+    )
+
+
+def read_report(flow_run_id: UUID) -> str:
+    """The markdown of a run's report artifact; empty when it has none."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    from prefect.client.schemas.filters import (  # noqa: PLC0415
+        ArtifactFilter,
+        ArtifactFilterFlowRunId,
+        ArtifactFilterType,
+    )
+
+    wanted = ArtifactFilter(
+        flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]), type=ArtifactFilterType(any_=["markdown"])
+    )
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=wanted)
+    return str(found[0].data) if found else ""

