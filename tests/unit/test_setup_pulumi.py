@@ -132,10 +132,11 @@ def test_two_set_ups_at_once_build_once(tmp_path: Path) -> None:
 
 
 def test_a_build_carries_its_version_and_the_launcher_of_dynamic_providers(tmp_path: Path) -> None:
-    cli = obtain_cached(tmp_path / "cache", WANTED, (_go(tmp_path / "go"),))
+    cli = obtain_cached(tmp_path / "cache", WANTED, (_go(tmp_path / "go", before='echo x > "$GOTMPDIR/left"'),))
 
     assert ask_version(cli) == WANTED
     assert os.access(cli.with_name("pulumi-resource-pulumi-python"), os.X_OK)
+    assert sorted(path.name for path in cli.parent.iterdir()) == ["pulumi", "pulumi-resource-pulumi-python"]
 
 
 @pytest.mark.parametrize(

@@ -71,33 +71,42 @@ class GoBuild:
 
     def fill(self, folder: Path, version: Version) -> None:
         """Build the CLI, and put the launcher of Python's dynamic providers beside it as the vendor's archive does."""
-        go = shutil.which("go", path=self.search_path)
+        # A go.work above the checkout must not take part.
+        environment = {**os.environ, "GOWORK": "off"}
+        go, go_version = self._find_go(environment)
+        # Go leaves its work folder behind when it is terminated; here it goes with the draft.
+        work_folder = folder / "work"
+        work_folder.mkdir()
+        say(f"building the Pulumi CLI {version} with Go {go_version}: about 4 minutes on 2 cores, once a machine")
+        result = run_child(
+            build_command(go, version, folder / "pulumi"),
+            cwd=self.module_folder,
+            environment=environment | {"GOTMPDIR": str(work_folder)},
+            timeout_seconds=_BUILD_TIMEOUT_SECONDS,
+        )
+        shutil.rmtree(work_folder, ignore_errors=True)
+        if not result.succeeded:
+            raise SourceUnavailableError(f"`go build` in {self.module_folder} failed:\n{result.tail()}")
+        launcher = folder / "pulumi-resource-pulumi-python"
+        launcher.write_text(_DYNAMIC_PROVIDER, encoding="utf-8")
+        launcher.chmod(0o755)
+
+    def _find_go(self, environment: dict[str, str]) -> tuple[str, Version]:
         wanted = f"Go {OLDEST_GO.major}.{OLDEST_GO.minor} or newer (https://go.dev/dl/)"
+        go = shutil.which("go", path=self.search_path)
         if go is None:
             raise SourceUnavailableError(f"no `go` on PATH to build it with; install {wanted}")
-        # A go.work above the checkout must not take part; asking inside the module lets Go switch its toolchain.
-        environment = {**os.environ, "GOWORK": "off"}
+        # Asked inside the module, an older Go that may switch its toolchain answers with the one it switches to.
         answer = run_child(
             (go, "env", "GOVERSION"),
             cwd=self.module_folder,
             environment=environment,
             timeout_seconds=_QUESTION_TIMEOUT_SECONDS,
         )
-        go_version = find_version(answer.output) if answer.succeeded else None
-        if go_version is None or go_version < OLDEST_GO:
+        version = find_version(answer.output) if answer.succeeded else None
+        if version is None or version < OLDEST_GO:
             raise SourceUnavailableError(f"{go} is too old or does not start; install {wanted}\n{answer.tail(3)}")
-        say(f"building the Pulumi CLI {version} with Go {go_version}: about 4 minutes on 2 cores, once a machine")
-        result = run_child(
-            build_command(go, version, folder / "pulumi"),
-            cwd=self.module_folder,
-            environment=environment,
-            timeout_seconds=_BUILD_TIMEOUT_SECONDS,
-        )
-        if not result.succeeded:
-            raise SourceUnavailableError(f"`go build` in {self.module_folder} failed:\n{result.tail()}")
-        launcher = folder / "pulumi-resource-pulumi-python"
-        launcher.write_text(_DYNAMIC_PROVIDER, encoding="utf-8")
-        launcher.chmod(0o755)
+        return go, version
 
 
 def build_command(go: str, version: Version, output: Path) -> tuple[str, ...]:
