@@ -1,0 +1,5 @@
+"""Ansible: one ordinary playbook, run by ansible-runner in a child process, with typed results as they happen."""
+
+from holdtrue.adapters.ansible.configurator import AnsibleConfigurator
+
+__all__ = ["AnsibleConfigurator"]

@@ -1,0 +1,134 @@
+"""The process that runs ansible-runner: one JSON request on standard input, one JSON event a line on standard output.
+
+A process of its own, because ansible-runner copies the environment of its process into its artifacts, installs signal
+handlers, and may call `sys.exit`; and because everything it starts can then be ended with it.
+"""
+
+import json
+import os
+import shlex
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+from holdtrue.core.redaction import redact
+
+_TEXT_LIMIT = 3_000
+"""Characters of one text: with the callback's limits on their number, an event stays below run_tool's line limit."""
+_ITEM_TEXT_LIMIT = 200
+_TAILS = frozenset({"stderr", "stdout", "module_stderr", "module_stdout"})
+
+_RESULT_EVENTS = frozenset({"runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped"})
+_TEXT_EVENTS = frozenset({"verbose", "error", "warning", "system_warning", "deprecated"})
+
+
+def main() -> int:
+    """Run the request; the exit code is 0 when a final event was written, whatever it says."""
+    request = json.load(sys.stdin)
+    emit = _protected_output(request["redact"])
+    import ansible_runner  # noqa: PLC0415 - after the output is protected: whatever it prints is not an event
+
+    runner = ansible_runner.run(
+        private_data_dir=request["folder"],
+        project_dir=request["project"],
+        playbook=request["playbook"],
+        inventory=request["inventory"],
+        cmdline=_command_line(request),
+        forks=request["forks"],
+        suppress_env_files=True,
+        quiet=True,
+        # Asked every second, so a cancelled run does not wait for the default five.
+        settings={"pexpect_timeout": 1, "suppress_output_file": True},
+        event_handler=lambda event: _forward(event, emit),
+    )
+    emit({"kind": "end", "status": str(runner.status), "exit_code": runner.rc})
+    return 0
+
+
+def _protected_output(secrets: list[str]) -> Callable[[dict[str, Any]], None]:
+    """A writer on the real standard output; everything else that writes there goes to standard error."""
+    stream: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+    os.dup2(2, 1)
+
+    def emit(event: dict[str, Any]) -> None:
+        stream.write(json.dumps(_presentable(event, secrets), ensure_ascii=False) + "\n")
+        stream.flush()
+
+    return emit
+
+
+def _command_line(request: Mapping[str, Any]) -> str:
+    arguments = ["--check", "--diff"] if request["check"] else []
+    arguments += ["-e", f"@{request['variables']}"]
+    if request["secret_variables"]:
+        arguments += ["-e", f"@{_offer_once(Path(request['folder'], 'secrets.yml'), request['secret_variables'])}"]
+    return shlex.join(arguments)
+
+
+def _offer_once(path: Path, text: str) -> Path:
+    """A fifo that gives `text` to its first reader: never on a disk, never in an argument, never in an artifact."""
+    os.mkfifo(path, 0o600)
+
+    def write() -> None:
+        # The reader may be gone before it has read; that is its own failure to report.
+        with suppress(OSError):
+            path.write_text(text, encoding="utf-8")
+
+    threading.Thread(target=write, daemon=True).start()
+    return path
+
+
+def _forward(event: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -> bool:
+    """Pass one of ansible-runner's events on in our words; False, so that it keeps no copy of it."""
+    name, data = event.get("event"), event.get("event_data") or {}
+    if name in _RESULT_EVENTS:
+        emit(
+            {
+                "kind": "result",
+                "event": name,
+                "host": data["host"],
+                "task": data.get("task") or "",
+                "module": data.get("resolved_action") or data.get("task_action") or "",
+                "ignored": bool(data.get("ignore_errors")),
+                "result": data.get("res") or {},
+            }
+        )
+    elif name == "playbook_on_task_start":
+        emit({"kind": "task", "task": data.get("task") or ""})
+    elif name == "runner_on_start":
+        emit({"kind": "start", "host": data["host"], "task": data.get("task") or ""})
+    elif name == "playbook_on_stats":
+        counts = ("ok", "changed", "failures", "skipped", "dark", "processed")
+        emit({"kind": "stats", **{count: data.get(count) or {} for count in counts}})
+    elif name in _TEXT_EVENTS and event.get("stdout"):
+        emit({"kind": "text", "text": event["stdout"]})
+    return False
+
+
+def _presentable(value: Any, secrets: list[str], limit: int = _TEXT_LIMIT, *, tail: bool = False) -> Any:
+    """The same shape with every text redacted first and cut after, so that no secret's half stays."""
+    if isinstance(value, str):
+        text = redact(value, secrets) if secrets else value
+        return _cut(text, limit, tail=tail)
+    if isinstance(value, list):
+        return [_presentable(item, secrets, limit) for item in value]
+    if isinstance(value, dict):
+        return {
+            name: _presentable(item, secrets, _ITEM_TEXT_LIMIT if name == "items" else limit, tail=name in _TAILS)
+            for name, item in value.items()
+        }
+    return value
+
+
+def _cut(text: str, limit: int, *, tail: bool) -> str:
+    if len(text) <= limit:
+        return text
+    note = f"[{len(text) - limit} more characters]"
+    return f"{note}\n{text[-limit:]}" if tail else f"{text[:limit]}\n{note}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

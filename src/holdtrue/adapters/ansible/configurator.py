@@ -1,0 +1,146 @@
+"""The Configurator that runs an ordinary playbook."""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from holdtrue.adapters.ansible.events import parse_event
+from holdtrue.adapters.ansible.failures import find_failure
+from holdtrue.adapters.ansible.inventory import render_inventory, render_variables
+from holdtrue.adapters.ansible.record import RunRecord
+from holdtrue.adapters.ansible.settings import (
+    ansible_environment,
+    connection_variables,
+    find_user_settings,
+    forks,
+)
+from holdtrue.core.redaction import redact
+from holdtrue.errors import ConfigurationFailed, ResourceMissing, ToolMissing
+from holdtrue.models.base import ProgressSink, ignore_progress
+from holdtrue.models.configuration import ConfigurationRun
+from holdtrue.models.credentials import SshAccess
+from holdtrue.models.host import Host
+from holdtrue.runtime.folder import private_folder
+from holdtrue.runtime.process import ToolRun, ToolTimeout, run_tool, tool_environment
+from holdtrue.runtime.tracing import span
+
+_PROGRAM = "ansible-playbook"
+_CALLBACKS = Path(__file__).with_name("callback")
+_CHILD = Path(__file__).with_name("child.py")
+"""Run by its path, because as a module it would import this package, and with it what only the parent needs."""
+_GRACE_SECONDS = 10.0
+
+
+class AnsibleConfigurator:
+    """Runs `playbook` on `hosts` through `access`; implements `Configurator`.
+
+    `secrets` become extra variables (name to value) that exist in memory only; their values are removed from
+    everything that comes back. A playbook's own files, its roles, group_vars and ansible.cfg are used as they are.
+    """
+
+    def __init__(
+        self,
+        *,
+        playbook: Path,
+        hosts: Sequence[Host],
+        access: SshAccess,
+        timeout_seconds: float,
+        secrets: Mapping[str, SecretStr] | None = None,
+    ) -> None:
+        self._playbook = playbook.absolute()
+        self._hosts = tuple(hosts)
+        self._access = access
+        self._timeout_seconds = timeout_seconds
+        self._secrets = {name: value.get_secret_value() for name, value in (secrets or {}).items()}
+
+    def apply(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
+        """Make it so.
+
+        Raises:
+            ConfigurationFailed: the playbook is wrong, a task failed, or a host was in no play.
+            HostUnreachable: a host does not answer.
+            ToolMissing: ansible-playbook is not installed.
+            ResourceMissing: the playbook is not there.
+            UnavailableError: ansible-runner was interrupted, or ended without a result.
+            ToolTimeout: it took longer than it may.
+        """
+        return self._run(check=False, on_progress=on_progress)
+
+    def check(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
+        """Say what would change, with diffs; change nothing. Unreachable hosts are in the result.
+
+        Tasks that cannot run in check mode are SKIPPED results. Raises what `apply` does, but for HostUnreachable.
+        """
+        return self._run(check=True, on_progress=on_progress)
+
+    def _run(self, *, check: bool, on_progress: ProgressSink) -> ConfigurationRun:
+        self._refuse_the_impossible()
+        record = RunRecord(on_progress)
+        with span(_PROGRAM, check=check) as current, private_folder("ht-ansible") as folder:
+            ended = self._run_child(folder, record, check=check)
+            failure = find_failure(
+                record,
+                hosts=[host.name for host in self._hosts],
+                playbook=str(self._playbook),
+                check=check,
+                error_tail=redact(ended.error_tail, self._secrets.values()),
+            )
+            if failure is not None:
+                raise failure
+            current.set_attribute("ansible.changed", sum(summary.changed for summary in record.summaries()))
+        return ConfigurationRun(check=check, hosts=record.summaries(), results=tuple(record.results))
+
+    def _refuse_the_impossible(self) -> None:
+        if not self._hosts:
+            raise ConfigurationFailed(
+                "there is no host to configure", where=str(self._playbook), next_step="check the stack's hosts output"
+            )
+        if not self._playbook.is_file():
+            raise ResourceMissing("the playbook is not there", where=str(self._playbook))
+        if shutil.which(_PROGRAM, path=tool_environment({})["PATH"]) is None:
+            raise ToolMissing(f"{_PROGRAM} is not on PATH", next_step="install ansible-core beside the worker")
+
+    def _run_child(self, folder: Path, record: RunRecord, *, check: bool) -> ToolRun:
+        base = tool_environment({})
+        home = Path(base.get("HOME", str(folder)))
+        user = find_user_settings(self._playbook, home)
+        environment = ansible_environment(
+            user, access=self._access, folder=folder, home=home, callbacks=_CALLBACKS, locale=base
+        )
+        request = {
+            "folder": str(folder),
+            "project": str(self._playbook.parent),
+            "playbook": str(self._playbook),
+            "inventory": _write(folder / "hosts.yml", render_inventory(self._hosts)),
+            "variables": _write(folder / "connection.yml", render_variables(connection_variables(self._access))),
+            "secret_variables": render_variables(self._secrets) if self._secrets else "",
+            "redact": list(self._secrets.values()),
+            "forks": forks(user, len(self._hosts)),
+            "check": check,
+        }
+        try:
+            return run_tool(
+                [sys.executable, "-P", str(_CHILD)],
+                environment=base | environment,
+                folder=folder,
+                on_line=lambda line: record.take(parse_event(line)),
+                timeout_seconds=self._timeout_seconds,
+                grace_seconds=_GRACE_SECONDS,
+                standard_input=json.dumps(request),
+            )
+        except ToolTimeout as error:
+            waiting = ", ".join(record.running) or "its start"
+            raise ToolTimeout(
+                f"{_PROGRAM} did not end within {self._timeout_seconds:g} s and was stopped; it waited for {waiting}",
+                where=str(self._playbook),
+                next_step="look at what the task waits for, or raise the configuration's timeout_seconds",
+            ) from error
+
+
+def _write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)

@@ -1,0 +1,114 @@
+"""What the child process says, line by line."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+
+from holdtrue.errors import UnavailableError
+from holdtrue.models.configuration import FileDiff
+
+
+class _Event(BaseModel):
+    """Fields that are not named here are not ours: modules add what they like."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ModuleResult(_Event):
+    """The essence of a module's result, as the callback plugin bounds it."""
+
+    changed: bool = False
+    failed: bool = False
+    skipped: bool = False
+    msg: str = ""
+    reason: str = ""
+    skip_reason: str = ""
+    skipped_reason: str = ""
+    censored: str = ""
+    rc: int | None = None
+    stderr: str = ""
+    stdout: str = ""
+    module_stderr: str = ""
+    module_stdout: str = ""
+    label: str = ""
+    diffs: tuple[FileDiff, ...] = ()
+    items: tuple["ModuleResult", ...] = ()
+    item_count: int = 0
+
+
+class TaskEnded(_Event):
+    """One task ended on one host."""
+
+    kind: Literal["result"]
+    event: Literal["runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped"]
+    host: str
+    task: str
+    module: str
+    ignored: bool
+    result: ModuleResult
+
+
+class TaskNamed(_Event):
+    """A task begins, on all its hosts."""
+
+    kind: Literal["task"]
+    task: str
+
+
+class TaskStarted(_Event):
+    """A task begins on one host."""
+
+    kind: Literal["start"]
+    host: str
+    task: str
+
+
+class Statistics(_Event):
+    """Ansible's own counts by host, at the end of a playbook that ran."""
+
+    kind: Literal["stats"]
+    ok: dict[str, int]
+    changed: dict[str, int]
+    failures: dict[str, int]
+    skipped: dict[str, int]
+    dark: dict[str, int]
+    processed: dict[str, int]
+
+
+class Text(_Event):
+    """What Ansible said outside of any task: warnings, and the error that kept the playbook from running."""
+
+    kind: Literal["text"]
+    text: str
+
+
+class Ended(_Event):
+    """The last event."""
+
+    kind: Literal["end"]
+    status: str
+    exit_code: int | None
+
+
+AnsibleEvent = TaskEnded | TaskNamed | TaskStarted | Statistics | Text | Ended
+
+
+class _Line(RootModel[Annotated[AnsibleEvent, Field(discriminator="kind")]]):
+    """One line of the child's output."""
+
+
+def parse_event(line: str) -> AnsibleEvent:
+    """Read one line of the child.
+
+    Raises:
+        UnavailableError: it is not an event; leaving it out could hide a change, so it is not left out.
+    """
+    try:
+        return _Line.model_validate_json(line).root
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise UnavailableError(
+            f"ansible reported an event that cannot be read: {first['msg']}",
+            where=".".join(str(part) for part in first["loc"]),
+            next_step="check that ansible-runner and ansible-core are the versions this release was tested with",
+        ) from None

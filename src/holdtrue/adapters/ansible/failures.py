@@ -1,0 +1,104 @@
+"""How a playbook run failed, as one error of our tree; nothing is returned when it did not."""
+
+import re
+from collections.abc import Sequence
+
+from holdtrue.adapters.ansible.events import Ended
+from holdtrue.adapters.ansible.record import RunRecord
+from holdtrue.errors import ConfigurationFailed, HoldtrueError, HostUnreachable, UnavailableError
+from holdtrue.models.configuration import TaskOutcome, TaskResult
+
+_NAMED_FAILURES = 5
+_REPORT_LINES = 12
+_ORIGIN = re.compile(r"^Origin: (?P<place>.+?:\d+)(?::\d+)?$", re.MULTILINE)
+"""Where ansible-core 2.19 and later saw the error: file, line and column."""
+_ERROR_START = re.compile(r"^(?:\[ERROR\]:|ERROR!) *", re.MULTILINE)
+_INTERRUPTED = 99
+"""Exit code of ansible-playbook after SIGINT (cli/__init__.py)."""
+
+
+def find_failure(
+    record: RunRecord, *, hosts: Sequence[str], playbook: str, check: bool, error_tail: str
+) -> HoldtrueError | None:
+    """The error to raise for a run that ended, or None when every host in `hosts` succeeded.
+
+    In check mode a host that cannot be reached is not an error: it is in the result.
+    """
+    if record.ended is None:
+        return UnavailableError(
+            f"ansible-runner ended without a result: {_last(error_tail) or 'it said nothing'}",
+            where=playbook,
+            next_step="look for an out-of-memory kill or a full disk on the worker",
+        )
+    if record.statistics is None:
+        return _not_run(record, record.ended, playbook)
+    return _host_failure(record, record.ended, hosts=hosts, playbook=playbook, check=check)
+
+
+def _host_failure(
+    record: RunRecord, ended: Ended, *, hosts: Sequence[str], playbook: str, check: bool
+) -> HoldtrueError | None:
+    failed = [summary.host for summary in record.summaries() if summary.failed]
+    if failed:
+        return _tasks_failed(record.results, failed, playbook)
+    unreachable = [summary.host for summary in record.summaries() if summary.unreachable]
+    if unreachable and not check:
+        return _unreachable(record.results, unreachable)
+    if untouched := sorted(set(hosts) - {summary.host for summary in record.summaries()}):
+        return ConfigurationFailed(
+            f"no play ran on {', '.join(untouched)}",
+            where=playbook,
+            next_step="make `hosts:` of a play match every host of the stack",
+        )
+    if ended.exit_code and not unreachable:
+        return ConfigurationFailed(
+            f"ansible-playbook ended with exit code {ended.exit_code}: {_last(record.text)}", where=playbook
+        )
+    return None
+
+
+def _not_run(record: RunRecord, ended: Ended, playbook: str) -> HoldtrueError:
+    """Syntax error, unknown module, missing role, or an end by signal: nothing was counted."""
+    if ended.status == "canceled" or ended.exit_code == _INTERRUPTED:
+        return UnavailableError("ansible-playbook was interrupted", where=playbook, next_step="run it again")
+    origins = _ORIGIN.findall(record.text)
+    report = _error_report(record.text)
+    return ConfigurationFailed(
+        f"the playbook cannot run: {report or f'exit code {ended.exit_code}, without a word'}",
+        where=origins[0] if origins else playbook,
+        next_step="correct it; `ansible-playbook --syntax-check` shows the same",
+    )
+
+
+def _tasks_failed(results: Sequence[TaskResult], failed: Sequence[str], playbook: str) -> HoldtrueError:
+    # The last failure of a host is the one that ended it: earlier ones were rescued.
+    last = {result.host: result for result in results if result.outcome is TaskOutcome.FAILED}
+    lines = [f"{host}: task '{last[host].task}' failed: {last[host].message}" for host in failed if host in last]
+    more = f"; and {len(failed) - _NAMED_FAILURES} more hosts" if len(failed) > _NAMED_FAILURES else ""
+    return ConfigurationFailed(
+        "; ".join(lines[:_NAMED_FAILURES]) + more if lines else f"tasks failed on {', '.join(failed)}",
+        where=playbook,
+        next_step="correct the task or the host, and run again; finished tasks are not repeated needlessly",
+    )
+
+
+def _unreachable(results: Sequence[TaskResult], hosts: Sequence[str]) -> HoldtrueError:
+    reasons = {result.host: result.message for result in results if result.outcome is TaskOutcome.UNREACHABLE}
+    return HostUnreachable(
+        "; ".join(f"{host}: {reasons.get(host) or 'no reason given'}" for host in hosts[:_NAMED_FAILURES]),
+        where=f"{len(hosts)} unreachable: {', '.join(hosts)}",
+        next_step="check that the hosts are up, that sshd trusts the CA and that the certificate is still valid",
+    )
+
+
+def _error_report(text: str) -> str:
+    """From the first error on; warnings before it explain nothing."""
+    match = _ERROR_START.search(text)
+    if match is None:
+        return _last(text)
+    lines = [line.rstrip() for line in text[match.end() :].splitlines() if line.strip()]
+    return "\n".join(lines[:_REPORT_LINES])
+
+
+def _last(text: str) -> str:
+    return " / ".join(line.strip() for line in text.splitlines()[-5:] if line.strip())

@@ -1,0 +1,180 @@
+"""What a playbook run says, collected while it happens, and judged at its end."""
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from typing import assert_never
+
+from holdtrue.adapters.ansible.events import (
+    AnsibleEvent,
+    Ended,
+    ModuleResult,
+    Statistics,
+    TaskEnded,
+    TaskNamed,
+    TaskStarted,
+    Text,
+)
+from holdtrue.models.base import Progress, ProgressLevel, ProgressSink
+from holdtrue.models.configuration import HostSummary, TaskOutcome, TaskResult
+
+_TEXT_LINES = 200
+_NAMED_ITEMS = 5
+_BY_FILE = re.compile(r"^skipped, since |matching (?:creates|removes) option")
+"""How ansible-core's modules say that the file named by `creates` or `removes` decided (script, unarchive)."""
+_NO_MESSAGE = {TaskOutcome.SKIPPED: "does not run in check mode"}
+_LEVELS = {
+    TaskOutcome.OK: ProgressLevel.INFO,
+    TaskOutcome.CHANGED: ProgressLevel.INFO,
+    TaskOutcome.SKIPPED: ProgressLevel.WARNING,
+    TaskOutcome.FAILED: ProgressLevel.ERROR,
+    TaskOutcome.UNREACHABLE: ProgressLevel.ERROR,
+}
+
+
+class RunRecord:
+    """Takes events in their order; `results` are those that are not plain ok.
+
+    A task whose `when` is false is neither a result nor unchecked: the playbook decided that it does not apply. A task
+    that was skipped for another reason, because it cannot run in check mode, is a SKIPPED result: nobody looked.
+    """
+
+    def __init__(self, on_progress: ProgressSink) -> None:
+        self.results: list[TaskResult] = []
+        self.statistics: Statistics | None = None
+        self.ended: Ended | None = None
+        self._texts: deque[str] = deque(maxlen=_TEXT_LINES)
+        self._running: dict[str, str] = {}
+        self._announced = ""
+        self._on_progress = on_progress
+
+    @property
+    def text(self) -> str:
+        """The last lines that belong to no task."""
+        return "\n".join(self._texts)
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """`host (task)` for every host whose task has begun and not ended."""
+        return tuple(f"{host} ({task})" for host, task in sorted(self._running.items()))
+
+    def take(self, event: AnsibleEvent) -> None:
+        """Record one event, and tell the watcher what concerns a person."""
+        match event:
+            case TaskEnded():
+                self._running.pop(event.host, None)
+                self._take_result(event)
+            case TaskNamed():
+                self._take_name(event.task)
+            case TaskStarted():
+                self._running[event.host] = event.task
+            case Statistics():
+                self.statistics = event
+            case Text():
+                self._texts.extend(event.text.splitlines())
+            case Ended():
+                self.ended = event
+            case _:
+                assert_never(event)
+
+    def summaries(self) -> tuple[HostSummary, ...]:
+        """Ansible's own counts, a host each, in the order of names."""
+        counts = self.statistics
+        if counts is None:
+            return ()
+        return tuple(
+            HostSummary(
+                host=host,
+                ok=counts.ok.get(host, 0),
+                changed=counts.changed.get(host, 0),
+                failed=counts.failures.get(host, 0),
+                skipped=counts.skipped.get(host, 0),
+                unreachable=counts.dark.get(host, 0) > 0,
+            )
+            for host in sorted(counts.processed.keys() | counts.dark.keys())
+        )
+
+    def _take_name(self, task: str) -> None:
+        # `meta` tasks, and every task under the free strategy, are announced once a host.
+        if task != self._announced:
+            self._announced = task
+            self._on_progress(Progress(message=f"task | {task}"))
+
+    def _take_result(self, event: TaskEnded) -> None:
+        outcome = _outcome(event)
+        if outcome is TaskOutcome.OK:
+            return
+        result = TaskResult(
+            host=event.host,
+            task=event.task,
+            module=event.module,
+            outcome=outcome,
+            message=_message(event.result) or _NO_MESSAGE.get(outcome, ""),
+            diffs=event.result.diffs,
+        )
+        self.results.append(result)
+        detail = f" | {result.message}" if outcome is not TaskOutcome.CHANGED and result.message else ""
+        message = f"{event.host} | {outcome.value} | {event.task}{detail}"
+        self._on_progress(Progress(message=message, level=_LEVELS[outcome]))
+
+
+def _outcome(event: TaskEnded) -> TaskOutcome:
+    """Counted as Ansible counts (plugins/strategy/__init__.py, 2.19): an ignored failure is ok, or changed."""
+    match event.event:
+        case "runner_on_unreachable":
+            return TaskOutcome.UNREACHABLE
+        case "runner_on_failed" if not event.ignored:
+            return TaskOutcome.FAILED
+        case "runner_on_skipped":
+            return TaskOutcome.SKIPPED if _was_not_looked_at(event.result) else TaskOutcome.OK
+        case _ if event.result.changed:
+            return TaskOutcome.CHANGED
+        case _ if any(_was_not_looked_at(item) for item in event.result.items):
+            return TaskOutcome.SKIPPED
+        case _:
+            return TaskOutcome.OK
+
+
+def _was_not_looked_at(result: ModuleResult) -> bool:
+    """Skipped, but neither by a condition, nor as an empty loop, nor because of `creates` or `removes`.
+
+    A loop was not looked at when one of its items was not.
+    """
+    if result.items:
+        return any(_was_not_looked_at(item) for item in result.items)
+    return result.skipped and not (result.skip_reason or result.skipped_reason or _BY_FILE.search(result.msg))
+
+
+def _message(result: ModuleResult) -> str:
+    if result.items:
+        return _loop_message(result)
+    words = result.censored or result.msg or result.reason
+    output = (
+        ""
+        if result.censored
+        else _last_lines(
+            result.stderr or result.module_stderr or (result.stdout or result.module_stdout if result.failed else "")
+        )
+    )
+    code = f" (exit code {result.rc})" if result.rc else ""
+    return f"{words}{code}{': ' if output and words else ''}{output}" if result.failed else words
+
+
+def _loop_message(result: ModuleResult) -> str:
+    failed = [item for item in result.items if item.failed]
+    changed = [item for item in result.items if item.changed]
+    if failed:
+        parts = (f"{item.label}: {_message(item)}" for item in failed[:_NAMED_ITEMS])
+        return f"{len(failed)} of {result.item_count} items failed: {_join(parts, len(failed))}"
+    if changed:
+        names = (item.label for item in changed[:_NAMED_ITEMS])
+        return f"{len(changed)} of {result.item_count} items changed: {_join(names, len(changed))}"
+    return next((item.msg for item in result.items if item.msg), result.msg)
+
+
+def _join(parts: Iterable[str], count: int) -> str:
+    return ", ".join(part for part in parts if part) + (" and more" if count > _NAMED_ITEMS else "")
+
+
+def _last_lines(text: str, lines: int = 5) -> str:
+    return " / ".join(line.strip() for line in text.strip().splitlines()[-lines:] if line.strip())

@@ -1,0 +1,94 @@
+"""What ansible-playbook is told through its environment, and what it keeps from the user's own ansible.cfg."""
+
+import configparser
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdtrue.models.credentials import SshAccess
+
+_MAXIMUM_FORKS = 20
+"""Each fork is a process of about 70 MB, and a host costs one while its task runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserSettings:
+    """The ansible.cfg that Ansible would find, and the option names it sets."""
+
+    path: Path | None
+    options: frozenset[str]
+
+
+def find_user_settings(playbook: Path, home: Path) -> UserSettings:
+    """Look where Ansible looks: beside the playbook, in the home folder, in /etc; the first file counts alone.
+
+    Ansible itself would ignore a file in a world-writable working folder; naming it by ANSIBLE_CONFIG does not.
+    """
+    for path in (playbook.parent / "ansible.cfg", home / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")):
+        if path.is_file():
+            parser = configparser.ConfigParser(interpolation=None, strict=False)
+            try:
+                parser.read_string(path.read_text(encoding="utf-8", errors="replace"))
+            except configparser.Error:
+                # Ansible says what is wrong with its own file better than we could.
+                return UserSettings(path, frozenset())
+            return UserSettings(path, frozenset(name for section in parser.sections() for name in parser[section]))
+    return UserSettings(None, frozenset())
+
+
+def ansible_environment(
+    user: UserSettings, *, access: SshAccess, folder: Path, home: Path, callbacks: Path, locale: Mapping[str, str]
+) -> dict[str, str]:
+    """Variables beside those of every tool; `locale` is the environment the tool would have without them.
+
+    Everything that Ansible writes on this machine goes below `folder`. Collections and roles are still found where
+    the user installed them. What ansible.cfg sets stays set; host key checking alone is not the user's to weaken here.
+    """
+    environment = {
+        "ANSIBLE_HOME": str(folder / "home"),
+        "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_NOCOWS": "1",
+        "AWX_LIB_DIRECTORY": str(callbacks),
+        # Our callback bounds results itself; above this ansible-runner's would drop a result with its `changed`.
+        "MAX_EVENT_RES": "100000000",
+        "SSH_AUTH_SOCK": str(access.agent_socket),
+    }
+    if user.path is not None:
+        environment["ANSIBLE_CONFIG"] = str(user.path)
+    own = home / ".ansible"
+    defaults = {
+        "pipelining": ("ANSIBLE_PIPELINING", "True"),
+        "collections_path": ("ANSIBLE_COLLECTIONS_PATH", f"{own}/collections:/usr/share/ansible/collections"),
+        "roles_path": ("ANSIBLE_ROLES_PATH", f"{own}/roles:/usr/share/ansible/roles:/etc/ansible/roles"),
+    }
+    environment |= dict(pair for option, pair in defaults.items() if option not in user.options)
+    if not _is_utf8(locale):
+        environment["LC_ALL"] = "C.UTF-8"
+    return environment
+
+
+def connection_variables(access: SshAccess) -> dict[str, str | int | float | bool]:
+    """Extra variables, which nothing in a playbook can override, that lead every ssh through the run's access.
+
+    ssh takes the first value it finds for an option, and Ansible puts `ssh_args` first.
+    """
+    strict = "-o StrictHostKeyChecking=yes -o GlobalKnownHostsFile=none"
+    return {
+        "ansible_ssh_args": f"-F {access.config} {strict} -o UserKnownHostsFile={access.config.parent / 'known_hosts'}",
+        "ansible_host_key_checking": True,
+        "ansible_ssh_host_key_checking": True,
+    }
+
+
+def forks(user: UserSettings, host_count: int) -> int | None:
+    """How many hosts at once; None leaves it to ansible.cfg."""
+    return None if "forks" in user.options else max(1, min(host_count, _MAXIMUM_FORKS))
+
+
+def _is_utf8(environment: Mapping[str, str]) -> bool:
+    """Ansible refuses to start in another encoding; the first of these that is set decides (locale(7))."""
+    value = next((environment[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(name)), "")
+    return "utf-8" in value.lower() or "utf8" in value.lower()
