@@ -1,11 +1,11 @@
 """A saved block by name, with every way this can fail told apart."""
 
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from pydantic import ValidationError
 
 from holdtrue.errors import (
@@ -19,7 +19,11 @@ from holdtrue.errors import (
 
 B = TypeVar("B", bound=Block)
 
-_UNAUTHORISED = (401, 403)
+_UNAUTHORISED: Final = (401, 403)
+_CLIENT_RETRIES: Final = 0
+"""Retrying is the task's business; Prefect's default of 5 waits 80 s more for an API that hangs."""
+_HEALTH_TIMEOUT_SECONDS: Final = 5.0
+"""Only tells why a load failed, so it does not wait as long as Prefect's own requests (60 s)."""
 
 
 def load_block(kind: type[B], name: str) -> B:
@@ -33,7 +37,8 @@ def load_block(kind: type[B], name: str) -> B:
     """
     try:
         # Without `_sync`, which the signature hides, this is a coroutine when an event loop runs.
-        return cast("B", kind.load(name, _sync=True))  # type: ignore[call-arg]
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: _CLIENT_RETRIES}):
+            return cast("B", kind.load(name, _sync=True))  # type: ignore[call-arg]
     except Exception as error:
         failure = _failure(error, kind, name)
         if failure is None:
@@ -61,7 +66,10 @@ def _failure(error: Exception, kind: type[Block], name: str) -> HoldtrueError | 
         )
     if isinstance(error, PrefectHTTPStatusError):
         return _refused(error, kind, name, where)
-    with get_client(sync_client=True) as client:
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: _CLIENT_RETRIES}),
+        get_client(sync_client=True, httpx_settings={"timeout": _HEALTH_TIMEOUT_SECONDS}) as client,
+    ):
         unreachable = client.api_healthcheck()
     if unreachable is None:
         return None

@@ -54,11 +54,13 @@ def caller_identity(environment: Mapping[str, SecretStr], *, timeout_seconds: fl
         )
     endpoint = values.get("AWS_ENDPOINT_URL") or f"AWS in {values['AWS_REGION']}"
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - 0.3 s of CPU
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - same; no BotoCoreError, unlike the others
 
     try:
         with span("aws get caller identity", **{"aws.region": values["AWS_REGION"]}):
             return str(_client(values, timeout_seconds).get_caller_identity()["Arn"])
-    except (BotoCoreError, ClientError, KeyError, ValueError) as error:  # ValueError: a malformed endpoint
+    except (BotoCoreError, ClientError, ResponseParserError, KeyError, ValueError) as error:
+        # ValueError: a malformed endpoint. KeyError: an answer without an ARN.
         failure = _failure(error, endpoint, timeout_seconds)
         what = redact(failure.what, (values["AWS_SECRET_ACCESS_KEY"], values.get("AWS_SESSION_TOKEN", "")))
         raise type(failure)(what, where=failure.where, next_step=failure.next_step) from error
