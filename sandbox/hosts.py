@@ -19,6 +19,7 @@ from sandbox.sshd import (
     daemon_command,
     greets_as_ssh,
     require_privilege_separation_directory,
+    unlocking,
     write_daemon_files,
 )
 from sandbox.workplace import Workplace
@@ -147,6 +148,7 @@ class RootlessHost(SshHost):
             port=self.port,
             directory=etc,
             seen_as=etc,
+            root=self.root,
             home=home,
         )
         require_privilege_separation_directory()
@@ -158,7 +160,8 @@ class RootlessHost(SshHost):
         return self.root
 
     def _command(self) -> list[str]:
-        return [*daemon_command(self._files.configuration, self._workplace)]
+        command = daemon_command(self._files.configuration, self._workplace)
+        return [*unlocking(command, self._files.directory)]
 
     def _holds(self, found: FoundProcess) -> bool:
         return found.environment.get(HOST_VARIABLE) == self.name

@@ -3,9 +3,8 @@
 import subprocess
 from pathlib import Path
 
-import asyncssh
-
 from sandbox.hosts import SshHost
+from sandbox.keys import write_ssh_key
 from sandbox.openbao import OpenBao
 
 CERTIFICATE_TTL_SECONDS = 600
@@ -18,11 +17,7 @@ class SshLogin:
         self._directory = directory
         self._key = directory / "id"
         directory.mkdir(mode=0o700)
-        pair = asyncssh.generate_private_key("ssh-ed25519")
-        self._key.touch(mode=0o600)
-        pair.write_private_key(self._key)
-        public_key = pair.export_public_key().decode()
-        (directory / "id.pub").write_text(public_key)
+        public_key = write_ssh_key(self._key)
         if signed:
             certificate = vault.sign_user_key(public_key, ttl_seconds=CERTIFICATE_TTL_SECONDS)
             (directory / "id-cert.pub").write_text(f"{certificate}\n")

@@ -29,6 +29,7 @@ path "ssh-host/config/ca"       { capabilities = ["read"] }
 path "ssh-host/public_key"      { capabilities = ["read"] }
 path "transit/encrypt/pulumi"   { capabilities = ["update"] }
 path "transit/decrypt/pulumi"   { capabilities = ["update"] }
+path "sys/capabilities-self"    { capabilities = ["update"] }
 path "auth/token/lookup-self"   { capabilities = ["read"] }
 path "auth/token/renew-self"    { capabilities = ["update"] }
 path "auth/token/revoke-self"   { capabilities = ["update"] }

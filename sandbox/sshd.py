@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncssh
-
 from sandbox import guardian
 from sandbox.errors import SandboxError
+from sandbox.keys import write_ssh_key
 from sandbox.openbao import SSH_PRINCIPAL, OpenBao
 from sandbox.workplace import Workplace
 
 HOST_VARIABLE = "HOLDTRUE_SANDBOX_HOST"
+ROOT_VARIABLE = "HOLDTRUE_HOST_ROOT"
+SHADOW = Path("/etc/shadow")
 PRIVILEGE_SEPARATION_DIRECTORY = Path("/run/sshd")
 
 
@@ -37,6 +38,7 @@ def write_daemon_files(
     port: int,
     directory: Path,
     seen_as: Path,
+    root: Path,
     home: Path | None,
 ) -> SshDaemonFiles:
     """Make a host key, have it signed for the host's name and address, and write the daemon's configuration.
@@ -49,19 +51,17 @@ def write_daemon_files(
         port: The port to listen on.
         directory: Where to write.
         seen_as: The same directory's path as the daemon sees it.
+        root: The host's world as its sessions see it; they have it as `HOLDTRUE_HOST_ROOT`.
         home: The sessions' `HOME`, or None for the account's own.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    key = asyncssh.generate_private_key("ssh-ed25519")
-    (directory / "host_key").touch(mode=0o600)
-    key.write_private_key(directory / "host_key")
-    public_key = key.export_public_key().decode()
+    public_key = write_ssh_key(directory / "host_key")
     (directory / "host_key-cert.pub").write_text(f"{vault.sign_host_key(public_key, (name, address))}\n")
     (directory / "user_ca.pub").write_text(f"{vault.user_ca}\n")
     (directory / "principals").write_text(f"{SSH_PRINCIPAL}\n")
-    variables = {guardian.MARKER_VARIABLE: workplace.marker, HOST_VARIABLE: name} | (
-        {"HOME": str(home)} if home else {}
-    )
+    variables = {guardian.MARKER_VARIABLE: workplace.marker, HOST_VARIABLE: name, ROOT_VARIABLE: str(root)}
+    if home is not None:
+        variables["HOME"] = str(home)
     settings = [
         f"Port {port}",
         f"ListenAddress {address}",
@@ -105,6 +105,25 @@ def daemon_command(configuration: Path, workplace: Workplace) -> Sequence[str]:
     if subprocess.run(penalties, check=False, capture_output=True, timeout=10).returncode == 0:
         command += ["-o", "PerSourcePenalties=no"]
     return command
+
+
+def unlocking(command: Sequence[str], directory: Path, *, shadow: Path = SHADOW) -> Sequence[str]:
+    """Return the command so that an sshd of root lets root in although root has no password.
+
+    Ubuntu and Debian lock root with a "!" in the shadow file, and without PAM sshd refuses a locked account even with a
+    certificate. Such a daemon gets a mount namespace of its own, in which the shadow file names root unlocked.
+    """
+    if os.geteuid() != 0 or not _is_locked(shadow.read_text(), current_user()):
+        return command
+    replacement = directory / "shadow"
+    replacement.touch(mode=0o600)
+    replacement.write_text(f"{current_user()}:*:19000:0:99999:7:::\n")
+    mount = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", mount, "sh", str(replacement), str(shadow), *command]
+
+
+def _is_locked(shadow: str, user: str) -> bool:
+    return any(line.startswith(f"{user}:!") for line in shadow.splitlines())
 
 
 def require_privilege_separation_directory() -> None:

@@ -38,25 +38,24 @@ class Workplace:
             [sys.executable, "-P", guardian.__file__, self.marker, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
             env=_base_environment(),
             cwd="/",
         )
-        self.directory = Path(self._first_guardian_line())
+        self.directory = self._directory_made_by_guardian()
         for name in ("log", "state", "tmp"):
             (self.directory / name).mkdir()
 
-    def _first_guardian_line(self) -> str:
+    def _directory_made_by_guardian(self) -> Path:
         stdout = self._guardian.stdout
         ready = select.select([stdout], [], [], GUARDIAN_START_SECONDS)[0] if stdout else []
         line = stdout.readline().decode().strip() if stdout and ready else ""
-        if not line:
-            self._guardian.kill()
-            raise SandboxError(
-                "The sandbox's guardian process did not start; is there space in the temporary directory?"
-            )
-        return line
+        if Path(line).is_absolute():
+            return Path(line)
+        self._guardian.kill()
+        rest = self._guardian.communicate()[0].decode()
+        raise SandboxError(f"The sandbox's guardian process did not start. It wrote:\n{line}\n{rest}")
 
     def environment(self) -> dict[str, str]:
         """Return the environment of every process here: the caller's without foreign settings, plus the marker."""

@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 
 from sandbox import HostKind, Sandbox, SandboxError, SandboxOptions, Service, guardian
+from sandbox.daemon import accepts_connections
 from sandbox.hosts import RootlessHost
 from sandbox.login import SshLogin
 from sandbox.workplace import Workplace
@@ -36,6 +38,13 @@ with Sandbox(SandboxOptions(services=chosen, hosts=HostKind(sys.argv[1]))) as sa
 END_SECONDS = 10
 
 
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + END_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @dataclass(frozen=True, slots=True)
 class RunningOwner:
     process: "subprocess.Popen[str]"
@@ -45,12 +54,8 @@ class RunningOwner:
     def remains(self) -> frozenset[guardian.FoundProcess]:
         return guardian.marked_processes(self.marker, self.directory)
 
-    def wait_until_nothing_remains(self) -> float:
-        began = time.monotonic()
-        while self.remains() or self.directory.exists():
-            assert time.monotonic() - began < END_SECONDS, self.remains()
-            time.sleep(0.1)
-        return time.monotonic() - began
+    def wait_until_nothing_remains(self) -> None:
+        wait_until(lambda: not self.remains() and not self.directory.exists())
 
 
 @contextmanager
@@ -138,10 +143,8 @@ def test_sweep_ends_a_process_that_ignores_sigterm_and_lost_its_marker() -> None
     try:
         stubborn = "trap '' TERM; env -i sleep 100 & while :; do sleep 1; done"
         workplace.launch("stubborn", ["sh", "-c", stubborn])
-        deadline = time.monotonic() + END_SECONDS
-        while len(found := guardian.marked_processes(workplace.marker, workplace.directory)) < 3:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: len(guardian.marked_processes(workplace.marker, workplace.directory)) >= 3)
+        found = guardian.marked_processes(workplace.marker, workplace.directory)
         assert any(guardian.MARKER_VARIABLE not in one.environment for one in found)
         assert guardian.sweep(workplace.marker, workplace.directory) == ()
         assert [one for one in found if guardian.is_alive(one)] == []
@@ -182,7 +185,7 @@ def test_isolated_hosts_share_nothing_with_each_other_or_this_machine() -> None:
         with pytest.raises(SandboxError, match="root"):
             Sandbox(SandboxOptions(hosts=HostKind.ISOLATED)).start()
         return
-    chosen = frozenset({Service.OPENBAO, Service.HOSTS})
+    chosen = frozenset({Service.OPENBAO, Service.HOSTS, Service.LOAD_BALANCER})
     with Sandbox(SandboxOptions(services=chosen, hosts=HostKind.ISOLATED)) as sandbox:
         first, second = sandbox.hosts
         login = SshLogin(sandbox.directory / "login", sandbox.openbao)
@@ -197,10 +200,15 @@ def test_isolated_hosts_share_nothing_with_each_other_or_this_machine() -> None:
         assert len(processes) < 15
         assert not login.run(first, f"ls {sandbox.directory}").stdout
         assert login.run(first, f"{first.python} -c 'print(1)'").stdout == "1\n"
+        serve = f"cd {first.root} && nohup {first.python} -m http.server {first.http_port} >/dev/null 2>&1 </dev/null &"
+        assert login.run(first, serve).returncode == 0
+        assert sandbox.load_balancer.command("set server web/web-1 weight 1; set server web/standby weight 0") == ""
+        wait_until(lambda: accepts_connections(first.address, first.http_port))
+        assert requests.get(f"{sandbox.load_balancer.url}/file", timeout=END_SECONDS).text == "here\n"
         refused = SshLogin(sandbox.directory / "unsigned", sandbox.openbao, signed=False).run(first, "true")
         assert refused.returncode == 255
         assert login.run(first, "nohup sleep 60 >/dev/null 2>&1 </dev/null &").returncode == 0
-        assert [found.name for found in first.processes()] == ["sleep"]
+        assert sorted(found.name for found in first.processes()) == ["python3", "sleep"]
         first.wipe()
         assert (first.processes(), list(first.world.iterdir())) == ((), [])
         first.stop()

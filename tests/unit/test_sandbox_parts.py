@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sandbox import HostKind, Sandbox, SandboxError, SandboxOptions, Service, guardian, prefect_database
 from sandbox.osv import ADVISORIES, _affects, _in_range, _normalised
 from sandbox.otlp import parse_spans
+from sandbox.sshd import unlocking
 from sandbox.workplace import _base_environment
 
 
@@ -62,6 +63,21 @@ def test_process_of_another_start_time_is_not_alive() -> None:
     assert guardian.is_alive(now)
     earlier = guardian.FoundProcess(now.pid, now.started - 1, now.parent, now.name, now.command, now.environment)
     assert not guardian.is_alive(earlier)
+
+
+def test_sshd_of_a_locked_root_gets_a_shadow_file_that_holds_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.sshd.os.geteuid", lambda: 0)
+    monkeypatch.setattr("sandbox.sshd.current_user", lambda: "root")
+    shadow = tmp_path / "real"
+    shadow.write_text("root:*:1::::::\nsomeone:$y$hash:1::::::\n")
+    assert unlocking(["sshd"], tmp_path, shadow=shadow) == ["sshd"]
+    shadow.write_text("root:!:1::::::\nsomeone:$y$hash:1::::::\n")
+    command = unlocking(["sshd"], tmp_path, shadow=shadow)
+    assert (command[0], command[-1]) == ("unshare", "sshd")
+    assert (tmp_path / "shadow").read_text().startswith("root:*:")
+    assert "someone" not in (tmp_path / "shadow").read_text()
 
 
 @given(st.uuids())
