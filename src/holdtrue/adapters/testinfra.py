@@ -1,0 +1,146 @@
+"""Testinfra: ordinary check files, unchanged, run by pytest in a child process against every host."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from holdtrue.adapters.testinfra_plugin import CHECK_PROPERTY, HOST_PROPERTY
+from holdtrue.models.base import Progress, ProgressLevel, ProgressSink, ignore_progress
+from holdtrue.models.credentials import SshAccess
+from holdtrue.models.host import Host
+from holdtrue.models.validation import CheckOutcome, CheckResult
+from holdtrue.runtime.pytest_run import CaseResult, CollectedCase, PytestEnd, PytestRequest, PytestRun, run_pytest
+from holdtrue.runtime.tracing import span
+
+_KIND: Final = "testinfra"
+_NO_HOST: Final = "worker"
+"""Target of a check that asks for no host: it ran on the worker, and says nothing about any host."""
+
+_SHORTEST_CASE_SECONDS: Final = 10.0
+_DETAIL_CHARACTERS: Final = 500
+
+
+class TestinfraChecks:
+    """A `HostChecks` over Testinfra suites (files or folders).
+
+    The conftest.py beside the suites is read, ini files and plugins of the worker are not. Connections are those of
+    `access.config`; Testinfra itself gives no ControlPath and would open one for every command.
+    A check may take its share of `timeout_seconds`, so a host that hangs costs the others nothing.
+    """
+
+    __test__ = False
+
+    def __init__(self, *, suites: Sequence[Path], access: SshAccess, timeout_seconds: float) -> None:
+        self._suites = [suite.absolute() for suite in suites]
+        self._access = access
+        self._timeout_seconds = timeout_seconds
+
+    def run(self, hosts: Sequence[Host], on_progress: ProgressSink = ignore_progress) -> tuple[CheckResult, ...]:
+        """Run every suite on every host; empty when there is nothing to run, which proves nothing.
+
+        A suite that cannot be collected, a host that is lost and a check that did not end are results with outcome
+        `error`, one for every host they concern.
+
+        Raises:
+            ToolMissing: this Python cannot be started.
+        """
+        present = [suite for suite in self._suites if suite.exists()]
+        names = [host.name for host in hosts]
+        absent = [suite for suite in self._suites if suite not in present]
+        results = [_error(name, suite.name, "the suite is not there") for suite in absent for name in names]
+        if present and names:
+            with span("testinfra", hosts=len(names), suites=len(present)):
+                results += self._run(present, names, on_progress)
+        return tuple(results)
+
+    def _run(self, suites: Sequence[Path], hosts: Sequence[str], on_progress: ProgressSink) -> list[CheckResult]:
+        root = Path(os.path.commonpath([suite if suite.is_dir() else suite.parent for suite in suites]))
+        results: list[CheckResult] = []
+
+        def on_case(case: CollectedCase, result: CaseResult, done: int, total: int) -> None:
+            results.append(_as_check(case, result))
+            on_progress(_as_progress(results[-1], done, total))
+
+        ended = run_pytest(
+            PytestRequest(
+                paths=suites,
+                root=root,
+                folder=root,
+                options=[
+                    *("-p", "testinfra.plugin", "-p", "holdtrue.adapters.testinfra_plugin"),
+                    f"--hosts={','.join(f'ssh://{host}' for host in hosts)}",
+                    f"--ssh-config={self._access.config}",
+                ],
+                environment={"SSH_AUTH_SOCK": str(self._access.agent_socket)},
+                case_timeout_seconds=self._case_timeout_seconds(len(hosts)),
+            ),
+            timeout_seconds=self._timeout_seconds,
+            on_case=on_case,
+        )
+        return [*results, *_unseen(ended, root, suites, hosts)]
+
+    def _case_timeout_seconds(self, hosts: int) -> float:
+        """A hanging host is given up after one check; with this share all of them may hang within the whole time."""
+        share = self._timeout_seconds / (hosts + 1)
+        return max(share, min(_SHORTEST_CASE_SECONDS, self._timeout_seconds / 2))
+
+
+def _unseen(run: PytestRun, root: Path, suites: Sequence[Path], hosts: Sequence[str]) -> Iterator[CheckResult]:
+    """What was to be checked and has no result, as results."""
+    why = _why(run)
+    for case in run.unfinished:
+        properties = dict(case.properties)
+        yield _error(properties.get(HOST_PROPERTY, _NO_HOST), properties[CHECK_PROPERTY], why)
+    for file in run.uncollected:
+        outcome = CheckOutcome.SKIPPED if file.skipped else CheckOutcome.ERROR
+        name = Path(file.node_id).name or root.name
+        for host in hosts:
+            yield CheckResult(target=host, name=name, kind=_KIND, outcome=outcome, detail=file.detail)
+    if run.end in {PytestEnd.COMPLETED, PytestEnd.NOTHING_COLLECTED}:
+        for suite in suites if run.collected else ():
+            if not _is_collected(suite, root, run):
+                yield from (_error(host, suite.name, "the suite holds no check") for host in hosts)
+    elif not run.unfinished:
+        yield from (_error(host, suite.name, why) for suite in suites for host in hosts)
+
+
+def _is_collected(suite: Path, root: Path, run: PytestRun) -> bool:
+    node_ids = [case.node_id for case in run.collected] + [file.node_id for file in run.uncollected]
+    return any((root / node_id.partition("::")[0]).is_relative_to(suite) for node_id in node_ids)
+
+
+def _why(run: PytestRun) -> str:
+    if run.end is PytestEnd.TIMED_OUT:
+        return run.output_tail
+    last_lines = "\n".join(run.output_tail.splitlines()[-8:])
+    return f"pytest {run.end}: {last_lines}"[: 2 * _DETAIL_CHARACTERS]
+
+
+def _as_check(case: CollectedCase, result: CaseResult) -> CheckResult:
+    properties = dict(case.properties)
+    place = f"{result.where}: " if result.where else ""
+    return CheckResult(
+        target=properties.get(HOST_PROPERTY, _NO_HOST),
+        name=properties[CHECK_PROPERTY],
+        kind=_KIND,
+        outcome=CheckOutcome(result.outcome.value),
+        detail=f"{place}{result.detail}"[:_DETAIL_CHARACTERS],
+        duration_seconds=result.duration_seconds,
+    )
+
+
+def _as_progress(check: CheckResult, done: int, total: int) -> Progress:
+    level = {
+        CheckOutcome.PASSED: ProgressLevel.INFO,
+        CheckOutcome.SKIPPED: ProgressLevel.WARNING,
+        CheckOutcome.FAILED: ProgressLevel.ERROR,
+        CheckOutcome.ERROR: ProgressLevel.ERROR,
+    }[check.outcome]
+    first_line = next(iter(check.detail.splitlines()), "")
+    parts = [check.target, check.outcome, check.name, *([first_line] if first_line else [])]
+    return Progress(message=" | ".join(parts), level=level, done=done, total=total)
+
+
+def _error(target: str, name: str, detail: str) -> CheckResult:
+    return CheckResult(target=target, name=name, kind=_KIND, outcome=CheckOutcome.ERROR, detail=detail)
