@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self, TypeVar
@@ -68,7 +68,6 @@ class Sandbox:
         try:
             with ThreadPoolExecutor(THREADS) as pool:
                 self._start_services(self._workplace, pool)
-            self._wire()
         except BaseException:
             self.stop()
             raise
@@ -213,11 +212,11 @@ class Sandbox:
         """Start the slow services in threads and the others, which need each other, here."""
         slow = {Service.PREFECT: self._start_prefect, Service.AWS: self._start_aws}
         try:
-            futures = [
-                pool.submit(self._timed, service, start, workplace)
+            futures = {
+                service: pool.submit(self._timed, service, start, workplace)
                 for service, start in slow.items()
                 if self._chosen(service)
-            ]
+            }
             for service, start in (
                 (Service.OTLP, self._start_otlp),
                 (Service.OSV, self._start_osv),
@@ -227,7 +226,10 @@ class Sandbox:
             ):
                 if self._chosen(service):
                     self._timed(service, start, workplace)
-            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+            if Service.AWS in futures:
+                futures[Service.AWS].result()
+                self._wire(self.aws)
+            for future in futures.values():
                 future.result()
         except BaseException:
             # The threads wait for processes: without those they end at once.
@@ -267,20 +269,18 @@ class Sandbox:
         servers = [BackendServer(host.name, host.address, host.http_port) for host in self._hosts or ()]
         self._load_balancer = LoadBalancer(workplace, servers)
 
-    def _wire(self) -> None:
+    def _wire(self, aws: MotoAws) -> None:
         """Write to each service what is known only when the others run."""
-        if self._aws is None:
-            return
         if self._openbao is not None:
             pair = {
-                "access_key_id": self._aws.access_key_id,
-                "secret_access_key": self._aws.secret_access_key.get_secret_value(),
+                "access_key_id": aws.access_key_id,
+                "secret_access_key": aws.secret_access_key.get_secret_value(),
             }
             self._openbao.write_secret(AWS_SECRET_PATH, pair)
         if self._hosts is not None:
-            self._aws.register_hosts([host.registration() for host in self._hosts])
+            aws.register_hosts([host.registration() for host in self._hosts])
         if self._load_balancer is not None:
-            self._aws.register_load_balancer(socket=str(self._load_balancer.socket_path), url=self._load_balancer.url)
+            aws.register_load_balancer(socket=str(self._load_balancer.socket_path), url=self._load_balancer.url)
 
     def _chosen(self, service: Service) -> bool:
         return service in self.options.services
