@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr
 
@@ -41,11 +42,15 @@ class PulumiBackend(Reference):
     vault: VaultCredentials = Field(description="How to log in to Vault.")
 
     def capabilities(self) -> dict[str, str]:
-        """What Vault's policy must let this block do, by API path; nothing when another key service encrypts."""
-        kind, _, key = self.secrets_provider.partition("://")
-        if kind != "hashivault":
+        """To encrypt and decrypt with the transit key; nothing in Vault when a cloud's key service does it.
+
+        The URL's parts are those of gocloud.dev/secrets/hashivault, which the Pulumi CLI opens it with.
+        """
+        key = urlsplit(self.secrets_provider)
+        if key.scheme != "hashivault":
             return {}
-        return {f"transit/{operation}/{key}": "update" for operation in ("encrypt", "decrypt")}
+        engine = parse_qs(key.query).get("engine", ["transit"])[0].strip("/")
+        return {f"{engine}/{operation}/{key.netloc}{key.path}": "update" for operation in ("encrypt", "decrypt")}
 
     @contextmanager
     def open(self, cloud: Mapping[str, SecretStr]) -> Iterator[StackAccess]:

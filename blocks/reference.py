@@ -1,6 +1,6 @@
 """What all blocks here share: they hold references and nothing else, and say so to Prefect's catalogue."""
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 from prefect.blocks.core import Block
@@ -24,6 +24,10 @@ class Reference(Block, ABC):
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @abstractmethod
+    def capabilities(self) -> dict[str, str]:
+        """What the policy of the Vault role has to grant for this block to work: capability by API path."""
 
     @model_validator(mode="before")
     @classmethod

@@ -120,6 +120,10 @@ class VaultCredentials(Reference):
         """
         return open_vault(self.server(), self.auth.credential())
 
+    def capabilities(self) -> dict[str, str]:
+        """To end its own token, the one thing that every session does."""
+        return {"auth/token/revoke-self": "update"}
+
     def server(self) -> VaultServer:
         """The address part, for tools that log in themselves."""
         return VaultServer(
@@ -164,6 +168,10 @@ class VaultSecret(Reference):
         with self.vault.session() as vault:
             fields = vault.read_secret(self.mount, self.path, self.version)
         return pick(fields, self.field, where=f"{self.vault.address}, mount {self.mount}, path {self.path}")
+
+    def capabilities(self) -> dict[str, str]:
+        """To read the secret."""
+        return {f"{self.mount}/data/{self.path}": "read"}
 
 
 def pick(fields: dict[str, SecretStr], name: str, *, where: str) -> SecretStr:

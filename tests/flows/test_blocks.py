@@ -116,6 +116,29 @@ def test_a_document_survives_a_round_trip() -> None:
     assert PulumiBackend.model_validate(document.model_dump(mode="json")) == document
 
 
+def test_each_block_names_what_its_policy_needs() -> None:
+    vault = _vault()
+    ssh = VaultSshCertificates(vault=vault, role="deploy", principals=("deploy",), host_ca_mount="ssh-host")
+    aws = VaultAwsCredentials(vault=vault, mount="kv/team", path="cloud/aws", region="eu-central-1")
+    assert vault.capabilities() == {"auth/token/revoke-self": "update"}
+    assert VaultSecret(vault=vault, path="app", field="a").capabilities() == {"secret/data/app": "read"}
+    assert aws.capabilities() == {"kv/team/data/cloud/aws": "read"}
+    assert ssh.capabilities() == {"ssh/sign/deploy": "update"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "paths"),
+    [
+        ("hashivault://pulumi", {"transit/encrypt/pulumi", "transit/decrypt/pulumi"}),
+        ("hashivault://pulumi?engine=team/transit", {"team/transit/encrypt/pulumi", "team/transit/decrypt/pulumi"}),
+        ("awskms://alias/pulumi?region=eu-central-1", set()),
+    ],
+)
+def test_a_backend_names_the_paths_of_its_key(provider: str, paths: set[str]) -> None:
+    backend = PulumiBackend(vault=_vault(), url="file:///state", secrets_provider=provider)
+    assert backend.capabilities() == dict.fromkeys(paths, "update")
+
+
 def test_the_secret_id_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_SECRET_ID", " the-secret-id\n")
     assert EnvironmentSecretId(variable="MY_SECRET_ID").read().get_secret_value() == "the-secret-id"

@@ -21,6 +21,7 @@ from prefect.variables import Variable
 from blocks.aws import VaultAwsCredentials
 from blocks.loading import load_block
 from blocks.pulumi import PulumiBackend
+from blocks.reference import Reference
 from blocks.register import BLOCK_TYPES, register_blocks
 from blocks.ssh import VaultSshCertificates
 from blocks.vault import AppRoleAuth, EnvironmentSecretId, FileSecretId, VaultCredentials, VaultSecret
@@ -94,6 +95,18 @@ class TestUse:
     def test_a_session(self) -> None:
         with load_block(VaultCredentials, "block-test").session() as vault:
             assert vault.read_secret("secret", "holdtrue/block-test")["password"].get_secret_value() == VALUE
+
+    def test_what_a_block_says_it_needs_is_what_vault_says_it_has(self) -> None:
+        kinds: tuple[type[Reference], ...] = BLOCK_TYPES
+        needed = {
+            path: capability
+            for kind in kinds
+            for path, capability in load_block(kind, "block-test").capabilities().items()
+        }
+        with load_block(VaultCredentials, "block-test").session() as vault:
+            granted = vault.capabilities(needed)
+        assert {path for path, capability in needed.items() if capability not in granted[path]} == set()
+        assert len(needed) == 6
 
     def test_a_secret(self) -> None:
         assert load_block(VaultSecret, "block-test").get().get_secret_value() == VALUE
