@@ -122,6 +122,7 @@ class IsolatedHost(SshHost):
             port=self.port,
             directory=directory / "ssh",
             seen_as=SETTINGS,
+            root=WORLD,
             home=None,
         )
         self._first_pid = self._boot(directory, network, number)
