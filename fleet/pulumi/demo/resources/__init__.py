@@ -1,0 +1,1 @@
+"""One module a kind of resource: its provider and the class that programs use."""

@@ -1,0 +1,183 @@
+"""From the engine's steps to typed changes, and the digest that binds a plan. Pure."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from pydantic import JsonValue
+
+from holdtrue.adapters.pulumi.messages import SECRET, Json, Snapshot, Step
+from holdtrue.models.stack import Operation, PropertyChange, ResourceChange, StackOutputs
+
+STACK_TYPE: Final = "pulumi:pulumi:Stack"
+
+_OPERATIONS: Final = {
+    "same": Operation.SAME,
+    "create": Operation.CREATE,
+    "import": Operation.CREATE,
+    "update": Operation.UPDATE,
+    "delete": Operation.DELETE,
+    "discard": Operation.DELETE,
+    "remove-pending-replace": Operation.DELETE,
+    "replace": Operation.REPLACE,
+    "create-replacement": Operation.REPLACE,
+    "delete-replaced": Operation.REPLACE,
+    "discard-replaced": Operation.REPLACE,
+    "import-replacement": Operation.REPLACE,
+    "read": Operation.READ,
+    "read-replacement": Operation.READ,
+    "refresh": Operation.REFRESH,
+}
+"""The engine's operations (sdk/go/common/apitype/history.go) by what they mean to a reviewer."""
+
+
+def operation_of(step: Step) -> Operation:
+    """The operation of one step; an unknown name counts as the most dangerous one."""
+    return _OPERATIONS.get(step.operation, Operation.DELETE)
+
+
+def is_bookkeeping(step: Step) -> bool:
+    """True for provider records, which are the engine's own and no resource of anybody's."""
+    return step.type.startswith("pulumi:providers:")
+
+
+def is_resource(step: Step) -> bool:
+    """True for what lives in a cloud: neither a provider record nor the stack itself."""
+    return not is_bookkeeping(step) and step.type != STACK_TYPE
+
+
+def planned_changes(steps: Iterable[Step]) -> tuple[ResourceChange, ...]:
+    """One change a resource, ordered by URN, from the first step that names each operation."""
+    chosen: dict[str, Step] = {}
+    for step in steps:
+        if is_bookkeeping(step) or operation_of(step) in {Operation.SAME, Operation.REFRESH}:
+            continue
+        earlier = chosen.get(step.urn)
+        # A replacement comes as several steps on one URN; the one that shows both sides is kept.
+        if earlier is None or (operation_of(step) is Operation.REPLACE and not (earlier.before and earlier.after)):
+            chosen[step.urn] = step
+    return tuple(
+        ResourceChange(urn=urn, type=step.type, operation=operation_of(step), changes=_changed_inputs(step))
+        for urn, step in sorted(chosen.items())
+    )
+
+
+def unchanged_urns(steps: Iterable[Step]) -> frozenset[str]:
+    """Resources, the stack included, that stay as they are."""
+    return frozenset(step.urn for step in steps if not is_bookkeeping(step) and operation_of(step) is Operation.SAME)
+
+
+def drift_of(step: Step) -> ResourceChange | None:
+    """What a refreshed resource says against the state; None when nothing differs."""
+    match operation_of(step):
+        case Operation.SAME:
+            return None
+        case Operation.DELETE:
+            return ResourceChange(urn=step.urn, type=step.type, operation=Operation.DELETE)
+        case operation:
+            before, after = step.before or Snapshot(), step.after or Snapshot()
+            changes = compare(before.outputs, after.outputs) or compare(before.inputs, after.inputs)
+            return ResourceChange(
+                urn=step.urn, type=step.type, operation=operation, changes=changes or _secret_changes(after.outputs)
+            )
+
+
+def outputs_of(values: Mapping[str, Json]) -> StackOutputs:
+    """Outputs without the secret ones: a value that holds a secret anywhere is named and left out."""
+    secret = tuple(sorted(name for name, value in values.items() if _holds_secret(value)))
+    return StackOutputs(
+        values={name: value for name, value in values.items() if name not in secret}, secret_names=secret
+    )
+
+
+def plan_digest(
+    stack: str, changes: tuple[ResourceChange, ...], unchanged: Iterable[str], outputs: Mapping[str, Json]
+) -> str:
+    """SHA-256 over everything a preview has said, in one canonical order."""
+    content = {
+        "stack": stack,
+        "changes": [change.model_dump(mode="json") for change in changes],
+        "unchanged": sorted(unchanged),
+        "outputs": dict(outputs),
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def compare(before: Mapping[str, Json], after: Mapping[str, Json]) -> tuple[PropertyChange, ...]:
+    """Every differing leaf, with Pulumi's property paths: `tags.Owner`, `rules[0].port`, `tags["a.b"]`."""
+    return tuple(sorted(_differences("", dict(before), dict(after)), key=lambda change: change.path))
+
+
+def _changed_inputs(step: Step) -> tuple[PropertyChange, ...]:
+    """What a planned step brings: the new inputs of a create, the differences of an update, nothing of a delete."""
+    if step.after is None or operation_of(step) in {Operation.DELETE, Operation.READ}:
+        return ()
+    if step.before is None:
+        return tuple(
+            PropertyChange(path=path, after=value, kind="add") for path, value in sorted(step.after.inputs.items())
+        )
+    found = compare(step.before.inputs, step.after.inputs)
+    told = {path: kind for path, kind in step.paths.items() if not any(_covers(path, item.path) for item in found)}
+    extra = tuple(PropertyChange(path=path, kind=_plain_kind(kind)) for path, kind in sorted(told.items()))
+    changes = tuple(sorted((*found, *extra), key=lambda change: change.path))
+    return changes or _secret_changes(step.after.inputs)
+
+
+def _covers(path: str, other: str) -> bool:
+    return other == path or other.startswith((f"{path}.", f"{path}[")) or path.startswith((f"{other}.", f"{other}["))
+
+
+def _plain_kind(kind: str) -> str:
+    """`update-replace` is an update; that it replaces is said by the resource's operation."""
+    return kind.removesuffix("-replace")
+
+
+def _secret_changes(values: Mapping[str, Json]) -> tuple[PropertyChange, ...]:
+    """Nothing visible differs, so what differs is behind a secret: name the candidates, without values."""
+    names = sorted(name for name, value in values.items() if _holds_secret(value))
+    return tuple(PropertyChange(path=name, before=SECRET, after=SECRET) for name in names)
+
+
+def _holds_secret(value: Json) -> bool:
+    match value:
+        case dict():
+            return any(_holds_secret(item) for item in value.values())
+        case list():
+            return any(_holds_secret(item) for item in value)
+        case _:
+            return value == SECRET
+
+
+def _differences(path: str, before: Json, after: Json) -> Iterable[PropertyChange]:
+    match before, after:
+        case dict(), dict():
+            for key in sorted(before.keys() | after.keys()):
+                yield from _child_difference(_join(path, key), key, before, after)
+        case list(), list() if len(before) == len(after):
+            for index, (old, new) in enumerate(zip(before, after, strict=True)):
+                yield from _differences(f"{path}[{index}]", old, new)
+        case _ if before != after:
+            yield PropertyChange(path=path, before=_json(before), after=_json(after))
+
+
+def _child_difference(path: str, key: str, before: dict[str, Json], after: dict[str, Json]) -> Iterable[PropertyChange]:
+    """An absent key is not a null: it is an addition or a removal."""
+    if key not in before:
+        yield PropertyChange(path=path, after=_json(after[key]), kind="add")
+    elif key not in after:
+        yield PropertyChange(path=path, before=_json(before[key]), kind="delete")
+    else:
+        yield from _differences(path, before[key], after[key])
+
+
+def _join(path: str, key: str) -> str:
+    if not key.replace("_", "").replace("-", "").isalnum():
+        return f'{path}["{key}"]'
+    return f"{path}.{key}" if path else key
+
+
+def _json(value: Json) -> JsonValue:
+    converted: JsonValue = value
+    return converted

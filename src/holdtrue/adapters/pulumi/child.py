@@ -1,0 +1,191 @@
+"""The engine's own process: one request on standard input, JSON lines on standard output.
+
+What the user's program prints goes to standard error. An interrupt is left to the CLI, which saves its state; this
+process serves the program until the CLI has ended.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+import semver
+from pulumi import automation
+
+from holdtrue.adapters.pulumi.events import to_message
+from holdtrue.adapters.pulumi.messages import (
+    Command,
+    Failed,
+    Finished,
+    Inventory,
+    Message,
+    Request,
+    StackAbsent,
+    parse_request,
+    write_message,
+)
+from holdtrue.adapters.pulumi.program import enter_program, program_function
+from holdtrue.adapters.pulumi.provider import PACKAGE, dynamic_provider
+
+_MAXIMUM_LINE_CHARACTERS = 1_000_000
+"""`run_tool` cuts lines at 1 MiB; JSON escapes everything beyond ASCII, so characters are bytes."""
+
+_URNS_PER_LINE = 1000
+
+
+class KnownCommand(automation.PulumiCommand):
+    """The CLI on PATH, whose version the worker has looked up: the base class would spawn it to ask again."""
+
+    def __init__(self, version: str) -> None:  # the base constructor does nothing but ask
+        self.command = "pulumi"
+        self.version = semver.VersionInfo.parse(version)
+
+
+class KnownStack(automation.Stack):
+    """A stack that is named to each command.
+
+    The base class would spawn the CLI to select it, and again to ask what the events have told already.
+    """
+
+    def __init__(self, name: str, workspace: automation.Workspace) -> None:
+        self.name = name
+        self.workspace = workspace
+
+    def outputs(self) -> automation.OutputMap:
+        """Nothing: outputs are read from the events."""
+        return {}
+
+    def info(self, show_secrets: bool = False) -> automation.UpdateSummary:  # noqa: FBT001, FBT002 - the base's signature
+        """Nothing: the summary is read from the events."""
+        del show_secrets
+        return automation.UpdateSummary("update", datetime.now(UTC), "", {}, {}, "succeeded")
+
+
+class Channel:
+    """The way back to the worker; events come from several threads."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self.lost: str = ""
+        """Why an event could not be passed on: the SDK swallows what its callbacks raise."""
+
+    def send(self, message: Message) -> None:
+        """Write one line."""
+        line = write_message(message)
+        if len(line) > _MAXIMUM_LINE_CHARACTERS:
+            self.lost = f"a message of {len(line)} characters is too long to pass on: {line[:200]}"
+            return
+        with self._lock:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    def pass_on(self, event: automation.EngineEvent) -> None:
+        """The engine's event callback."""
+        try:
+            message = to_message(event)
+            if message is not None:
+                self.send(message)
+        except Exception as error:
+            self.lost = f"an engine event could not be read: {type(error).__name__}: {error}"
+            raise
+
+
+def run(request: Request, channel: Channel) -> None:
+    """Carry out the request; an engine failure is a message, not an exception."""
+    program = Path(request.program)
+    with dynamic_provider(program, request.project) as port:
+        given = os.environ.get("PULUMI_DEBUG_PROVIDERS")
+        os.environ["PULUMI_DEBUG_PROVIDERS"] = ",".join(filter(None, [given, f"{PACKAGE}:{port}"]))
+        enter_program(program)
+        workspace = automation.LocalWorkspace(
+            work_dir=request.folder,
+            program=program_function(program),
+            secrets_provider=request.secrets_provider,
+            pulumi_command=KnownCommand(request.cli_version),
+        )
+        try:
+            _carry_out(request, KnownStack(request.stack, workspace), channel)
+        except automation.CommandError as error:
+            if request.command is Command.DETECT and not isinstance(error, automation.StackNotFoundError):
+                _name_all(workspace, request.stack, channel)
+            channel.send(Failed(str(error)))
+        else:
+            channel.send(Failed(channel.lost) if channel.lost else Finished())
+
+
+def _carry_out(request: Request, stack: KnownStack, channel: Channel) -> None:
+    match request.command:
+        case Command.PREVIEW:
+            try:
+                _preview(request, stack, channel)
+            except automation.StackNotFoundError:
+                channel.send(StackAbsent())
+                _use_empty_backend(request, stack)
+                _preview(request, stack, channel)
+        case Command.APPLY:
+            if request.create_stack:
+                _create(stack)
+            stack.up(
+                refresh=True, plan=request.plan_file, on_event=channel.pass_on, color="never",
+                suppress_outputs=True, suppress_progress=True, show_secrets=False,
+            )  # fmt: skip
+        case Command.DETECT:
+            stack.workspace.program = None
+            stack.preview_refresh(
+                on_event=channel.pass_on, color="never", suppress_outputs=True, suppress_progress=True
+            )
+
+
+def _preview(request: Request, stack: KnownStack, channel: Channel) -> None:
+    stack.preview(
+        refresh=True, plan=request.plan_file, on_event=channel.pass_on, color="never",
+        suppress_outputs=True, suppress_progress=True,
+    )  # fmt: skip
+
+
+def _use_empty_backend(request: Request, stack: KnownStack) -> None:
+    """A backend of the run's own with an empty stack: a first preview leaves nothing in the real one."""
+    backend = Path(request.folder, "backend")
+    backend.mkdir()
+    os.environ["PULUMI_BACKEND_URL"] = backend.as_uri()
+    _create(stack)
+
+
+def _create(stack: KnownStack) -> None:
+    try:
+        stack.workspace.create_stack(stack.name)
+    except automation.StackAlreadyExistsError:
+        return  # somebody made it since the preview; the update plan guards what follows
+
+
+def _name_all(workspace: automation.LocalWorkspace, stack: str, channel: Channel) -> None:
+    """Tell every URN of the state, so that what the broken refresh did not reach is known."""
+    try:
+        deployment = workspace.export_stack(stack).deployment
+    except (automation.CommandError, json.JSONDecodeError):
+        return  # then the failure itself is the news, and the worker raises it
+    resources = (deployment or {}).get("resources") or []
+    urns = tuple(resource["urn"] for resource in resources)
+    for start in range(0, len(urns), _URNS_PER_LINE):
+        channel.send(Inventory(urns[start : start + _URNS_PER_LINE]))
+
+
+def main() -> int:
+    """Read the request, answer it, and say by the exit code only whether an answer was given."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    request = parse_request(sys.stdin.read())
+    # Not SIG_IGN: the CLI would inherit that.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    run(request, Channel(answers))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""Pulumi as a StackEngine: each operation is one child process in a private folder, with its own credentials."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from holdtrue.adapters.pulumi.changes import (
+    drift_of,
+    is_resource,
+    outputs_of,
+    plan_digest,
+    planned_changes,
+    unchanged_urns,
+)
+from holdtrue.adapters.pulumi.cli import require_cli
+from holdtrue.adapters.pulumi.failures import Evidence, translate
+from holdtrue.adapters.pulumi.journal import Journal
+from holdtrue.adapters.pulumi.messages import Command, Request, write_request
+from holdtrue.adapters.pulumi.plans import PlanKey, SavedPlan, keep_plan, take_plan
+from holdtrue.adapters.pulumi.workspace import Project, Workspace, open_workspace, read_project, secret_values
+from holdtrue.errors import ProgramFailed
+from holdtrue.models.base import ProgressSink, ignore_progress
+from holdtrue.models.credentials import StackAccess
+from holdtrue.models.stack import ApplyResult, Plan, RefreshResult, StackOutputs
+from holdtrue.runtime.process import ToolRun, ToolTimeout, run_tool
+from holdtrue.runtime.tracing import span
+
+_GRACE_SECONDS: Final = 30.0
+"""How long an interrupted engine may take to finish what is under way and to save its state."""
+
+
+class PulumiEngine:
+    """One stack of an ordinary Pulumi Python project.
+
+    The project runs unchanged, in the Python that runs this, and is never written to. Plugins are not downloaded:
+    what the program needs must be in the worker's plugin folder (`PULUMI_HOME` or `~/.pulumi`).
+    """
+
+    def __init__(self, *, project: Path, stack: str, access: StackAccess, timeout_seconds: float) -> None:
+        self._folder = project.resolve()
+        self._stack = stack
+        self._access = access
+        self._timeout_seconds = timeout_seconds
+        self._secrets = secret_values(access)
+
+    def preview(self, on_progress: ProgressSink = ignore_progress) -> Plan:
+        """Program against refreshed state; the backend is not written to.
+
+        A stack that does not exist is previewed against an empty one in the private folder: the first preview
+        creates nothing, the first apply creates the stack.
+        """
+        with span("pulumi preview", stack=self._stack):
+            return self._preview(read_project(self._folder), on_progress)
+
+    def apply(self, plan: Plan, on_progress: ProgressSink = ignore_progress) -> ApplyResult:
+        """Carry out exactly `plan`, after a refresh.
+
+        The engine's update plan of the preview is enforced for each resource when its turn comes: a step, or an
+        input, that the plan does not hold is refused before it runs. Steps that the plan does hold, and that came
+        first, may have run by then; they are in the state. Update plans live in the memory of the process that
+        previewed; in another process, or when the plan was dropped (the newest eight are kept), the preview is
+        made again first, and the apply is refused as a whole unless its digest is the plan's.
+
+        Raises:
+            ProgramFailed: a step was refused, the program raised, or a resource failed; names the resource.
+        """
+        with span("pulumi up", stack=self._stack, changes=len(plan.changes)):
+            project = read_project(self._folder)
+            saved = take_plan(self._plan_key(plan))
+            if saved is None:
+                self._require_same(plan, self._preview(project, on_progress))
+                saved = take_plan(self._plan_key(plan))
+            assert saved is not None  # noqa: S101 - an equal digest is the same key
+            return self._apply(project, saved, on_progress, total=len(plan.changes))
+
+    def detect(self, on_progress: ProgressSink = ignore_progress) -> RefreshResult:
+        """Cloud against state, by reads only; takes no lock, and every file of the backend stays as it is.
+
+        A resource whose read fails is unchecked, and so is every other one that the engine then leaves out. When
+        nothing at all could be read, the cause is raised instead.
+        """
+        with (
+            span("pulumi refresh --preview-only", stack=self._stack),
+            self._open(read_project(self._folder)) as (project, workspace),
+        ):
+            journal, run = self._run_child(project, workspace, Command.DETECT, on_progress)
+            found = [step for step in journal.refreshed() if is_resource(step)]
+            checked = frozenset(step.urn for step in found)
+            announced = {step.urn for step in journal.steps if is_resource(step)} | {
+                urn for urn in journal.inventory if _is_resource_urn(urn)
+            }
+            if not journal.finished and not checked:
+                raise translate(self._evidence("refresh", journal, run))
+            drifts = (drift_of(step) for step in found)
+            return RefreshResult(
+                changes=tuple(sorted((drift for drift in drifts if drift), key=lambda change: change.urn)),
+                checked=tuple(sorted(checked)),
+                unchecked=tuple(sorted(announced - checked)),
+            )
+
+    def outputs(self) -> StackOutputs:
+        """The outputs of the last apply, from the state alone."""
+        lines: list[str] = []
+        with (
+            span("pulumi stack output", stack=self._stack),
+            self._open(read_project(self._folder)) as (_, workspace),
+        ):
+            command = ["pulumi", "stack", "output", "--json", "--non-interactive", "--stack", self._stack]
+            run = self._run(command, "stack output", workspace, lines.append)
+        if run.exit_code != 0:
+            raise translate(self._evidence("stack output", None, run))
+        return outputs_of(json.loads("\n".join(lines)))
+
+    def _preview(self, project: Project, on_progress: ProgressSink) -> Plan:
+        with self._open(project) as (_, workspace):
+            journal, run = self._run_child(project, workspace, Command.PREVIEW, on_progress)
+            if not journal.finished:
+                raise translate(self._evidence("preview", journal, run))
+            steps = journal.planned()
+            changes, unchanged = planned_changes(steps), unchanged_urns(steps)
+            plan = Plan(
+                stack=self._stack,
+                changes=changes,
+                unchanged=len(unchanged),
+                digest=plan_digest(self._stack, changes, unchanged, journal.stack_outputs()),
+            )
+            keep_plan(
+                self._plan_key(plan),
+                SavedPlan(
+                    content=workspace.plan_file.read_bytes(),
+                    settings=workspace.settings_file.read_text(encoding="utf-8"),
+                    stack_absent=journal.stack_absent,
+                ),
+            )
+            return plan
+
+    def _apply(self, project: Project, saved: SavedPlan, on_progress: ProgressSink, total: int) -> ApplyResult:
+        with self._open(project, saved.settings) as (_, workspace):
+            workspace.plan_file.write_bytes(saved.content)
+            journal, run = self._run_child(
+                project, workspace, Command.APPLY, on_progress, total=total, create_stack=saved.stack_absent
+            )
+            if not journal.finished:
+                raise translate(self._evidence("up", journal, run))
+            steps = journal.carried_out()
+            return ApplyResult(
+                changes=planned_changes(steps),
+                unchanged=len(unchanged_urns(steps)),
+                outputs=outputs_of(journal.stack_outputs()),
+            )
+
+    def _require_same(self, plan: Plan, current: Plan) -> None:
+        """Refuse a plan that a fresh preview does not confirm, naming what differs."""
+        if plan.digest == current.digest:
+            return
+        planned, present = ({change.urn: change for change in item.changes} for item in (plan, current))
+        moved = sorted(urn for urn in planned.keys() | present.keys() if planned.get(urn) != present.get(urn))
+        names = ", ".join(urn.split("::", 2)[-1].replace("::", " ") for urn in moved[:5]) or "the stack's outputs"
+        raise ProgramFailed(
+            f"the plan is out of date; a preview made now differs in {names}",
+            where=f"stack {self._stack} of {self._folder}",
+            next_step="preview again, and approve that plan",
+        )
+
+    def _plan_key(self, plan: Plan) -> PlanKey:
+        return PlanKey(str(self._folder), self._stack, self._access.backend_url, plan.digest)
+
+    @contextmanager
+    def _open(self, project: Project, settings: str | None = None) -> Iterator[tuple[Project, Workspace]]:
+        with open_workspace(project, self._stack, self._access, settings=settings) as workspace:
+            yield project, workspace
+
+    def _run_child(
+        self,
+        project: Project,
+        workspace: Workspace,
+        command: Command,
+        on_progress: ProgressSink,
+        *,
+        total: int | None = None,
+        create_stack: bool = False,
+    ) -> tuple[Journal, ToolRun]:
+        """Run one command in a child and collect what it says."""
+        request = Request(
+            command=command,
+            folder=str(workspace.folder),
+            project=project.name,
+            stack=self._stack,
+            program=str(project.program),
+            plan_file=str(workspace.plan_file),
+            secrets_provider=self._access.secrets_provider,
+            cli_version=require_cli(workspace.environment),
+            create_stack=create_stack,
+        )
+        journal = Journal(on_progress, self._secrets, total)
+        arguments = [sys.executable, "-P", "-m", "holdtrue.adapters.pulumi.child"]
+        run = self._run(arguments, command.value, workspace, journal.read_line, write_request(request))
+        return journal, run
+
+    def _run(
+        self,
+        arguments: Sequence[str],
+        operation: str,
+        workspace: Workspace,
+        on_line: Callable[[str], None],
+        standard_input: str = "",
+    ) -> ToolRun:
+        require_cli(workspace.environment)
+        try:
+            return run_tool(
+                arguments,
+                environment=workspace.environment,
+                folder=workspace.folder,
+                on_line=on_line,
+                timeout_seconds=self._timeout_seconds,
+                grace_seconds=_GRACE_SECONDS,
+                standard_input=standard_input,
+            )
+        except ToolTimeout as error:
+            raise ToolTimeout(
+                f"pulumi {operation} did not end within {self._timeout_seconds:g} s and was interrupted",
+                where=f"stack {self._stack} of {self._folder}",
+                next_step="look at the last progress line for what it waits on, or raise timeout_seconds",
+            ) from error
+
+    def _evidence(self, operation: str, journal: Journal | None, run: ToolRun) -> Evidence:
+        answered = journal is not None and journal.failure is not None
+        return Evidence(
+            operation=operation,
+            stack=self._stack,
+            project=self._folder,
+            backend_url=self._access.backend_url,
+            diagnostics=journal.diagnostics if journal else (),
+            failed_urns=[step.urn for step in journal.steps if step.phase == "failed"] if journal else (),
+            text=(journal.failure or "") if journal else "",
+            error_tail="" if answered else run.error_tail,
+            exit_code=run.exit_code,
+            secrets=self._secrets,
+        )
+
+
+def _is_resource_urn(urn: str) -> bool:
+    kind = urn.split("::")[2]
+    return not kind.startswith("pulumi:")

@@ -1,0 +1,88 @@
+"""The engine's typed events as messages, small enough for one line and free of secrets."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from pulumi.automation.events import EngineEvent, StepEventMetadata, StepEventStateMetadata
+
+from holdtrue.adapters.pulumi.messages import SECRET, UNKNOWN, Diagnostic, Json, Message, Snapshot, Step
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+"""The key that marks a special value (sdk/go/common/resource/sig/sig.go)."""
+
+_SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a marker
+_UNKNOWN_VALUES = frozenset(
+    {
+        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+        "030794c1-ac77-496b-92df-f27374a8bd58",
+        "e48ece36-62e2-4504-bad9-02848725956a",
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+    }
+)
+"""Placeholders of values that a preview can't know (sdk/go/common/resource/plugin/rpc.go)."""
+
+_PROVIDER_KEY = "__provider"
+_MAXIMUM_CHARACTERS = 4096
+_NOISE = "using pulumi-resource-pulumi-python from $PATH"
+
+
+def to_message(event: EngineEvent) -> Message | None:
+    """The message for an event, None for events that say nothing to a person or a plan."""
+    if event.resource_pre_event:
+        return _step("started", event.resource_pre_event.metadata)
+    if event.res_outputs_event:
+        return _step("done", event.res_outputs_event.metadata)
+    if event.res_op_failed_event:
+        return _step("failed", event.res_op_failed_event.metadata)
+    diagnostic = event.diagnostic_event
+    if diagnostic and diagnostic.severity != "debug" and not diagnostic.message.startswith(_NOISE):
+        return Diagnostic(severity=diagnostic.severity, text=diagnostic.message.strip(), urn=diagnostic.urn or "")
+    return None
+
+
+def _step(phase: Any, metadata: StepEventMetadata) -> Step:
+    operation = metadata.op.value if hasattr(metadata.op, "value") else str(metadata.op)
+    # A resource that stays the same has nothing to show but, for the stack itself, its outputs.
+    silent = operation == "same" and metadata.type != "pulumi:pulumi:Stack"
+    return Step(
+        phase=phase,
+        operation=operation,
+        urn=metadata.urn,
+        type=metadata.type,
+        before=None if silent else _snapshot(metadata.old),
+        after=None if silent else _snapshot(metadata.new),
+        paths={path: str(diff.diff_kind.value) for path, diff in (metadata.detailed_diff or {}).items()},
+    )
+
+
+def _snapshot(state: StepEventStateMetadata | None) -> Snapshot | None:
+    if state is None:
+        return None
+    return Snapshot(inputs=_properties(state.inputs or {}), outputs=_properties(state.outputs or {}))
+
+
+def _properties(raw: Mapping[str, Any]) -> dict[str, Json]:
+    return {name: plain(value) for name, value in raw.items() if name != _PROVIDER_KEY}
+
+
+def plain(value: Any) -> Json:
+    """The value with placeholders for secrets and unknowns; long text is cut and bound by its hash."""
+    match value:
+        case str() if value in _UNKNOWN_VALUES:
+            return UNKNOWN
+        case str() if len(value) > _MAXIMUM_CHARACTERS:
+            digest = hashlib.sha256(value.encode()).hexdigest()
+            return f"{value[:200]}… ({len(value)} characters, sha256 {digest})"
+        case dict() if value.get(_SIGNATURE) == _SECRET_SIGNATURE:
+            return SECRET
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list():
+            return [plain(item) for item in value]
+        case _:
+            scalar: Json = value
+            return scalar

@@ -1,0 +1,147 @@
+"""What the worker and the engine's child say to each other: one request in, JSON lines out. Standard library only."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+SECRET = "[secret]"  # noqa: S105 - the placeholder, not a secret
+UNKNOWN = "[unknown]"
+
+
+class Command(StrEnum):
+    """What the child is asked to do."""
+
+    PREVIEW = "preview"
+    APPLY = "apply"
+    DETECT = "detect"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One operation on one stack. Secrets never stand here: they come by the environment."""
+
+    command: Command
+    folder: str
+    """The private workspace: Pulumi.yaml, Pulumi.<stack>.yaml."""
+    project: str
+    """Name of the Pulumi project."""
+    stack: str
+    program: str
+    """Folder or file that `pulumi up` would run."""
+    plan_file: str
+    """Where a preview saves its update plan, and where an apply finds it."""
+    secrets_provider: str
+    cli_version: str
+    create_stack: bool = False
+    """An apply makes the stack first."""
+
+
+def write_request(request: Request) -> str:
+    """The request as one JSON document."""
+    return json.dumps(asdict(request))
+
+
+def parse_request(text: str) -> Request:
+    """Read what `write_request` wrote."""
+    raw: dict[str, Any] = json.loads(text)
+    return Request(**{**raw, "command": Command(raw["command"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A resource's properties at one moment, with placeholders for what is secret or not known yet."""
+
+    inputs: dict[str, Json] = field(default_factory=dict)
+    outputs: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One resource event of the engine."""
+
+    phase: Literal["started", "done", "failed"]
+    operation: str
+    """The engine's name of the operation, such as `create-replacement`."""
+    urn: str
+    type: str
+    before: Snapshot | None = None
+    after: Snapshot | None = None
+    paths: dict[str, str] = field(default_factory=dict)
+    """The provider's own detailed diff, path to kind, where it gives one."""
+    kind: Literal["step"] = "step"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """A message of the program, a provider or the engine."""
+
+    severity: str
+    text: str
+    urn: str = ""
+    kind: Literal["diagnostic"] = "diagnostic"
+
+
+@dataclass(frozen=True, slots=True)
+class StackAbsent:
+    """The backend has no such stack; a preview then goes on against an empty one in the private folder."""
+
+    kind: Literal["absent"] = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """URNs of the state, told when a refresh broke off before it had named them all; in several parts if many."""
+
+    urns: tuple[str, ...]
+    kind: Literal["inventory"] = "inventory"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The command failed; `text` is what the CLI wrote."""
+
+    text: str
+    kind: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The command succeeded, and every event was passed on."""
+
+    kind: Literal["finished"] = "finished"
+
+
+Message: TypeAlias = Step | Diagnostic | StackAbsent | Inventory | Failed | Finished
+
+
+def write_message(message: Message) -> str:
+    """The message as one line."""
+    return json.dumps(asdict(message), separators=(",", ":"))
+
+
+def parse_message(line: str) -> Message:
+    """Read what `write_message` wrote.
+
+    Raises:
+        ValueError: the line is no message.
+    """
+    raw: dict[str, Any] = json.loads(line)
+    match raw:
+        case {"kind": "step"}:
+            sides = {side: Snapshot(**raw[side]) if raw[side] else None for side in ("before", "after")}
+            return Step(**{**raw, **sides})
+        case {"kind": "diagnostic"}:
+            return Diagnostic(**raw)
+        case {"kind": "inventory"}:
+            return Inventory(urns=tuple(raw["urns"]))
+        case {"kind": "absent"}:
+            return StackAbsent()
+        case {"kind": "failed"}:
+            return Failed(text=raw["text"])
+        case {"kind": "finished"}:
+            return Finished()
+        case _:
+            raise ValueError(f"not a message of the engine's child: {line[:80]}")

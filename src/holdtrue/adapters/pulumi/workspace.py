@@ -1,0 +1,170 @@
+"""The private folder that one operation works in: copies of the project's settings, never the project itself."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import yaml
+
+from holdtrue.errors import AccessDenied, ProgramFailed
+from holdtrue.models.credentials import StackAccess
+from holdtrue.runtime.folder import private_folder
+from holdtrue.runtime.process import tool_environment
+
+_PLACES = re.compile(r".*_(?:ADDR|ENDPOINT_URL|URL|REGION|CACERT|CAPATH|NAMESPACE)(?:_\w+)?|AWS_ENDPOINT_URL_\w+")
+_PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What Pulumi.yaml says that running the program needs."""
+
+    folder: Path
+    name: str
+    program: Path
+    """Folder or file of the program."""
+    settings_folder: str
+    """Folder of the stacks' settings files, relative to the project's."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """An open private folder."""
+
+    folder: Path
+    environment: dict[str, str]
+    settings_file: Path
+    plan_file: Path
+
+
+def read_project(folder: Path) -> Project:
+    """Read Pulumi.yaml.
+
+    Raises:
+        ProgramFailed: there is none, or it is not an ordinary Python project's.
+    """
+    advice = "point `infrastructure.project` at a folder with a Pulumi.yaml whose runtime is python"
+    path = next((folder / name for name in _PROJECT_FILES if (folder / name).is_file()), None)
+    if path is None:
+        raise ProgramFailed("there is no Pulumi project", where=str(folder), next_step=advice)
+    text = path.read_text(encoding="utf-8")
+    try:
+        raw = yaml.safe_load(text)
+        runtime = raw["runtime"]
+        language = runtime["name"] if isinstance(runtime, dict) else runtime
+        name, main, settings = str(raw["name"]), raw.get("main") or ".", raw.get("stackConfigDir") or "."
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ProgramFailed(
+            f"the project file is not valid ({type(error).__name__})", where=str(path), next_step=advice
+        ) from error
+    if language != "python":
+        raise ProgramFailed(f"the project's runtime is {language}, not python", where=str(path), next_step=advice)
+    program = (folder / main).resolve()
+    if not program.exists() or (program.is_dir() and not (program / "__main__.py").is_file()):
+        raise ProgramFailed("the program that `main` names is not there", where=str(program), next_step=advice)
+    return Project(folder=folder, name=name, program=program, settings_folder=settings, text=text)
+
+
+@contextmanager
+def open_workspace(
+    project: Project, stack: str, access: StackAccess, *, settings: str | None = None
+) -> Iterator[Workspace]:
+    """Make the folder, fill it and take it away. `settings` replaces the project's own stack settings text."""
+    with private_folder("holdtrue-pulumi") as folder:
+        (folder / "Pulumi.yaml").write_text(project.text, encoding="utf-8")
+        settings_file = folder / project.settings_folder / f"Pulumi.{stack}.yaml"
+        settings_file.parent.mkdir(parents=True, exist_ok=True)
+        text = settings if settings is not None else stack_settings(project, stack, access)
+        settings_file.write_text(text, encoding="utf-8")
+        yield Workspace(
+            folder=folder,
+            environment=_environment(folder, access),
+            settings_file=settings_file,
+            plan_file=folder / "plan.json",
+        )
+
+
+def stack_settings(project: Project, stack: str, access: StackAccess) -> str:
+    """The stack's settings file, completed with the secrets provider and the data key that the state names.
+
+    Without the key the CLI would draw a fresh one for each operation, and re-encrypt the state with it.
+
+    Raises:
+        ProgramFailed: the file is not valid.
+        AccessDenied: the state was encrypted with another provider.
+    """
+    path = project.folder / project.settings_folder / f"Pulumi.{stack}.yaml"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        raw = yaml.safe_load(text) or {}
+        known = raw.keys()
+    except (yaml.YAMLError, AttributeError) as error:
+        raise ProgramFailed(
+            f"the stack's settings are not valid YAML ({type(error).__name__})",
+            where=str(path),
+            next_step="repair the file",
+        ) from error
+    if known & {"secretsprovider", "encryptedkey", "encryptionsalt"} or access.secrets_provider in {"", "default"}:
+        return text
+    if access.secrets_provider != "passphrase":
+        raw["secretsprovider"] = access.secrets_provider
+    return yaml.safe_dump(raw | _recorded_key(access, project.name, stack), sort_keys=False)
+
+
+def secret_values(access: StackAccess) -> tuple[str, ...]:
+    """The values that no text may show: all but addresses and places, without which an error says too little."""
+    return tuple(
+        value.get_secret_value()
+        for name, value in access.environment.items()
+        if not _PLACES.fullmatch(name) or "@" in value.get_secret_value()
+    )
+
+
+def _recorded_key(access: StackAccess, project: str, stack: str) -> dict[str, str]:
+    """The encrypted data key, or passphrase salt, in the checkpoint of a `file://` backend; empty without one."""
+    location = urlsplit(access.backend_url)
+    if location.scheme != "file":
+        return {}
+    root = Path(url2pathname(location.path)).expanduser()
+    try:
+        checkpoint = json.loads((root / f".pulumi/stacks/{project}/{stack}.json").read_bytes())
+        recorded = checkpoint["checkpoint"]["latest"]["secrets_providers"]["state"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # no stack yet, or a state that the engine itself will refuse with its own words
+    made_with = recorded.get("url", "passphrase")
+    if made_with != access.secrets_provider:
+        raise AccessDenied(
+            f"the stack's secrets were encrypted with {made_with}, not with {access.secrets_provider}",
+            where=f"stack {stack}, backend {access.backend_url}",
+            next_step="name that provider, or move the stack with `pulumi stack change-secrets-provider`",
+        )
+    found = {"encryptedkey": recorded.get("encryptedkey"), "encryptionsalt": recorded.get("salt")}
+    return {name: value for name, value in found.items() if value}
+
+
+def _environment(folder: Path, access: StackAccess) -> dict[str, str]:
+    """The engine's environment: its own home, no downloads, the user's plugins, and the credentials."""
+    home = folder / "home"
+    home.mkdir()
+    installed = Path(os.environ.get("PULUMI_HOME", "~/.pulumi")).expanduser() / "plugins"
+    if installed.is_dir():
+        (home / "plugins").symlink_to(installed)
+    given: Mapping[str, str] = {name: value.get_secret_value() for name, value in access.environment.items()}
+    return tool_environment(
+        {
+            "PULUMI_HOME": str(home),
+            "PULUMI_BACKEND_URL": access.backend_url,
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            **given,
+        }
+    )

@@ -1,0 +1,115 @@
+"""The lines between worker and child, and what the worker makes of them."""
+
+import pytest
+
+from holdtrue.adapters.pulumi.journal import Journal, short_type
+from holdtrue.adapters.pulumi.messages import (
+    Command,
+    Diagnostic,
+    Failed,
+    Finished,
+    Inventory,
+    Message,
+    Request,
+    Snapshot,
+    StackAbsent,
+    Step,
+    parse_message,
+    parse_request,
+    write_message,
+    write_request,
+)
+from holdtrue.models.base import Progress, ProgressLevel
+
+URN = "urn:pulumi:demo::demo::pulumi-python:dynamic/aws:Bucket::assets"
+STACK_URN = "urn:pulumi:demo::demo::pulumi:pulumi:Stack::demo-demo"
+STEP = Step("started", "create", URN, "pulumi-python:dynamic/aws:Bucket", after=Snapshot(inputs={"a": ["ü\n"]}))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        STEP,
+        Diagnostic("error", "two\nlines", URN),
+        Inventory((URN,)),
+        StackAbsent(),
+        Failed("why"),
+        Finished(),
+    ],
+)
+def test_a_message_is_one_line_and_comes_back(message: Message) -> None:
+    line = write_message(message)
+    assert "\n" not in line
+    assert parse_message(line) == message
+
+
+def test_a_request_comes_back() -> None:
+    request = Request(
+        Command.APPLY,
+        project="demo",
+        stack="dev",
+        secrets_provider="hashivault://k",
+        cli_version="3.259.0",
+        create_stack=True,
+        folder="/f",
+        program="/p",
+        plan_file="/f/plan.json",
+    )
+    assert parse_request(write_request(request)) == request
+
+
+@pytest.mark.parametrize("line", ["", "hello", "{}", '{"kind":"other"}', "[]"])
+def test_what_is_no_message_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        parse_message(line)
+
+
+def told(*messages: Message, secrets: tuple[str, ...] = (), total: int | None = None) -> tuple[Journal, list[Progress]]:
+    lines: list[Progress] = []
+    journal = Journal(lines.append, secrets, total)
+    for message in messages:
+        journal.read_line(write_message(message))
+    return journal, lines
+
+
+def test_progress_tells_each_resource_and_counts() -> None:
+    done = Step("done", "create", URN, STEP.type)
+    journal, lines = told(STEP, done, total=1)
+    assert [(line.message, line.done, line.total) for line in lines] == [
+        ("+ aws:Bucket assets creating", 0, 1),
+        ("+ aws:Bucket assets done", 1, 1),
+    ]
+    assert journal.planned() == [STEP]
+    assert journal.carried_out() == [done]
+
+
+def test_progress_shows_no_secret_and_keeps_the_severity() -> None:
+    _, lines = told(Diagnostic("warning", "token is hunter2hunter2"), secrets=("hunter2hunter2",))
+    assert [(line.level, "hunter2" in line.message) for line in lines] == [(ProgressLevel.WARNING, False)]
+
+
+def test_outputs_come_from_the_last_event_about_the_stack() -> None:
+    kind = "pulumi:pulumi:Stack"
+    first = Step("done", "same", STACK_URN, kind, after=Snapshot(outputs={"url": "old"}))
+    refresh = Step("done", "refresh", STACK_URN, kind, after=Snapshot(outputs={"url": "refreshed"}))
+    last = Step("done", "same", STACK_URN, kind, after=Snapshot(outputs={"url": "new"}))
+    journal, _ = told(first, last, refresh)
+    assert journal.stack_outputs() == {"url": "new"}
+
+
+def test_an_inventory_may_come_in_parts() -> None:
+    journal, _ = told(Inventory(("a",)), Inventory(("b",)))
+    assert journal.inventory == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("token", "short"),
+    [
+        ("pulumi-python:dynamic/aws:Bucket", "aws:Bucket"),
+        ("aws:s3/bucket:Bucket", "aws:s3:Bucket"),
+        ("random:index/randomId:RandomId", "random:index:RandomId"),
+        ("my:Component", "my:Component"),
+    ],
+)
+def test_types_read_short(token: str, short: str) -> None:
+    assert short_type(token) == short

@@ -1,0 +1,162 @@
+"""The private folder, the settings in it, and the plans kept in memory."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from holdtrue.adapters.pulumi.cli import require_cli
+from holdtrue.adapters.pulumi.plans import PlanKey, SavedPlan, keep_plan, take_plan
+from holdtrue.adapters.pulumi.workspace import open_workspace, read_project, secret_values, stack_settings
+from holdtrue.errors import AccessDenied, ProgramFailed, ToolMissing
+from holdtrue.models.credentials import StackAccess
+
+PROVIDER = "hashivault://pulumi"
+
+
+def access(backend: Path, provider: str = PROVIDER, **environment: str) -> StackAccess:
+    return StackAccess(
+        backend_url=backend.as_uri(),
+        secrets_provider=provider,
+        environment={name: SecretStr(value) for name, value in environment.items()},
+    )
+
+
+def project(folder: Path, text: str = "name: demo\nruntime: python\n", settings: str | None = None) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "Pulumi.yaml").write_text(text)
+    (folder / "__main__.py").write_text("")
+    if settings is not None:
+        (folder / "Pulumi.dev.yaml").write_text(settings)
+    return folder
+
+
+def checkpoint(backend: Path, state: dict[str, str], kind: str = "cloud") -> None:
+    path = backend / ".pulumi/stacks/demo/dev.json"
+    path.parent.mkdir(parents=True)
+    latest = {"secrets_providers": {"type": kind, "state": state}}
+    path.write_text(json.dumps({"version": 3, "checkpoint": {"latest": latest}}))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "]", "runtime: python\n", "name: demo\nruntime: nodejs\n", "name: demo\nruntime: python\nmain: gone\n"]
+)
+def test_a_bad_project_file_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ProgramFailed):
+        read_project(project(tmp_path, text))
+
+
+def test_a_missing_project_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProgramFailed) as refusal:
+        read_project(tmp_path)
+    assert str(tmp_path) in refusal.value.where
+
+
+def test_main_and_runtime_options_are_read(tmp_path: Path) -> None:
+    folder = project(tmp_path, "name: demo\nmain: src\nruntime:\n  name: python\n  options: {virtualenv: venv}\n")
+    (folder / "src").mkdir()
+    (folder / "src/__main__.py").write_text("")
+    assert read_project(folder).program == folder / "src"
+
+
+def test_settings_get_the_provider_and_the_recorded_key(tmp_path: Path) -> None:
+    found = read_project(project(tmp_path / "p", settings="config:\n  demo:owner: x\n"))
+    backend = tmp_path / "state"
+    assert yaml.safe_load(stack_settings(found, "dev", access(backend))) == {
+        "config": {"demo:owner": "x"},
+        "secretsprovider": PROVIDER,
+    }
+    checkpoint(backend, {"url": PROVIDER, "encryptedkey": "k3y"})
+    assert yaml.safe_load(stack_settings(found, "dev", access(backend)))["encryptedkey"] == "k3y"
+
+
+def test_a_passphrase_stack_gets_its_salt(tmp_path: Path) -> None:
+    found = read_project(project(tmp_path / "p"))
+    checkpoint(tmp_path / "state", {"salt": "v1:abc"}, kind="passphrase")
+    text = stack_settings(found, "dev", access(tmp_path / "state", "passphrase"))
+    assert yaml.safe_load(text) == {"encryptionsalt": "v1:abc"}
+
+
+def test_the_users_own_provider_stays(tmp_path: Path) -> None:
+    text = "secretsprovider: awskms://k\nencryptedkey: mine\n"
+    found = read_project(project(tmp_path / "p", settings=text))
+    assert stack_settings(found, "dev", access(tmp_path / "state")) == text
+
+
+def test_another_provider_than_the_states_is_refused(tmp_path: Path) -> None:
+    found = read_project(project(tmp_path / "p"))
+    checkpoint(tmp_path / "state", {"url": "hashivault://other", "encryptedkey": "k"})
+    with pytest.raises(AccessDenied, match="hashivault://other"):
+        stack_settings(found, "dev", access(tmp_path / "state"))
+
+
+def test_unreadable_settings_are_refused(tmp_path: Path) -> None:
+    found = read_project(project(tmp_path / "p", settings="a: [\n"))
+    with pytest.raises(ProgramFailed):
+        stack_settings(found, "dev", access(tmp_path / "state"))
+
+
+def test_the_folder_is_private_isolated_and_gone_afterwards(tmp_path: Path) -> None:
+    found = read_project(project(tmp_path / "p"))
+    with open_workspace(found, "dev", access(tmp_path / "state", AWS_SECRET_ACCESS_KEY="hunter2")) as workspace:
+        assert workspace.folder.stat().st_mode & 0o777 == 0o700
+        assert workspace.environment["PULUMI_HOME"].startswith(str(workspace.folder))
+        assert workspace.environment["AWS_SECRET_ACCESS_KEY"] == "hunter2"
+        assert "hunter2" not in "".join(path.read_text() for path in workspace.folder.glob("*.yaml"))
+    assert not workspace.folder.exists()
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["Pulumi.yaml", "__main__.py"]
+
+
+def test_addresses_are_no_secrets_unless_they_hold_one(tmp_path: Path) -> None:
+    given = access(
+        tmp_path,
+        VAULT_ADDR="https://vault.example",
+        VAULT_TOKEN="s.token",
+        AWS_ENDPOINT_URL="https://user:pw@aws.example",
+        AWS_ENDPOINT_URL_S3="https://s3.example",
+        AWS_DEFAULT_REGION="eu-central-1",
+    )
+    assert secret_values(given) == ("s.token", "https://user:pw@aws.example")
+
+
+def fake_cli(folder: Path, body: str) -> dict[str, str]:
+    folder.mkdir()
+    (folder / "pulumi").write_text(f"#!/bin/sh\n{body}\n")
+    (folder / "pulumi").chmod(0o755)
+    return {"PATH": str(folder)}
+
+
+def test_an_old_absent_or_broken_cli_is_missing(tmp_path: Path) -> None:
+    assert require_cli(fake_cli(tmp_path / "good", "echo v3.300.1")) == "3.300.1"
+    assert require_cli(fake_cli(tmp_path / "dev", "echo v3.259.0-alpha.1")) == "3.259.0"
+    for name, body in {"old": "echo v3.258.9", "mute": "true", "dead": "exit 1", "text": "echo hello"}.items():
+        with pytest.raises(ToolMissing):
+            require_cli(fake_cli(tmp_path / name, body))
+    with pytest.raises(ToolMissing):
+        require_cli({"PATH": str(tmp_path)})
+    nothing = fake_cli(tmp_path / "noexec", "")
+    (tmp_path / "noexec/pulumi").write_text("\0 not a program")
+    with pytest.raises(ToolMissing):
+        require_cli(nothing)
+
+
+def test_an_upgrade_in_place_is_noticed(tmp_path: Path) -> None:
+    environment = fake_cli(tmp_path / "bin", "echo v3.300.1")
+    assert require_cli(environment) == "3.300.1"
+    (tmp_path / "bin/pulumi").write_text("#!/bin/sh\necho v3.301.12\n")
+    assert require_cli(environment) == "3.301.12"
+
+
+def test_a_saved_plan_is_handed_out_once_and_the_oldest_is_forgotten() -> None:
+    keys = [PlanKey("/p", "dev", "file:///s", str(number)) for number in range(9)]
+    for key in keys:
+        keep_plan(key, SavedPlan(content=key.digest.encode(), settings="", stack_absent=False))
+    assert take_plan(keys[0]) is None
+    last = take_plan(keys[8])
+    assert last is not None
+    assert last.content == b"8"
+    assert take_plan(keys[8]) is None
+    for key in keys:
+        take_plan(key)
