@@ -80,12 +80,12 @@ def _run_checks(environment: Environment, access: HostAccess) -> tuple[CheckResu
         for host in access.hosts
         for probe in environment.validation.probes
     ]
-    results = (*reached, *suites, *ask_probes(questions))
-    for result in results:
+    probed = ask_probes(questions)
+    for result in (*reached, *probed):  # The suites have told theirs as they ran.
         if result.outcome in {CheckOutcome.FAILED, CheckOutcome.ERROR}:
             line = f"{result.target} | {result.outcome} | {result.name}: {result.detail}"
             watch(Progress(message=line, level=ProgressLevel.WARNING))
-    return results
+    return (*reached, *suites, *probed)
 
 
 def ask_probes(questions: Sequence[tuple[HttpProbe, str, str]]) -> tuple[CheckResult, ...]:

@@ -35,7 +35,8 @@ def load_environment(fleet: Path, name: str) -> Environment:
     """Read and check one manifest and that everything it names exists in the fleet.
 
     Raises:
-        ManifestError: no environment of that name, not YAML, a wrong or extra field, another name inside than outside, or a file that is not there.
+        ManifestError: no environment of that name, not YAML, a wrong or extra field, another name inside than
+            outside, or a file that is not there.
     """
     if name not in environment_names(fleet):
         raise ManifestError(

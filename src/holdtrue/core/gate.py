@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from holdtrue.errors import GateClosed
 from holdtrue.models.validation import CheckOutcome, CheckResult, Verdict, VerdictOutcome
+
+_REASON_CHARACTERS: Final = 200
+"""A reason is read in a state message; the whole detail is in the table of checks."""
 
 
 def decide(
@@ -25,7 +29,7 @@ def decide(
     blind = [check for check in checks if check.outcome is CheckOutcome.ERROR]
     proved = {check.target for check in checks if check.outcome is CheckOutcome.PASSED and check.kind != "ssh"}
     unproved = [host for host in hosts if host not in proved]
-    reasons = [f"{check.target}: {check.name} {check.outcome}: {check.detail}" for check in (*failed, *blind)]
+    reasons = [_reason(check) for check in (*failed, *blind)]
     if not hosts:
         reasons.append("there is no host to check")
     reasons += [f"{host}: no check passed" for host in unproved]
@@ -45,6 +49,11 @@ def decide(
         decided_at=now,
         expires_at=now + timedelta(seconds=ttl_seconds),
     )
+
+
+def _reason(check: CheckResult) -> str:
+    first_line = (check.detail.splitlines() or [""])[0]
+    return f"{check.target}: {check.name} {check.outcome}: {first_line[:_REASON_CHARACTERS]}".removesuffix(": ")
 
 
 def admit(verdict: Verdict, *, environment: str, hosts: Sequence[str], plan_digest: str, now: datetime) -> None:
