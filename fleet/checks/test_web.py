@@ -6,10 +6,17 @@ The service's files are below HOLDTRUE_HOST_ROOT as the host's sessions have it,
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from testinfra.host import Host
+
+ASK = """
+import sys, urllib.request
+with urllib.request.urlopen(sys.argv[1], timeout=5) as answer:
+    print(answer.headers["X-Web-Version"], answer.read().decode())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +32,24 @@ def config(host: Host, home: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def pid(host: Host, home: str) -> int:
-    return int(host.file(f"{home}/web.pid").content_string)
+def command(host: Host, home: str) -> list[str]:
+    """Command line of the process that the pid file names."""
+    pid = int(host.file(f"{home}/web.pid").content_string)
+    return str(host.file(f"/proc/{pid}/cmdline").content_string).split("\0")
 
 
-def test_configuration_is_for_the_service_only(host: Host, home: str) -> None:
+@pytest.fixture
+def ask(host: Host, config: dict[str, Any], command: list[str]) -> Callable[[str], str]:
+    """Ask the service from its own host, with its own Python: nothing else need be installed there."""
+
+    def get(path: str) -> str:
+        url = f"http://{config['listen']}:{config['port']}{path}"
+        return str(host.check_output("%s -c %s %s", command[0], ASK, url))
+
+    return get
+
+
+def test_configuration_is_not_for_everyone(host: Host, home: str) -> None:
     file = host.file(f"{home}/config.json")
     assert file.is_file
     assert file.mode == 0o640
@@ -48,16 +68,15 @@ def test_current_release_is_the_configured_one(host: Host, home: str, config: di
     assert host.file(f"{home}/releases/current/index.html").size > 0
 
 
-def test_service_runs(host: Host, home: str, pid: int) -> None:
-    command = host.file(f"/proc/{pid}/cmdline").content_string.split("\0")
+def test_service_runs(home: str, command: list[str]) -> None:
     assert f"{home}/releases/current/server.py" in command
 
 
-def test_service_listens_where_it_should(host: Host, config: dict[str, Any]) -> None:
-    assert host.socket(f"tcp://{config['listen']}:{config['port']}").is_listening
+def test_service_says_that_it_is_well(ask: Callable[[str], str], config: dict[str, Any]) -> None:
+    assert ask("/health").split() == [config["version"], "ok"]
 
 
-def test_service_answers(host: Host, config: dict[str, Any]) -> None:
-    ask = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())"
-    url = f"http://{config['listen']}:{config['port']}/health"
-    assert host.check_output("python3 -c %s %s", ask, url).strip() == "ok"
+def test_service_shows_the_page_of_its_release(ask: Callable[[str], str], config: dict[str, Any]) -> None:
+    version, page = ask("/").split(" ", 1)
+    assert version == config["version"]
+    assert config["name"] in page

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from holdtrue.adapters.testinfra_plugin import CHECK_PROPERTY, HOST_PROPERTY
 from holdtrue.models.base import Progress, ProgressLevel, ProgressSink, ignore_progress
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
@@ -90,8 +89,7 @@ def _unseen(run: PytestRun, root: Path, suites: Sequence[Path], hosts: Sequence[
     """What was to be checked and has no result, as results."""
     why = _why(run)
     for case in run.unfinished:
-        properties = dict(case.properties)
-        yield _error(properties.get(HOST_PROPERTY, _NO_HOST), properties[CHECK_PROPERTY], why)
+        yield _error(case.target or _NO_HOST, case.name, why)
     for file in run.uncollected:
         outcome = CheckOutcome.SKIPPED if file.skipped else CheckOutcome.ERROR
         name = Path(file.node_id).name or root.name
@@ -118,11 +116,10 @@ def _why(run: PytestRun) -> str:
 
 
 def _as_check(case: CollectedCase, result: CaseResult) -> CheckResult:
-    properties = dict(case.properties)
     place = f"{result.where}: " if result.where else ""
     return CheckResult(
-        target=properties.get(HOST_PROPERTY, _NO_HOST),
-        name=properties[CHECK_PROPERTY],
+        target=case.target or _NO_HOST,
+        name=case.name,
         kind=_KIND,
         outcome=CheckOutcome(result.outcome.value),
         detail=f"{place}{result.detail}"[:_DETAIL_CHARACTERS],

@@ -10,10 +10,7 @@ from typing import Final, Protocol, cast
 
 import pytest
 
-from holdtrue.runtime.pytest_reporter import CaseTimedOut, CouldNotLook
-
-HOST_PROPERTY: Final = "holdtrue_host"
-CHECK_PROPERTY: Final = "holdtrue_check"
+from holdtrue.runtime.pytest_reporter import NAME, TARGET, CaseTimedOut, CouldNotLook
 
 _SSH_FAILED: Final = 255
 _CHAIN_LIMIT: Final = 10
@@ -38,9 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = f"{file.rpartition('/')[2]}::{test}"
         backend = _backend(item)
         if backend is not None:
-            item.user_properties.append((HOST_PROPERTY, backend.get_hostname()))
+            item.stash[TARGET] = backend.get_hostname()
             name = _without(name, backend.get_pytest_id())
-        item.user_properties.append((CHECK_PROPERTY, name))
+        item.stash[NAME] = name
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -18,6 +18,12 @@ import pytest
 _DETAIL_CHARACTERS: Final = 2_000
 """Keeps a line far below the reader's limit and a detail readable."""
 
+TARGET: Final = pytest.StashKey[str]()
+"""Set on an item by a plugin: what the case is about, where one test is run for several things."""
+
+NAME: Final = pytest.StashKey[str]()
+"""Set on an item by a plugin: the case's name without its target; the node id otherwise."""
+
 _RAISED: Final = pytest.StashKey[BaseException]()
 _FAILED_AT: Final = pytest.StashKey[str]()
 
@@ -56,8 +62,13 @@ class Reporter:
         """Announce every case, so that the reader knows which ones never ended."""
         for item in session.items:
             self._items[item.nodeid] = item
-            properties = [(name, str(value)) for name, value in item.user_properties]
-            self._emit("collected", node_id=item.nodeid, properties=properties)
+            stash = item.stash
+            self._emit(
+                "collected",
+                node_id=item.nodeid,
+                target=stash.get(TARGET, ""),
+                name=stash.get(NAME, item.nodeid),
+            )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:

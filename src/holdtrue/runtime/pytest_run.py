@@ -36,7 +36,8 @@ class CollectedCase(Value):
 
     kind: Literal["collected"]
     node_id: str
-    properties: tuple[tuple[str, str], ...] = Field(default=(), description="What plugins noted on the case.")
+    target: str = Field(description="What the case is about, where a plugin says so.")
+    name: str = Field(description="Its name without the target.")
 
 
 class CaseResult(Value):
@@ -198,9 +199,11 @@ class _Reading:
         match line:
             case CollectedCase():
                 self._collected[line.node_id] = line
-            case CaseResult():
+            case CaseResult() if line.node_id in self._collected:
                 self._results.append(line)
                 self._on_case(self._collected[line.node_id], line, len(self._results), len(self._collected))
+            case CaseResult():
+                self._garbled = True
             case Uncollected():
                 self._uncollected.append(line)
             case _SessionEnd():

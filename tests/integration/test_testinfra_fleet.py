@@ -1,0 +1,77 @@
+"""The example checks against the service that the example playbook installs."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from holdtrue.adapters.ansible import AnsibleConfigurator
+from holdtrue.adapters.ssh import generate_key_pair, open_ssh_access, reach
+from holdtrue.adapters.testinfra import TestinfraChecks
+from holdtrue.models.credentials import SshAccess, SshIdentity
+from holdtrue.models.host import Host
+from holdtrue.models.validation import CheckOutcome, CheckResult
+from sandbox import Sandbox
+from sandbox.login import SshLogin
+
+_FLEET = Path(__file__).parents[2] / "fleet"
+_TTL_SECONDS = 600
+
+
+@pytest.fixture
+def hosts(clean_sandbox: Sandbox) -> list[Host]:
+    return [
+        Host(
+            name=host.name,
+            address=host.address,
+            port=host.port,
+            user=host.user,
+            variables={"root": str(host.root), "http_port": host.http_port, "ansible_python_interpreter": host.python},
+        )
+        for host in clean_sandbox.hosts
+    ]
+
+
+@pytest.fixture
+def access(clean_sandbox: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
+    private_key, public_key = generate_key_pair()
+    identity = SshIdentity(
+        private_key=private_key,
+        certificate=clean_sandbox.openbao.sign_user_key(public_key, ttl_seconds=_TTL_SECONDS),
+        principals=("deploy",),
+        expires_at=datetime.now(UTC) + timedelta(seconds=_TTL_SECONDS),
+    )
+    with open_ssh_access(hosts, identity, [clean_sandbox.hosts[0].host_ca_line]) as opened:
+        reach(opened, hosts, 30)
+        yield opened
+
+
+def test_the_example_checks_hold_and_see_what_breaks(
+    clean_sandbox: Sandbox, hosts: list[Host], access: SshAccess, ssh_login: SshLogin
+) -> None:
+    def run() -> tuple[CheckResult, ...]:
+        checks = TestinfraChecks(suites=[_FLEET / "checks" / "test_web.py"], access=access, timeout_seconds=90)
+        return checks.run(hosts)
+
+    def not_passed() -> set[tuple[str, str]]:
+        return {
+            (result.target, result.name.partition("::")[2])
+            for result in run()
+            if result.outcome is not CheckOutcome.PASSED
+        }
+
+    assert len(not_passed()) == 2 * 6, "nothing is installed yet"
+    AnsibleConfigurator(
+        playbook=_FLEET / "ansible" / "site.yml", hosts=hosts, access=access, timeout_seconds=180
+    ).apply()
+    assert not_passed() == set()
+    assert len(run()) == 2 * 6
+
+    first, second = clean_sandbox.hosts
+    home = f"{first.root}/srv/web"
+    ssh_login.run(first, f"chmod 644 {home}/config.json")
+    assert not_passed() == {("web-1", "test_configuration_is_not_for_everyone")}
+    ssh_login.run(second, f"{second.root}/srv/web/service_ctl stop")
+    assert {host for host, _ in not_passed()} == {"web-1", "web-2"}
+    assert ("web-2", "test_service_runs") in not_passed()
