@@ -27,7 +27,7 @@ _MARKER = "HOLDTRUE_TOOL"
 _TAIL_LINES = 200
 _LINE_LIMIT_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 16
-_DRAIN_SECONDS = 0.5
+_DRAIN_SECONDS = 0.25
 """A daemon that a tool left behind may hold its pipes open for ever: the tool's own end is what counts."""
 _KILL_SECONDS = 5.0
 

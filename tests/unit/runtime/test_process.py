@@ -29,7 +29,7 @@ class _Shell:
         self.on_line: Callable[[str], None] = self.lines.append
 
     def run(
-        self, script: str, *, timeout_seconds: float = 10.0, grace_seconds: float = 0.3, standard_input: str = ""
+        self, script: str, *, timeout_seconds: float = 10.0, grace_seconds: float = 0.1, standard_input: str = ""
     ) -> ToolRun:
         return run_tool(
             ["sh", "-c", script],
@@ -89,7 +89,7 @@ def test_the_tree_ends_on_timeout(shell: _Shell) -> None:
     seen: set[int] = set()
     shell.on_line = lambda _: seen.update(shell.alive())
     with pytest.raises(ToolTimeout) as raised:
-        shell.run("sleep 60 & setsid sleep 60 & echo started; wait", timeout_seconds=0.5)
+        shell.run("sleep 60 & setsid sleep 60 & echo started; wait", timeout_seconds=0.4)
     assert len(seen) >= 2, "positive control: the search saw the tree while it ran"
     assert shell.alive() == set()
     assert is_transient(raised.value)
