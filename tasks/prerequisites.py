@@ -1,6 +1,6 @@
 """The chain that a provision stands on, asked link by link against the real endpoints, without side effects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from blocks.aws import VaultAwsCredentials
 from blocks.loading import load_block
 from blocks.pulumi import PulumiBackend
+from blocks.reference import Reference
 from blocks.ssh import VaultSshCertificates
 from blocks.vault import VaultCredentials
 from holdtrue.adapters.aws import caller_identity
@@ -63,24 +64,28 @@ def ask_prerequisites(environment: Environment) -> tuple[Prerequisite, ...]:
     backend = chain.ask("block pulumi", lambda: load_block(PulumiBackend, names.pulumi), lambda block: block.url)
     if vault is None or aws is None or ssh is None or backend is None:
         chain.note("Vault, AWS, stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: a block is missing")
-    elif _ask_vault(chain, vault, {**aws.capabilities(), **ssh.capabilities(), **backend.capabilities()}):
+    elif _ask_vault(chain, vault, (vault, aws, ssh, backend)):
         _ask_cloud(chain, environment, aws)
     else:
         chain.note("AWS, stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: Vault gives no credentials")
     return tuple(chain.links)
 
 
-def _ask_vault(chain: _Chain, block: VaultCredentials, wanted: dict[str, str]) -> bool:
+def _ask_vault(chain: _Chain, vault: VaultCredentials, blocks: Sequence[Reference]) -> bool:
+    wanted = {path: capability for block in blocks for path, capability in block.capabilities().items()}
+
     def login() -> tuple[int, dict[str, frozenset[str]]]:
-        with block.session() as session:
+        with vault.session() as session:
             return session.ttl_seconds, session.capabilities(wanted)
 
     answer = chain.ask("Vault login", login, lambda found: f"token lives {found[0]} s")
     if answer is None:
         return False
-    for path, capability in wanted.items():
+    allowed = [
         chain.ask(f"Vault policy {path}", partial(_may, answer[1], path, capability))
-    return all(link.outcome is not PrerequisiteOutcome.BROKEN for link in chain.links[-len(wanted) :])
+        for path, capability in wanted.items()
+    ]
+    return None not in allowed
 
 
 def _may(found: dict[str, frozenset[str]], path: str, capability: str) -> str:

@@ -1,0 +1,135 @@
+"""Prefect's test server once a session, and flows whose every tool is a fake."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+
+from holdtrue.models.configuration import ConfigurationRun, HostSummary
+from holdtrue.models.credentials import HostAccess, SshAccess
+from holdtrue.models.preflight import Prerequisite, PrerequisiteOutcome
+from holdtrue.models.report import ProgramTests
+from holdtrue.models.stack import StackOutputs
+from holdtrue.models.validation import CheckOutcome, CheckResult
+from holdtrue.testing import (
+    FakeConfigurator,
+    FakeDependencyAuditor,
+    FakeHostChecks,
+    FakeProber,
+    FakeStackEngine,
+    FakeTrafficSwitch,
+)
+from tasks.toolbox import Toolbox, use_toolbox
+
+FLEET = Path(__file__).parents[2] / "fleet"
+NAMES = ("web-1", "web-2")
+OUTPUTS = StackOutputs(
+    values={
+        "hosts": [
+            {"name": name, "address": "10.0.0.1", "port": 22, "user": "deploy", "variables": {"http_port": 80}}
+            for name in NAMES
+        ],
+        "load_balancer_socket": "/run/lb.sock",
+        "load_balancer_url": "http://lb",
+    }
+)
+CONFIGURED = ConfigurationRun(
+    check=True,
+    hosts=tuple(HostSummary(host=name, ok=3, changed=0, failed=0, skipped=0) for name in NAMES),
+    results=(),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prefect_server() -> Iterator[None]:
+    # Heartbeats make the end of every flow run wait for a thread that sleeps in whole seconds.
+    with (
+        prefect_test_harness(server_startup_timeout=180),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the example fleet that a test may spoil."""
+    copied = tmp_path / "fleet"
+    shutil.copytree(FLEET, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("HOLDTRUE_FLEET", str(copied))
+    monkeypatch.setenv("HOLDTRUE_REPORTS", str(tmp_path / "reports"))
+    return copied
+
+
+@dataclass
+class FakeTools:
+    """One fake a seam; replace an attribute to change the answer."""
+
+    engine: FakeStackEngine = field(default_factory=lambda: FakeStackEngine(stack_outputs=(OUTPUTS,)))
+    configurator: FakeConfigurator = field(default_factory=lambda: FakeConfigurator((CONFIGURED,), (CONFIGURED,)))
+    checks: FakeHostChecks = field(default_factory=FakeHostChecks)
+    prober: FakeProber = field(default_factory=FakeProber)
+    switch: FakeTrafficSwitch = field(
+        default_factory=lambda: FakeTrafficSwitch({"standby": 100, "web-1": 0, "web-2": 0})
+    )
+    auditor: FakeDependencyAuditor = field(default_factory=FakeDependencyAuditor)
+    program_tests: Callable[[], ProgramTests] = lambda: ProgramTests(passed=3)
+    prerequisites: tuple[Prerequisite, ...] = (Prerequisite(name="all", outcome=PrerequisiteOutcome.OK),)
+    unreachable: frozenset[str] = frozenset()
+    open_engines: int = 0
+    open_accesses: int = 0
+
+    def toolbox(self) -> Toolbox:
+        return Toolbox(
+            prerequisites=lambda _: self.prerequisites,
+            stack_engine=lambda _: self._engine(),
+            program_tests=lambda _environment, _on_progress: self.program_tests(),
+            host_access=lambda _environment, _hosts: self._access(),
+            reach=self._reach,
+            configurator=lambda _environment, _access: self.configurator,
+            host_checks=lambda _environment, _access: self.checks,
+            prober=lambda: self.prober,
+            traffic_switch=lambda _traffic, _socket: self.switch,
+            auditor=lambda: self.auditor,
+        )
+
+    @contextmanager
+    def _engine(self) -> Iterator[FakeStackEngine]:
+        self.open_engines += 1
+        try:
+            yield self.engine
+        finally:
+            self.open_engines -= 1
+
+    @contextmanager
+    def _access(self) -> Iterator[SshAccess]:
+        self.open_accesses += 1
+        try:
+            yield SshAccess(config=Path("config"), agent_socket=Path("agent"))
+        finally:
+            self.open_accesses -= 1
+
+    def _reach(self, access: HostAccess) -> tuple[CheckResult, ...]:
+        return tuple(
+            CheckResult(
+                target=name,
+                name="reachable",
+                kind="ssh",
+                outcome=CheckOutcome.ERROR if name in self.unreachable else CheckOutcome.PASSED,
+                detail="connection refused" if name in self.unreachable else "",
+            )
+            for name in access.names
+        )
+
+
+@pytest.fixture
+def tools() -> Iterator[FakeTools]:
+    """The fakes that flows use inside this test; every engine and access must be closed after it."""
+    fakes = FakeTools()
+    with use_toolbox(fakes.toolbox()):
+        yield fakes
+    assert (fakes.open_engines, fakes.open_accesses) == (0, 0)

@@ -1,0 +1,26 @@
+"""Run a flow to its end and read what it left behind."""
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.client.schemas.objects import State
+
+
+def end_of(flow: Callable[..., Any], *args: Any, **kwargs: Any) -> State[Any]:
+    """The final state of one run."""
+    state = flow(*args, **kwargs, return_state=True)
+    assert isinstance(state, State)
+    return state
+
+
+def artifacts_of(state: State[Any]) -> dict[str, str]:
+    """The run's artifacts by key."""
+    assert state.state_details.flow_run_id is not None
+    wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        return {
+            artifact.key or artifact.type or "": str(artifact.data)
+            for artifact in client.read_artifacts(artifact_filter=wanted)
+        }
