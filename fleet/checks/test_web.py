@@ -31,20 +31,21 @@ def config(host: Host, home: str) -> dict[str, Any]:
     return settings
 
 
-@pytest.fixture(scope="module")
-def command(host: Host, home: str) -> list[str]:
+def running_command(host: Host, home: str) -> list[str]:
     """Command line of the process that the pid file names."""
     pid = int(host.file(f"{home}/web.pid").content_string)
-    return str(host.file(f"/proc/{pid}/cmdline").content_string).split("\0")
+    process = host.file(f"/proc/{pid}/cmdline")
+    assert process.exists, f"process {pid} is gone"
+    return str(process.content_string).split("\0")
 
 
 @pytest.fixture
-def ask(host: Host, config: dict[str, Any], command: list[str]) -> Callable[[str], str]:
+def ask(host: Host, home: str, config: dict[str, Any]) -> Callable[[str], str]:
     """Ask the service from its own host, with its own Python: nothing else need be installed there."""
 
     def get(path: str) -> str:
         url = f"http://{config['listen']}:{config['port']}{path}"
-        return str(host.check_output("%s -c %s %s", command[0], ASK, url))
+        return str(host.check_output("%s -c %s %s", running_command(host, home)[0], ASK, url))
 
     return get
 
@@ -68,8 +69,8 @@ def test_current_release_is_the_configured_one(host: Host, home: str, config: di
     assert host.file(f"{home}/releases/current/index.html").size > 0
 
 
-def test_service_runs(home: str, command: list[str]) -> None:
-    assert f"{home}/releases/current/server.py" in command
+def test_service_runs(host: Host, home: str) -> None:
+    assert f"{home}/releases/current/server.py" in running_command(host, home)
 
 
 def test_service_says_that_it_is_well(ask: Callable[[str], str], config: dict[str, Any]) -> None:

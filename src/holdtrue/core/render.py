@@ -66,6 +66,11 @@ def checks_table(verdict: Verdict) -> str:
     )
 
 
+def count(number: int, noun: str) -> str:
+    """`1 host`, `2 hosts`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def preflight_lines(report: PreflightReport) -> str:
     """Each broken prerequisite on a line of its own."""
     return "\n".join(
@@ -86,13 +91,14 @@ def provision_line(report: ProvisionReport) -> str:
     """One line of outcome."""
     if not report.changed:
         return (
-            f"{report.environment}: no changes; {report.applied.unchanged} resources and {len(report.hosts)} hosts "
-            f"are as declared, {_passed(report.verdict)}"
+            f"{report.environment}: no changes; {count(report.applied.unchanged, 'resource')} and "
+            f"{count(len(report.hosts), 'host')} are as declared, {_passed(report.verdict)}"
         )
     moved = "traffic moved" if report.traffic is not None and report.traffic.moved else "traffic stayed"
     return (
-        f"{report.environment}: {len(report.applied.changes)} resources and {len(report.configured.changed)} host "
-        f"tasks changed, second run changed 0, {_passed(report.verdict)}, {moved}"
+        f"{report.environment}: {count(len(report.applied.changes), 'resource')} and "
+        f"{count(len(report.configured.changed), 'host task')} changed, second run changed 0, "
+        f"{_passed(report.verdict)}, {moved}"
     )
 
 
@@ -147,7 +153,7 @@ def drift_line(report: DriftReport) -> str:
     checked = sum(item.checked for item in report.environments)
     targets = dict.fromkeys(_short(finding.target) for finding in findings)
     named = f": {', '.join(targets)}" if targets else ""
-    return f"{report.verdict}, {len(findings)} differences{named}; {checked} looked at, {unknown} not checked"
+    return f"{report.verdict}, {count(len(findings), 'difference')}{named}; {checked} looked at, {unknown} not checked"
 
 
 def _short(target: str) -> str:
@@ -182,8 +188,8 @@ def audit_line(report: AuditReport) -> str:
     packages = dict.fromkeys(f"{item.package} {item.version}" for item in report.advisories)
     named = f": {', '.join(packages)}" if packages else ""
     return (
-        f"{report.verdict}, {len(report.advisories)} findings{named}; "
-        f"{report.audited} packages audited, {len(report.not_audited)} not audited"
+        f"{report.verdict}, {count(len(report.advisories), 'finding')}{named}; "
+        f"{count(report.audited, 'package')} audited, {len(report.not_audited)} not audited"
     )
 
 
