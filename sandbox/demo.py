@@ -20,6 +20,8 @@ from sandbox.errors import SandboxError
 
 DEMO: Final = {"environment": "demo"}
 DEMO_FLEET: Final = {"environments": ["demo"]}
+TAMPERED: Final = ("tags.Owner", "Write the configuration", "service\\_runs")
+"""What the drift report must name after `tamper`."""
 _REPORT_LINES: Final = 9
 _LINE_CHARACTERS: Final = 120
 _ESCAPE: Final = chr(92)
