@@ -4,9 +4,12 @@ A process of its own, because ansible-runner copies the environment of its proce
 handlers, and may call `sys.exit`; and because everything it starts can then be ended with it.
 """
 
+import ctypes
 import json
 import os
 import shlex
+import shutil
+import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -16,6 +19,7 @@ from typing import Any, TextIO
 
 from holdtrue.core.redaction import redact
 
+_PR_SET_PDEATHSIG = 1
 _TEXT_LIMIT = 3_000
 """Characters of one text: with the callback's limits on their number, an event stays below run_tool's line limit."""
 _ITEM_TEXT_LIMIT = 200
@@ -27,8 +31,19 @@ _TEXT_EVENTS = frozenset({"verbose", "error", "warning", "system_warning", "depr
 
 def main() -> int:
     """Run the request; the exit code is 0 when a final event was written, whatever it says."""
+    parent = os.getppid()
+    _end_with_parent()
     request = json.load(sys.stdin)
     emit = _protected_output(request["redact"])
+    try:
+        _run(request, emit)
+    finally:
+        if os.getppid() != parent:
+            _clean_up(Path(request["folder"]))
+    return 0
+
+
+def _run(request: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
     import ansible_runner  # noqa: PLC0415 - after the output is protected: whatever it prints is not an event
 
     runner = ansible_runner.run(
@@ -40,12 +55,22 @@ def main() -> int:
         forks=request["forks"],
         suppress_env_files=True,
         quiet=True,
-        # Asked every second, so a cancelled run does not wait for the default five.
-        settings={"pexpect_timeout": 1, "suppress_output_file": True},
         event_handler=lambda event: _forward(event, emit),
     )
     emit({"kind": "end", "status": str(runner.status), "exit_code": runner.rc})
-    return 0
+
+
+def _end_with_parent() -> None:
+    """Have SIGTERM sent to this process when its parent dies, which ansible-runner takes as a cancel (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _clean_up(folder: Path) -> None:
+    """What the parent does, for one that was killed: ansible-core's workers left the session and would go on."""
+    from holdtrue.runtime.process import find_marked, signal_processes  # noqa: PLC0415 - costs start-up time
+
+    signal_processes(find_marked("ANSIBLE_HOME", os.environ["ANSIBLE_HOME"]) - {os.getpid()}, signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _protected_output(secrets: list[str]) -> Callable[[dict[str, Any]], None]:
@@ -100,6 +125,8 @@ def _forward(event: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -
         emit({"kind": "task", "task": data.get("task") or ""})
     elif name == "runner_on_start":
         emit({"kind": "start", "host": data["host"], "task": data.get("task") or ""})
+    elif name == "playbook_on_vars_prompt":
+        emit({"kind": "prompt", "variable": data.get("varname") or ""})
     elif name == "playbook_on_stats":
         counts = ("ok", "changed", "failures", "skipped", "dark", "processed")
         emit({"kind": "stats", **{count: data.get(count) or {} for count in counts}})

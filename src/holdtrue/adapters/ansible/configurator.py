@@ -33,6 +33,11 @@ _CALLBACKS = Path(__file__).with_name("callback")
 _CHILD = Path(__file__).with_name("child.py")
 """Run by its path, because as a module it would import this package, and with it what only the parent needs."""
 _GRACE_SECONDS = 10.0
+_RUNNER_SETTINGS = {"pexpect_timeout": 1, "suppress_output_file": True}
+"""Written to env/settings: ansible-runner 2.4 loses the argument of that name when it may write no env files.
+
+A cancelled run is noticed every second, not every five; what Ansible prints is kept in no file.
+"""
 
 
 class AnsibleConfigurator:
@@ -107,6 +112,8 @@ class AnsibleConfigurator:
     def _run_child(self, folder: Path, record: RunRecord, *, check: bool) -> ToolRun:
         base = tool_environment({})
         home = Path(base.get("HOME", str(folder)))
+        (folder / "env").mkdir()
+        _write(folder / "env" / "settings", json.dumps(_RUNNER_SETTINGS))
         user = find_user_settings(self._playbook, home)
         environment = ansible_environment(
             user, access=self._access, folder=folder, home=home, callbacks=_CALLBACKS, locale=base

@@ -75,6 +75,13 @@ class Statistics(_Event):
     processed: dict[str, int]
 
 
+class Prompted(_Event):
+    """The playbook asks a person for a variable (`vars_prompt`)."""
+
+    kind: Literal["prompt"]
+    variable: str
+
+
 class Text(_Event):
     """What Ansible said outside of any task: warnings, and the error that kept the playbook from running."""
 
@@ -90,7 +97,7 @@ class Ended(_Event):
     exit_code: int | None
 
 
-AnsibleEvent = TaskEnded | TaskNamed | TaskStarted | Statistics | Text | Ended
+AnsibleEvent = TaskEnded | TaskNamed | TaskStarted | Statistics | Prompted | Text | Ended
 
 
 class _Line(RootModel[Annotated[AnsibleEvent, Field(discriminator="kind")]]):

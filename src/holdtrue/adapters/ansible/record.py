@@ -9,12 +9,14 @@ from holdtrue.adapters.ansible.events import (
     AnsibleEvent,
     Ended,
     ModuleResult,
+    Prompted,
     Statistics,
     TaskEnded,
     TaskNamed,
     TaskStarted,
     Text,
 )
+from holdtrue.errors import ConfigurationFailed
 from holdtrue.models.base import Progress, ProgressLevel, ProgressSink
 from holdtrue.models.configuration import HostSummary, TaskOutcome, TaskResult
 
@@ -59,7 +61,11 @@ class RunRecord:
         return tuple(f"{host} ({task})" for host, task in sorted(self._running.items()))
 
     def take(self, event: AnsibleEvent) -> None:
-        """Record one event, and tell the watcher what concerns a person."""
+        """Record one event, and tell the watcher what concerns a person.
+
+        Raises:
+            ConfigurationFailed: the playbook would wait for an answer for ever.
+        """
         match event:
             case TaskEnded():
                 self._running.pop(event.host, None)
@@ -70,6 +76,12 @@ class RunRecord:
                 self._running[event.host] = event.task
             case Statistics():
                 self.statistics = event
+            case Prompted():
+                raise ConfigurationFailed(
+                    f"the playbook asks a person for '{event.variable}', and nobody is there to answer",
+                    where="vars_prompt",
+                    next_step="give the variable as a host variable or a secret",
+                )
             case Text():
                 self._texts.extend(event.text.splitlines())
             case Ended():

@@ -29,7 +29,7 @@ def find_user_settings(playbook: Path, home: Path) -> UserSettings:
             parser = configparser.ConfigParser(interpolation=None, strict=False)
             try:
                 parser.read_string(path.read_text(encoding="utf-8", errors="replace"))
-            except configparser.Error:
+            except (OSError, configparser.Error):
                 # Ansible says what is wrong with its own file better than we could.
                 return UserSettings(path, frozenset())
             return UserSettings(path, frozenset(name for section in parser.sections() for name in parser[section]))
