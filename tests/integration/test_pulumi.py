@@ -215,7 +215,27 @@ def test_a_cloud_that_changed_since_the_preview_is_refused(stack: Stack, sandbox
     with pytest.raises(ProgramFailed) as refusal:
         stack.engine.apply(plan)
     assert "Bucket logs" in refusal.value.what
-    tag(sandbox, stack.bucket("logs"), "platform")
+    # The refused apply has recorded what it read, so it is the preview, not the drift check, that plans it back.
+    again = stack.engine.preview()
+    assert [change.name for change in again.changes] == ["logs"]
+    stack.engine.apply(again)
+
+
+def test_what_a_lost_run_made_is_taken_over_and_anothers_is_not(stack: Stack, sandbox: Sandbox, tmp_path: Path) -> None:
+    """The state of the stack is lost after the cloud was changed: a second apply converges, without duplicates."""
+    fresh = tmp_path / "state"
+    fresh.mkdir()
+    engine = PulumiEngine(
+        project=stack.project, stack=stack.name, access=access_to(sandbox, fresh), timeout_seconds=TIMEOUT_SECONDS
+    )
+    tag(sandbox, stack.bucket("assets"), "mallory")
+    with pytest.raises(ProgramFailed, match="belongs to somebody else"):
+        engine.apply(engine.preview())
+    tag(sandbox, stack.bucket("assets"), "platform")
+    engine.apply(engine.preview())
+    assert engine.detect().changes == ()
+    assert stack.engine.detect().changes == ()
+    assert engine.outputs().values == stack.engine.outputs().values
 
 
 def test_the_state_keeps_one_data_key(stack: Stack) -> None:

@@ -10,9 +10,12 @@ from typing import Any, ClassVar
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
 Properties = dict[str, Any]
+
+_EXISTS = {"BucketAlreadyOwnedByYou", "DuplicateTargetGroupName", "EntityAlreadyExists", "ParameterAlreadyExists"}
 
 
 @cache
@@ -55,9 +58,27 @@ class AwsProvider(ResourceProvider):
     @abstractmethod
     def change(self, id_: str, old: Properties, wanted: Properties) -> None: ...
 
+    def locate(self, wanted: Properties) -> tuple[str, Properties]:
+        """Id and computed values of a resource that exists under the wanted name."""
+        return wanted["name"], {}
+
     def create(self, props: Properties) -> CreateResult:
-        id_, computed = self.make(props)
+        try:
+            id_, computed = self.make(props)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _EXISTS:
+                raise
+            id_, computed = self._take_over(props)
         return CreateResult(id_, {**props, **computed})
+
+    def _take_over(self, wanted: Properties) -> tuple[str, Properties]:
+        """Finish what a run began that was cut off before it was recorded; anybody else's resource is left alone."""
+        id_, computed = self.locate(wanted)
+        live = self.find(id_)
+        if live is None or live["tags"] not in ({}, wanted["tags"]):
+            raise LookupError(f"{wanted['name']} exists already and belongs to somebody else")
+        self.change(id_, live, wanted)
+        return id_, computed
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         live = self.find(id_)

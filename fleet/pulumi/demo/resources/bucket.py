@@ -19,7 +19,10 @@ class BucketProvider(AwsProvider):
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         s3.create_bucket(Bucket=name, **place)
         self.change(name, {}, wanted)
-        return name, {"arn": f"arn:aws:s3:::{name}"}
+        return self.locate(wanted)
+
+    def locate(self, wanted: Properties) -> tuple[str, Properties]:
+        return wanted["name"], {"arn": f"arn:aws:s3:::{wanted['name']}"}
 
     def find(self, id_: str) -> Properties | None:
         s3 = client("s3")

@@ -33,6 +33,10 @@ class GeneratedSecretProvider(AwsProvider):
         put(wanted["name"], value, wanted["tags"], secure=True)
         return wanted["name"], {"value": value}
 
+    def locate(self, wanted: Properties) -> tuple[str, Properties]:
+        live = get(wanted["name"]) or {}
+        return wanted["name"], {"value": live.get("value")}
+
     def find(self, id_: str) -> Properties | None:
         return get(id_)
 

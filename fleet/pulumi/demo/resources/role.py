@@ -21,6 +21,9 @@ class RoleProvider(AwsProvider):
         )
         return wanted["name"], {"arn": made["Role"]["Arn"]}
 
+    def locate(self, wanted: Properties) -> tuple[str, Properties]:
+        return wanted["name"], {"arn": client("iam").get_role(RoleName=wanted["name"])["Role"]["Arn"]}
+
     def find(self, id_: str) -> Properties | None:
         try:
             role = client("iam").get_role(RoleName=id_)["Role"]

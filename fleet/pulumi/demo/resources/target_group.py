@@ -24,6 +24,11 @@ class TargetGroupProvider(AwsProvider):
         arn = made["TargetGroups"][0]["TargetGroupArn"]
         return arn, {"arn": arn}
 
+    def locate(self, wanted: Properties) -> tuple[str, Properties]:
+        found = client("elbv2").describe_target_groups(Names=[wanted["name"]])["TargetGroups"]
+        arn = found[0]["TargetGroupArn"]
+        return arn, {"arn": arn}
+
     def find(self, id_: str) -> Properties | None:
         elb = client("elbv2")
         try:

@@ -175,8 +175,8 @@ def _name_all(workspace: automation.LocalWorkspace, stack: str, channel: Channel
         channel.send(Inventory(urns[start : start + _URNS_PER_LINE]))
 
 
-def main() -> int:
-    """Read the request, answer it, and say by the exit code only whether an answer was given."""
+def main() -> None:
+    """Read the request, answer it, and leave: exit code 0 says that an answer was given."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
@@ -184,8 +184,10 @@ def main() -> int:
     # Not SIG_IGN: the CLI would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
     run(request, Channel(answers))
-    return 0
+    sys.stderr.flush()
+    # A program that was cut short, or that left threads behind, would hold a regular exit for as long as it likes.
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

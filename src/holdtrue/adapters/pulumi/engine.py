@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from holdtrue.adapters.pulumi.changes import (
     unchanged_urns,
 )
 from holdtrue.adapters.pulumi.cli import require_cli
-from holdtrue.adapters.pulumi.failures import Evidence, translate
+from holdtrue.adapters.pulumi.failures import Evidence, name_of, translate
 from holdtrue.adapters.pulumi.journal import Journal
 from holdtrue.adapters.pulumi.messages import Command, Request, write_request
 from holdtrue.adapters.pulumi.plans import PlanKey, SavedPlan, keep_plan, take_plan
@@ -60,9 +61,12 @@ class PulumiEngine:
 
         The engine's update plan of the preview is enforced for each resource when its turn comes: a step, or an
         input, that the plan does not hold is refused before it runs. Steps that the plan does hold, and that came
-        first, may have run by then; they are in the state. Update plans live in the memory of the process that
-        previewed; in another process, or when the plan was dropped (the newest eight are kept), the preview is
-        made again first, and the apply is refused as a whole unless its digest is the plan's.
+        first, may have run by then; they are in the state. So is what the refresh read, even when every step was
+        refused: the next preview plans a difference back, while a drift check no longer sees it.
+
+        Update plans live in the memory of the process that previewed; in another process, or when the plan was
+        dropped (the newest eight are kept), the preview is made again first, and the apply is refused as a whole
+        unless its digest is the plan's.
 
         Raises:
             ProgramFailed: a step was refused, the program raised, or a resource failed; names the resource.
@@ -144,7 +148,9 @@ class PulumiEngine:
                 project, workspace, Command.APPLY, on_progress, total=total, create_stack=saved.stack_absent
             )
             if not journal.finished:
-                raise translate(self._evidence("up", journal, run))
+                declared = {step.urn for step in journal.planned()}
+                left_out = sorted(saved.urns() - declared)
+                raise translate(replace(self._evidence("up", journal, run), missing_urns=left_out))
             steps = journal.carried_out()
             return ApplyResult(
                 changes=planned_changes(steps),
@@ -158,7 +164,7 @@ class PulumiEngine:
             return
         planned, present = ({change.urn: change for change in item.changes} for item in (plan, current))
         moved = sorted(urn for urn in planned.keys() | present.keys() if planned.get(urn) != present.get(urn))
-        names = ", ".join(urn.split("::", 2)[-1].replace("::", " ") for urn in moved[:5]) or "the stack's outputs"
+        names = ", ".join(map(name_of, moved[:5])) or "the stack's outputs"
         raise ProgramFailed(
             f"the plan is out of date; a preview made now differs in {names}",
             where=f"stack {self._stack} of {self._folder}",

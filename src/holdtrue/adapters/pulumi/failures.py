@@ -35,6 +35,8 @@ class Evidence:
     backend_url: str = ""
     diagnostics: Sequence[Diagnostic] = ()
     failed_urns: Sequence[str] = ()
+    missing_urns: Sequence[str] = ()
+    """Resources of an enforced plan that the program did not declare."""
     text: str = ""
     """What the CLI wrote."""
     error_tail: str = ""
@@ -63,7 +65,14 @@ class Evidence:
     def resource(self) -> str:
         """The resource that failed, or an empty text."""
         urn = next((item.urn for item in self.errors if item.urn), "") or next(iter(self.failed_urns), "")
-        return urn.rsplit("::", 2)[-2] + " " + urn.rsplit("::", 1)[-1] if urn.count("::") >= 2 else urn  # noqa: PLR2004
+        return name_of(urn)
+
+
+def name_of(urn: str) -> str:
+    """`type name` of a URN, as messages show it; what is no URN stays as it is."""
+    _, _, rest = urn.partition("::")
+    _, separator, resource = rest.partition("::")
+    return resource.replace("::", " ") if separator else urn
 
 
 Row = tuple[re.Pattern[str], Callable[[Evidence, re.Match[str]], HoldtrueError]]
@@ -107,7 +116,8 @@ def _no_stack(evidence: Evidence, _: re.Match[str]) -> HoldtrueError:
 
 
 def _off_plan(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
-    what = evidence.resource or match.group(0)
+    # The engine does not say which resource it would have deleted: it is one that the program left out.
+    what = evidence.resource or ", ".join(map(name_of, evidence.missing_urns[:5])) or match.group(0)
     reason = next((readable(item.text) for item in evidence.errors if "plan" in item.text), readable(match.group(0)))
     return ProgramFailed(
         f"{what} was refused: the plan does not hold this step ({reason})",
@@ -258,6 +268,8 @@ _NETWORK = r"(?:connection refused|no such host|i/o timeout|connection reset|net
 _VAULT = r"(?:hashivault|/v1/[\w-]+/(?:encrypt|decrypt|keys)|secrets manager)"
 _NEAR = r"(?:.*\n){0,12}.*"
 """Vault's client writes the address and the cause on different lines."""
+_CODE, _END = r"[(>]", r"[)<]"
+"""What surrounds AWS's error codes: botocore's parentheses, or the tags of an answer that it could not read."""
 
 _TABLE: tuple[Row, ...] = (
     _row(_locked, r"the stack is currently locked by"),
@@ -293,11 +305,11 @@ _TABLE: tuple[Row, ...] = (
         r"(?:\w+\.)*(?:EndpointConnectionError|ConnectTimeoutError|ConnectionClosedError): .*",
         r"(?:\w+\.)*(?:ReadTimeoutError|ProxyConnectionError): .*",
     ),
-    _row(_cloud_busy, r"An error occurred \((?:Throttling\w*|RequestLimitExceeded|ServiceUnavailable|SlowDown)\).*"),
+    _row(_cloud_busy, rf".*{_CODE}(?:Throttling\w*|RequestLimitExceeded|ServiceUnavailable|SlowDown){_END}.*"),
     _row(
         _cloud_denied,
-        r"An error occurred \((?:AccessDenied\w*|UnauthorizedOperation|ExpiredToken\w*|InvalidClientTokenId)\).*",
-        r"An error occurred \((?:InvalidAccessKeyId|SignatureDoesNotMatch|AuthFailure|UnrecognizedClient\w*)\).*",
+        rf".*{_CODE}(?:AccessDenied\w*|UnauthorizedOperation|ExpiredToken\w*|InvalidClientTokenId){_END}.*",
+        rf".*{_CODE}(?:InvalidAccessKeyId|SignatureDoesNotMatch|AuthFailure|UnrecognizedClient\w*){_END}.*",
         r"(?:\w+\.)*(?:NoCredentialsError|PartialCredentialsError): .*",
     ),
 )

@@ -4,6 +4,7 @@ A `Plan` is a small value that crosses tasks; the update plan that the engine en
 ciphertext under the data key of the same settings file. Losing one costs a second preview, never safety.
 """
 
+import json
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
@@ -22,6 +23,11 @@ class SavedPlan:
     """The stack settings that the plan's ciphertexts belong to."""
     stack_absent: bool
     """The backend had no such stack: the apply makes it."""
+
+    def urns(self) -> frozenset[str]:
+        """Every resource that the plan speaks of."""
+        plan: dict[str, dict[str, object]] = json.loads(self.content)
+        return frozenset(plan.get("resourcePlans", {}))
 
 
 @dataclass(frozen=True, slots=True)
