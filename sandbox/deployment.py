@@ -35,8 +35,8 @@ class FinishedRun:
     """The markdown of its report artifact; empty when it has none."""
     seconds: float
     """From the request to the final state, as a person waits for it."""
-    run_seconds: float
-    """From the engine's start to the final state, as the server records it."""
+    worker_seconds: float
+    """From the moment the worker took the run to its final state, the start of its interpreter included."""
 
 
 @contextmanager
@@ -141,8 +141,18 @@ def run_flow(deployment: str, parameters: Mapping[str, Any], *, timeout_seconds:
         message=run.state.message or "",
         report=read_report(run.id),
         seconds=time.monotonic() - started,
-        run_seconds=run.total_run_time.total_seconds(),
+        worker_seconds=_worker_seconds(run.id),
     )
+
+
+def _worker_seconds(flow_run_id: UUID) -> float:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
+
+    with get_client(sync_client=True) as client:
+        states = client.read_flow_run_states(flow_run_id)
+    taken = next((state for state in states if state.type is StateType.PENDING), states[0])
+    return (states[-1].timestamp - taken.timestamp).total_seconds()
 
 
 def read_report(flow_run_id: UUID) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 MARKER_VARIABLE = "HOLDTRUE_SANDBOX"
 TERM_PATIENCE_SECONDS = 2.0

