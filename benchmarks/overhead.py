@@ -56,7 +56,7 @@ class Usage:
     tree_mb: float = 0.0
     """Largest proportional size of it and everything it had started."""
     cpu_seconds: dict[int, float] = field(default_factory=dict)
-    """By process id of the run: its own, and of all that it has waited for. Prefect's worker itself loses that count."""
+    """By process id of a run: its own, and of all it has waited for. The worker itself does not count them."""
 
 
 @contextmanager
