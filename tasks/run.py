@@ -85,7 +85,7 @@ def _finish(
         name = error.state_name
         if error_state is not None and not isinstance(error, (ManifestError, BlockMissing)):
             name = error_state
-        message = str(error)[:_MESSAGE_LIMIT]
+        message = _message(error)
         _publish(kind, name, message, f"## {name}\n\n{message}\n\n", journal)
         return Failed(name=name, message=message, data=error)
     conclusion = conclude(report)
@@ -93,6 +93,14 @@ def _finish(
     save_report(f"{kind}.json", report.model_dump_json(indent=2))
     end = Failed if conclusion.could_not_look else Completed
     return end(name=conclusion.state_name, message=conclusion.line[:_MESSAGE_LIMIT], data=report)
+
+
+def _message(error: HoldtrueError) -> str:
+    """The error's text; a long one loses the end of what happened, never where and what to do next."""
+    excess = len(str(error)) - _MESSAGE_LIMIT
+    if excess > 0:
+        error = type(error)(f"{error.what[: -excess - 1]}…", where=error.where, next_step=error.next_step)
+    return str(error)[:_MESSAGE_LIMIT]
 
 
 def _publish(kind: str, state_name: str, line: str, sections: str, journal: Journal) -> None:

@@ -50,6 +50,7 @@ def shift_traffic(environment: Environment, access: HostAccess, plan: Plan, verd
     switch = toolbox().traffic_switch(traffic, fill(traffic.socket, values, where="traffic.socket"))
     before = switch.weights()
     planned = plan_steps(before, access.names, traffic.steps)
+    place = f"environment {environment.name}, backend {traffic.backend}"
     steps: list[TrafficStep] = []
     try:
         if not planned:
@@ -63,14 +64,14 @@ def shift_traffic(environment: Environment, access: HostAccess, plan: Plan, verd
             _require_passed(checks, percent=step.percent)
             watch(Progress(message=f"{step.percent} % of traffic is on the hosts", done=len(steps), total=len(planned)))
     except HoldtrueError as error:
-        _restore(switch, before)
+        _restore(switch, before, place)
         raise TrafficRestored(
             f"traffic is back where it was: {error.what}",
-            where=f"environment {environment.name}, backend {traffic.backend}",
+            where=place,
             next_step="look at what is named, then provision again",
         ) from error
     except BaseException:
-        _restore(switch, before)
+        _restore(switch, before, place)
         raise
     return TrafficShift(before=before, after=switch.weights(), steps=tuple(steps))
 
@@ -83,7 +84,7 @@ def _require_passed(checks: Sequence[CheckResult], *, percent: int) -> None:
             )
 
 
-def _restore(switch: TrafficSwitch, before: Mapping[str, int]) -> None:
+def _restore(switch: TrafficSwitch, before: Mapping[str, int], place: str) -> None:
     """Put the weights back; when even that fails, say so loudly, because nothing else will."""
     try:
         if switch.weights() != before:
@@ -91,7 +92,7 @@ def _restore(switch: TrafficSwitch, before: Mapping[str, int]) -> None:
             watch(Progress(message="traffic was put back where it was", level=ProgressLevel.WARNING))
     except HoldtrueError as error:
         raise TrafficStranded(
-            f"traffic could not be put back: {error.what}",
-            where=f"server weights should be {', '.join(f'{name}={weight}' for name, weight in before.items())}",
+            f"traffic could not be put back: {error.what} ({error.where})",
+            where=f"{place}: weights were {', '.join(f'{name}={weight}' for name, weight in before.items())}",
             next_step="set these weights by hand now",
         ) from error

@@ -13,6 +13,8 @@ from holdtrue.models.validation import CheckOutcome, Verdict
 
 _CELL_LIMIT: Final = 400
 _ROW_LIMIT: Final = 500
+_GAPS_SHOWN: Final = 5
+_GAP_LIMIT: Final = 300
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>|#!])")
 
@@ -147,13 +149,25 @@ def validation_sections(report: ValidationReport) -> str:
 
 
 def drift_line(report: DriftReport) -> str:
-    """One line of outcome; names every drifted target."""
+    """One line of outcome; names every drifted target, and what was not checked with the first reasons."""
     findings = [finding for item in report.environments for finding in item.findings]
-    unknown = sum(len(item.not_checked) for item in report.environments)
+    unknown = [(drift.environment, item) for drift in report.environments for item in drift.not_checked]
     checked = sum(item.checked for item in report.environments)
     targets = dict.fromkeys(_short(finding.target) for finding in findings)
     named = f": {', '.join(targets)}" if targets else ""
-    return f"{report.verdict}, {count(len(findings), 'difference')}{named}; {checked} looked at, {unknown} not checked"
+    gaps = (f"{environment} {item.layer} of {_short(item.target)}: {item.reason}" for environment, item in unknown)
+    return (
+        f"{report.verdict}, {count(len(findings), 'difference')}{named}; {checked} looked at, "
+        f"{len(unknown)} not checked{_gaps(gaps)}"
+    )
+
+
+def _gaps(gaps: Iterable[str]) -> str:
+    """The first gaps of a line, each short enough that the others are seen too."""
+    whole = dict.fromkeys(" ".join(gap.split()) for gap in gaps)
+    named = [gap if len(gap) <= _GAP_LIMIT else f"{gap[: _GAP_LIMIT - 1]}…" for gap in whole]
+    more = f"; and {len(named) - _GAPS_SHOWN} more" if len(named) > _GAPS_SHOWN else ""
+    return f" ({'; '.join(named[:_GAPS_SHOWN])}{more})" if named else ""
 
 
 def _short(target: str) -> str:
@@ -184,12 +198,13 @@ def _environment_drift(drift: EnvironmentDrift) -> str:
 
 
 def audit_line(report: AuditReport) -> str:
-    """One line of outcome; names the vulnerable packages."""
+    """One line of outcome; names the vulnerable packages, and what was not audited with the first reasons."""
     packages = dict.fromkeys(f"{item.package} {item.version}" for item in report.advisories)
     named = f": {', '.join(packages)}" if packages else ""
+    gaps = (f"{item.found_in} {item.name}: {item.reason}" for item in report.not_audited)
     return (
         f"{report.verdict}, {count(len(report.advisories), 'finding')}{named}; "
-        f"{count(report.audited, 'package')} audited, {len(report.not_audited)} not audited"
+        f"{count(report.audited, 'package')} audited, {len(report.not_audited)} not audited{_gaps(gaps)}"
     )
 
 
