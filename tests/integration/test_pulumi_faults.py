@@ -7,6 +7,8 @@ slow, or its read fail.
 import json
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -244,27 +246,19 @@ def test_another_secrets_provider_is_refused(deployed: Tiny) -> None:
         deployed.engine(provider="hashivault://other").preview()
 
 
-def test_an_unreadable_resource_is_unchecked_and_the_others_are_reported(deployed: Tiny) -> None:
-    (deployed.cloud / "a").write_text("changed")
-    (deployed.cloud / "b").write_text("unreadable")
+@pytest.mark.parametrize(("broken", "other", "value"), [("b", "a", "one"), ("a", "b", "two")])
+def test_an_unreadable_resource_is_unchecked_and_the_others_are_reported(
+    deployed: Tiny, broken: str, other: str, value: str
+) -> None:
+    (deployed.cloud / broken).write_text("unreadable")
+    (deployed.cloud / other).write_text("changed")
     before = fingerprint(deployed.backend)
     found = deployed.engine().detect()
     names = [[urn.rsplit("::", 1)[-1] for urn in urns] for urns in (found.checked, found.unchecked)]
-    assert names == [["a"], ["b"]]
+    assert names == [[other], [broken]]
     (drift,) = found.changes
-    assert [(item.path, item.before, item.after) for item in drift.changes] == [("value", "one", "changed")]
+    assert [(item.path, item.before, item.after) for item in drift.changes] == [("value", value, "changed")]
     assert fingerprint(deployed.backend) == before
-
-
-def test_a_resource_that_the_engine_left_out_is_unchecked(deployed: Tiny) -> None:
-    """`b` depends on `a`: when `a` cannot be read, nothing may say that `b` is in sync unless it was read."""
-    (deployed.cloud / "a").write_text("unreadable")
-    found = None
-    with suppress(ProgramFailed):
-        found = deployed.engine().detect()
-    if found is not None:
-        assert any(urn.endswith("::a") for urn in found.unchecked)
-        assert len(found.checked) + len(found.unchecked) == 2
 
 
 def test_nothing_readable_at_all_is_an_error(deployed: Tiny) -> None:
@@ -293,6 +287,37 @@ def test_a_step_off_the_plan_is_refused_before_it_runs(deployed: Tiny) -> None:
     assert deployed.locks() == []
 
 
+def test_a_refused_step_shows_no_secret(deployed: Tiny) -> None:
+    program = PROGRAM.replace('"two"', 'pulumi.Output.secret("hunter2hunter2")')
+    deployed.write(program)
+    plan = deployed.engine().preview()
+    deployed.write(program.replace("hunter2", "hunter3"))
+    lines: list[Progress] = []
+    with pytest.raises(ProgramFailed, match="Thing b") as refusal:
+        deployed.engine().apply(plan, lines.append)
+    assert "hunter" not in "".join([str(refusal.value), *(line.message for line in lines), plan.model_dump_json()])
+    assert deployed.things()["b"] == "two"
+
+
+def test_a_program_in_a_subfolder_runs_there_with_its_settings(tiny: Tiny) -> None:
+    for folder in ("src", "settings"):
+        (tiny.project / folder).mkdir()
+    (tiny.project / "Pulumi.yaml").write_text(
+        "name: tiny\nmain: src\nstackConfigDir: settings\n"
+        "runtime: {name: python, options: {virtualenv: venv}}\nconfig: {greeting: {type: string}}\n"
+    )
+    (tiny.project / "settings/Pulumi.dev.yaml").write_text("config: {tiny:greeting: hello}\n")
+    (tiny.project / "things.py").rename(tiny.project / "src/things.py")
+    (tiny.project / "__main__.py").unlink()
+    more = 'import os\npulumi.export("cwd", os.getcwd())\npulumi.export("said", pulumi.Config().require("greeting"))\n'
+    (tiny.project / "src/__main__.py").write_text(PROGRAM + more)
+    before = fingerprint(tiny.project)
+    result = tiny.engine().apply(tiny.engine().preview())
+    assert result.outputs.values == {"cwd": str(tiny.project / "src"), "said": "hello"}
+    assert len(tiny.engine().detect().checked) == 2
+    assert fingerprint(tiny.project) == before
+
+
 def test_a_deletion_off_the_plan_is_refused(deployed: Tiny) -> None:
     plan = deployed.engine().preview()
     deployed.write('from things import Thing\nThing("a", "one")\n')
@@ -317,10 +342,8 @@ def test_a_cancelled_apply_finishes_what_is_under_way_and_saves_it(tiny: Tiny) -
     plan = tiny.engine().preview()
 
     def cancel_once_started(line: Progress) -> None:
-        if line.message == "+ Thing a creating" or "Thing a creating" in line.message:
-            deadline = time.monotonic() + 10
-            while not (tiny.cloud / "started").exists() and time.monotonic() < deadline:
-                time.sleep(0.02)
+        if line.message.endswith("Thing a creating"):
+            wait_until((tiny.cloud / "started").exists)
             raise Cancelled
 
     with pytest.raises(Cancelled):
@@ -330,6 +353,51 @@ def test_a_cancelled_apply_finishes_what_is_under_way_and_saves_it(tiny: Tiny) -
     assert tiny.things() == {"a": "slow", "started": ""}, "a was let finish, b was not begun"
     left = tiny.engine().preview()
     assert [change.name for change in left.changes] == ["b"], "a is in the state"
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from pydantic import SecretStr
+from holdtrue.adapters.pulumi.engine import PulumiEngine
+from holdtrue.models.credentials import StackAccess
+
+folder = Path(sys.argv[1])
+environment = {"THINGS": str(folder / "cloud"), "PULUMI_CONFIG_PASSPHRASE": "correct horse battery"}
+engine = PulumiEngine(
+    project=folder / "project",
+    stack="dev",
+    access=StackAccess(
+        backend_url=(folder / "state").as_uri(),
+        secrets_provider="passphrase",
+        environment={name: SecretStr(value) for name, value in environment.items()},
+    ),
+    timeout_seconds=60,
+)
+engine.apply(engine.preview())
+"""
+
+
+def test_a_killed_workers_engine_saves_its_state_and_leaves(tiny: Tiny, tmp_path: Path) -> None:
+    tiny.write(PROGRAM.replace('"one"', '"slow"'))
+    folders = set(Path("/dev/shm").glob("holdtrue-pulumi-*"))  # noqa: S108 - where private folders live
+    worker = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)])
+    wait_until((tiny.cloud / "started").exists)
+    assert set(Path("/dev/shm").glob("holdtrue-pulumi-*")) - folders, "positive control"  # noqa: S108
+    worker.kill()
+    worker.wait()
+    wait_until(lambda: not find_marked("THINGS", str(tiny.cloud)))
+    assert not set(Path("/dev/shm").glob("holdtrue-pulumi-*")) - folders  # noqa: S108
+    assert tiny.locks() == []
+    assert tiny.things() == {"a": "slow", "started": ""}
+    assert [change.name for change in tiny.engine().preview().changes] == ["b"]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
 
 
 def test_vault_that_denies_is_down_or_sealed(clean_sandbox: Sandbox, tiny: Tiny) -> None:

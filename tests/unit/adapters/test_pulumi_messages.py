@@ -1,5 +1,7 @@
 """The lines between worker and child, and what the worker makes of them."""
 
+from typing import Literal
+
 import pytest
 
 from holdtrue.adapters.pulumi.journal import Journal, short_type
@@ -77,10 +79,42 @@ def test_progress_tells_each_resource_and_counts() -> None:
     journal, lines = told(STEP, done, total=1)
     assert [(line.message, line.done, line.total) for line in lines] == [
         ("+ aws:Bucket assets creating", 0, 1),
-        ("+ aws:Bucket assets done", 1, 1),
+        ("+ aws:Bucket assets created", 1, 1),
     ]
     assert journal.planned() == [STEP]
     assert journal.carried_out() == [done]
+
+
+def test_a_dry_run_speaks_of_plans_and_findings_not_of_deeds() -> None:
+    def at(phase: Literal["started", "done", "failed"], operation: str, name: str) -> Step:
+        return Step(phase, operation, URN.replace("assets", name), STEP.type)
+
+    _, lines = told(
+        at("started", "refresh", "a"),
+        at("done", "refresh", "a"),
+        at("started", "update", "a"),
+        at("done", "update", "a"),
+        at("done", "update", "b"),
+        at("done", "delete", "c"),
+        at("started", "same", "d"),
+        at("done", "same", "d"),
+        at("failed", "refresh", "e"),
+    )
+    assert [line.message.strip() for line in lines] == [
+        "> aws:Bucket a reading",
+        "~ aws:Bucket a planned",
+        "~ aws:Bucket b differs",
+        "- aws:Bucket c is gone",
+        "aws:Bucket d unchanged",
+        "> aws:Bucket e failed",
+    ]
+    assert lines[-1].level is ProgressLevel.ERROR
+
+
+def test_the_steps_of_a_replacement_count_once() -> None:
+    steps = [Step("done", name, URN, STEP.type) for name in ("create-replacement", "replace", "delete-replaced")]
+    _, lines = told(*steps, total=1)
+    assert {line.done for line in lines} == {1}
 
 
 def test_progress_shows_no_secret_and_keeps_the_severity() -> None:
@@ -106,6 +140,7 @@ def test_an_inventory_may_come_in_parts() -> None:
     ("token", "short"),
     [
         ("pulumi-python:dynamic/aws:Bucket", "aws:Bucket"),
+        ("pulumi-python:dynamic:Thing", "Thing"),
         ("aws:s3/bucket:Bucket", "aws:s3:Bucket"),
         ("random:index/randomId:RandomId", "random:index:RandomId"),
         ("my:Component", "my:Component"),

@@ -61,6 +61,13 @@ def test_main_and_runtime_options_are_read(tmp_path: Path) -> None:
     assert read_project(folder).program == folder / "src"
 
 
+def test_the_private_project_file_finds_the_projects_plugins(tmp_path: Path) -> None:
+    text = "name: demo\nmain: .\nruntime: python\nplugins:\n  providers:\n  - {name: own, path: bin}\n"
+    written = yaml.safe_load(read_project(project(tmp_path, text)).text)
+    assert written["plugins"]["providers"] == [{"name": "own", "path": str(tmp_path / "bin")}]
+    assert "main" not in written
+
+
 def test_settings_get_the_provider_and_the_recorded_key(tmp_path: Path) -> None:
     found = read_project(project(tmp_path / "p", settings="config:\n  demo:owner: x\n"))
     backend = tmp_path / "state"

@@ -43,8 +43,8 @@ def is_bookkeeping(step: Step) -> bool:
 
 
 def is_resource(step: Step) -> bool:
-    """True for what lives in a cloud: neither a provider record nor the stack itself."""
-    return not is_bookkeeping(step) and step.type != STACK_TYPE
+    """True for what lives in a cloud: no provider record, no component, not the stack itself."""
+    return step.custom and not is_bookkeeping(step) and step.type != STACK_TYPE
 
 
 def planned_changes(steps: Iterable[Step]) -> tuple[ResourceChange, ...]:

@@ -6,9 +6,11 @@ process serves the program until the CLI has ended.
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -35,6 +37,8 @@ _MAXIMUM_LINE_CHARACTERS = 1_000_000
 """`run_tool` cuts lines at 1 MiB; JSON escapes everything beyond ASCII, so characters are bytes."""
 
 _URNS_PER_LINE = 1000
+_WATCH_SECONDS = 0.5
+_ORPHAN_GRACE_SECONDS = 30.0
 
 
 class KnownCommand(automation.PulumiCommand):
@@ -95,12 +99,34 @@ class Channel:
             raise
 
 
+class WorkerWatch:
+    """Ends the run when the worker that asked for it was killed, as the worker itself would have.
+
+    Nobody is left then to interrupt the engine, or to remove the private folder.
+    """
+
+    def __init__(self) -> None:
+        self.orphaned = False
+        self._worker = os.getppid()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while os.getppid() == self._worker:
+            time.sleep(_WATCH_SECONDS)
+        self.orphaned = True
+        # The worker gave this process a session of its own: the group is this run and nothing else.
+        os.killpg(0, signal.SIGINT)
+        time.sleep(_ORPHAN_GRACE_SECONDS)
+        os.killpg(0, signal.SIGKILL)
+
+
 def run(request: Request, channel: Channel) -> None:
     """Carry out the request; an engine failure is a message, not an exception."""
     program = Path(request.program)
     with dynamic_provider(program, request.project) as port:
         given = os.environ.get("PULUMI_DEBUG_PROVIDERS")
         os.environ["PULUMI_DEBUG_PROVIDERS"] = ",".join(filter(None, [given, f"{PACKAGE}:{port}"]))
+        watch = WorkerWatch()
         enter_program(program)
         workspace = automation.LocalWorkspace(
             work_dir=request.folder,
@@ -116,6 +142,9 @@ def run(request: Request, channel: Channel) -> None:
             channel.send(Failed(str(error)))
         else:
             channel.send(Failed(channel.lost) if channel.lost else Finished())
+        finally:
+            if watch.orphaned:
+                shutil.rmtree(request.folder, ignore_errors=True)
 
 
 def _carry_out(request: Request, stack: KnownStack, channel: Channel) -> None:
@@ -170,7 +199,7 @@ def _name_all(workspace: automation.LocalWorkspace, stack: str, channel: Channel
     except (automation.CommandError, json.JSONDecodeError):
         return  # then the failure itself is the news, and the worker raises it
     resources = (deployment or {}).get("resources") or []
-    urns = tuple(resource["urn"] for resource in resources)
+    urns = tuple(resource["urn"] for resource in resources if resource.get("custom"))
     for start in range(0, len(urns), _URNS_PER_LINE):
         channel.send(Inventory(urns[start : start + _URNS_PER_LINE]))
 

@@ -53,6 +53,7 @@ def _step(phase: Any, metadata: StepEventMetadata) -> Step:
         operation=operation,
         urn=metadata.urn,
         type=metadata.type,
+        custom=any(state is not None and bool(state.custom) for state in (metadata.old, metadata.new)),
         before=None if silent else _snapshot(metadata.old),
         after=None if silent else _snapshot(metadata.new),
         paths={path: str(diff.diff_kind.value) for path, diff in (metadata.detailed_diff or {}).items()},

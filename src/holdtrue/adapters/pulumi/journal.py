@@ -25,8 +25,7 @@ _SIGNS = {
     Operation.READ: ">",
     Operation.REFRESH: ">",
 }
-_GERUNDS = {
-    Operation.SAME: "checking",
+_UNDER_WAY = {
     Operation.CREATE: "creating",
     Operation.UPDATE: "updating",
     Operation.REPLACE: "replacing",
@@ -34,17 +33,26 @@ _GERUNDS = {
     Operation.READ: "reading",
     Operation.REFRESH: "reading",
 }
+_DONE = {
+    Operation.SAME: "unchanged",
+    Operation.CREATE: "created",
+    Operation.UPDATE: "updated",
+    Operation.REPLACE: "replaced",
+    Operation.DELETE: "deleted",
+    Operation.READ: "read",
+}
 _LEVELS = {"warning": ProgressLevel.WARNING, "error": ProgressLevel.ERROR}
 
 
 class Journal:
-    """Collects the messages of one operation; `total` is the number of changes where the caller knows it."""
+    """Collects the messages of one operation. `total` is the number of changes of an apply; None means a dry run."""
 
     def __init__(self, on_progress: ProgressSink, secrets: tuple[str, ...], total: int | None = None) -> None:
         self._on_progress = on_progress
         self._secrets = secrets
         self._total = total
-        self._done = 0
+        self._done: set[str] = set()
+        self._planned: set[str] = set()
         self.steps: list[Step] = []
         self.diagnostics: list[Diagnostic] = []
         self.inventory: tuple[str, ...] = ()
@@ -96,12 +104,30 @@ class Journal:
         operation = operation_of(step)
         if is_bookkeeping(step) or step.type == STACK_TYPE:
             return
-        state = _GERUNDS[operation] if step.phase == "started" else step.phase
         if step.phase == "done" and operation not in {Operation.SAME, Operation.REFRESH}:
-            self._done += 1
-        level = ProgressLevel.ERROR if step.phase == "failed" else ProgressLevel.INFO
-        name = step.urn.rsplit("::", 1)[-1]
-        self._tell(f"{_SIGNS[operation]} {short_type(step.type)} {name} {state}", level)
+            self._done.add(step.urn)
+        state = self._dry_state(step, operation) if self._total is None else _state(step, operation)
+        if state:
+            level = ProgressLevel.ERROR if step.phase == "failed" else ProgressLevel.INFO
+            name = step.urn.rsplit("::", 1)[-1]
+            self._tell(f"{_SIGNS[operation]} {short_type(step.type)} {name} {state}", level)
+
+    def _dry_state(self, step: Step, operation: Operation) -> str:
+        """What a dry run says of a step: a change is planned when it is announced, and found when it was not."""
+        match step.phase, operation:
+            case _, Operation.SAME | Operation.REFRESH | Operation.READ:
+                return _state(step, operation)
+            case "started", _:
+                self._planned.add(step.urn)
+                return "planned"
+            case "done", Operation.DELETE if step.urn not in self._planned:
+                return "is gone"
+            case "done", _ if step.urn not in self._planned:
+                return "differs"
+            case "failed", _:
+                return "failed"
+            case _:
+                return ""
 
     def _tell(self, text: str, level: ProgressLevel = ProgressLevel.INFO) -> None:
         known = self._total is not None
@@ -109,15 +135,26 @@ class Journal:
             Progress(
                 message=redact(text, self._secrets),
                 level=level,
-                done=self._done if known else None,
+                done=len(self._done) if known else None,
                 total=self._total,
             )
         )
 
 
+def _state(step: Step, operation: Operation) -> str:
+    """How far a step is, in a word; empty for what is not worth a line."""
+    match step.phase:
+        case "started":
+            return _UNDER_WAY.get(operation, "")
+        case "done":
+            return _DONE.get(operation, "")
+        case "failed":
+            return "failed"
+
+
 def short_type(token: str) -> str:
     """A type token as a person says it: `pulumi-python:dynamic/aws:Bucket` is `aws:Bucket`, and so on."""
-    shortened = token.removeprefix("pulumi-python:dynamic/")
+    shortened = token.removeprefix("pulumi-python:dynamic/").removeprefix("pulumi-python:dynamic:")
     package, _, rest = shortened.partition(":")
     module, colon, name = rest.partition(":")
     return f"{package}:{module.partition('/')[0]}:{name}" if colon else shortened

@@ -67,6 +67,8 @@ class Step:
     """The engine's name of the operation, such as `create-replacement`."""
     urn: str
     type: str
+    custom: bool = True
+    """False for components, which group resources and are nothing in a cloud."""
     before: Snapshot | None = None
     after: Snapshot | None = None
     paths: dict[str, str] = field(default_factory=dict)
@@ -93,7 +95,7 @@ class StackAbsent:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """URNs of the state, told when a refresh broke off before it had named them all; in several parts if many."""
+    """URNs of the state's resources, told in parts when a refresh broke off before it had named them all."""
 
     urns: tuple[str, ...]
     kind: Literal["inventory"] = "inventory"

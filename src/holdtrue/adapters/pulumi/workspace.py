@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -32,6 +33,7 @@ class Project:
     settings_folder: str
     """Folder of the stacks' settings files, relative to the project's."""
     text: str
+    """The project file as the private folder holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,8 @@ def read_project(folder: Path) -> Project:
     path = next((folder / name for name in _PROJECT_FILES if (folder / name).is_file()), None)
     if path is None:
         raise ProgramFailed("there is no Pulumi project", where=str(folder), next_step=advice)
-    text = path.read_text(encoding="utf-8")
     try:
-        raw = yaml.safe_load(text)
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         runtime = raw["runtime"]
         language = runtime["name"] if isinstance(runtime, dict) else runtime
         name, main, settings = str(raw["name"]), raw.get("main") or ".", raw.get("stackConfigDir") or "."
@@ -69,7 +70,19 @@ def read_project(folder: Path) -> Project:
     program = (folder / main).resolve()
     if not program.exists() or (program.is_dir() and not (program / "__main__.py").is_file()):
         raise ProgramFailed("the program that `main` names is not there", where=str(program), next_step=advice)
-    return Project(folder=folder, name=name, program=program, settings_folder=settings, text=text)
+    return Project(folder=folder, name=name, program=program, settings_folder=settings, text=_relocated(raw, folder))
+
+
+def _relocated(raw: dict[str, Any], folder: Path) -> str:
+    """The project file for a folder that holds neither the program nor the plugins that it names by path."""
+    moved = {name: value for name, value in raw.items() if name != "main"}
+    plugins = raw.get("plugins")
+    if isinstance(plugins, dict):
+        moved["plugins"] = {
+            kind: [{**item, "path": str(folder / item["path"])} if "path" in item else item for item in items]
+            for kind, items in plugins.items()
+        }
+    return yaml.safe_dump(moved, sort_keys=False)
 
 
 @contextmanager
