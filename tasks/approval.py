@@ -1,8 +1,13 @@
 """Human approval of a plan, bound to its digest."""
 
+from uuid import UUID
+
+from prefect import runtime
+from prefect.client.orchestration import get_client
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
+from prefect.states import Running
 from pydantic import Field
 
 from holdtrue.core.plan_policy import review_plan
@@ -51,7 +56,20 @@ def _approved_in_ui(environment: Environment, plan: Plan, changes: tuple[Resourc
             poll_interval=2,
         )
     except FlowPauseTimeout:
+        _leave_pause()
         return False
     decision = "approved" if answer.approve else "refused"
     watch(Progress(message=f"plan {plan.digest[:12]} {decision} by {answer.approver}: {answer.reason}"))
     return answer.approve
+
+
+def _leave_pause() -> None:
+    """End a pause that nobody answered.
+
+    The server turns whatever follows such a pause into its own `Failed` state and drops our name and message; only a
+    forced transition gets past that rule (prefect 3.8.8, server/orchestration/core_policy.py, HandleResumingPausedFlows).
+    """
+    flow_run_id = runtime.flow_run.id
+    if flow_run_id:
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(UUID(str(flow_run_id)), Running(), force=True)
