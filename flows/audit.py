@@ -14,7 +14,7 @@ from tasks.fleet import load_environment, select_environments
 from tasks.run import as_run
 
 
-@flow(name="audit", persist_result=False)
+@flow(name="audit", persist_result=False, timeout_seconds=3600)
 @as_run(conclude=conclude_audit, error_state="Incomplete")
 def audit(environments: list[str] | None = None) -> AuditReport:
     """Ask an OSV endpoint about every dependency, once for the whole batch.

@@ -18,7 +18,7 @@ from tasks.run import as_run
 from tasks.validation import check_runtime
 
 
-@flow(name="drift", persist_result=False)
+@flow(name="drift", persist_result=False, timeout_seconds=3600)
 @as_run(conclude=conclude_drift, error_state="Incomplete")
 def drift(environments: list[str] | None = None) -> DriftReport:
     """Look for drift in every layer; changes nothing.

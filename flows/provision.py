@@ -18,7 +18,7 @@ from tasks.traffic import shift_traffic
 from tasks.validation import require_pass, validate_hosts
 
 
-@flow(name="provision", persist_result=False)
+@flow(name="provision", persist_result=False, timeout_seconds=14400)
 @as_run(conclude=conclude_provision, expected_stages=9)
 def provision(environment: str, approved_plan: str | None = None) -> ProvisionReport:
     """Make one environment what its manifest says, and prove it before traffic moves.

@@ -15,7 +15,7 @@ from tasks.run import as_run, save_report
 from tasks.validation import validate_hosts
 
 
-@flow(name="validate", persist_result=False)
+@flow(name="validate", persist_result=False, timeout_seconds=3600)
 @as_run(conclude=conclude_validation, error_state="Incomplete")
 def validate(environment: str) -> ValidationReport:
     """Check one environment's hosts as they are; changes nothing.

@@ -61,8 +61,8 @@ class Daemon:
         os.killpg(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused process group go on."""
-        os.killpg(self.pid, signal.SIGCONT)
+        """Let a paused process group go on; harmless when it has ended."""
+        self._signal_group(signal.SIGCONT)
 
     def stop(self, *, grace_seconds: float = 5.0) -> None:
         """Ask the process group to end, then kill what is left of it; harmless when it has ended."""
