@@ -19,9 +19,7 @@ class Settings(BaseSettings):
     osv_url: HttpUrl = Field(
         default=HttpUrl("https://api.osv.dev"), description="Base address of the OSV API that audits ask."
     )
-    audit_timeout_seconds: float = Field(
-        default=600.0, gt=0, description="How long the audit of one target may take."
-    )
+    audit_timeout_seconds: float = Field(default=600.0, gt=0, description="How long the audit of one target may take.")
     connect_timeout_seconds: float = Field(
         default=5.0, gt=0, description="How long a preflight check or a probe waits for a connection."
     )
