@@ -1,5 +1,6 @@
 """The example checks against the service that the example playbook installs."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,15 +13,30 @@ from holdtrue.adapters.testinfra import TestinfraChecks
 from holdtrue.models.credentials import SshAccess, SshIdentity
 from holdtrue.models.host import Host
 from holdtrue.models.validation import CheckOutcome, CheckResult
-from sandbox import Sandbox
+from sandbox import HostKind, Sandbox, SandboxOptions, Service
 from sandbox.login import SshLogin
 
 _FLEET = Path(__file__).parents[2] / "fleet"
 _TTL_SECONDS = 600
 
 
+# Isolated hosts need root; without it the rootless ones are all there is, and nothing is skipped.
+_KINDS = [HostKind.ROOTLESS, *([HostKind.ISOLATED] if os.geteuid() == 0 else [])]
+
+
+@pytest.fixture(params=_KINDS)
+def machines(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """Services with hosts of the kind: the shared ones, or isolated ones of this test's own."""
+    if request.param is HostKind.ROOTLESS:
+        yield request.getfixturevalue("clean_sandbox")
+        return
+    chosen = frozenset({Service.OPENBAO, Service.HOSTS})
+    with Sandbox(SandboxOptions(services=chosen, hosts=HostKind.ISOLATED)) as isolated:
+        yield isolated
+
+
 @pytest.fixture
-def hosts(clean_sandbox: Sandbox) -> list[Host]:
+def hosts(machines: Sandbox) -> list[Host]:
     return [
         Host(
             name=host.name,
@@ -29,26 +45,26 @@ def hosts(clean_sandbox: Sandbox) -> list[Host]:
             user=host.user,
             variables={"root": str(host.root), "http_port": host.http_port, "ansible_python_interpreter": host.python},
         )
-        for host in clean_sandbox.hosts
+        for host in machines.hosts
     ]
 
 
 @pytest.fixture
-def access(clean_sandbox: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
+def access(machines: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
     private_key, public_key = generate_key_pair()
     identity = SshIdentity(
         private_key=private_key,
-        certificate=clean_sandbox.openbao.sign_user_key(public_key, ttl_seconds=_TTL_SECONDS),
+        certificate=machines.openbao.sign_user_key(public_key, ttl_seconds=_TTL_SECONDS),
         principals=("deploy",),
         expires_at=datetime.now(UTC) + timedelta(seconds=_TTL_SECONDS),
     )
-    with open_ssh_access(hosts, identity, [clean_sandbox.hosts[0].host_ca_line]) as opened:
+    with open_ssh_access(hosts, identity, [machines.hosts[0].host_ca_line]) as opened:
         reach(opened, hosts, 30)
         yield opened
 
 
 def test_the_example_checks_hold_and_see_what_breaks(
-    clean_sandbox: Sandbox, hosts: list[Host], access: SshAccess, ssh_login: SshLogin
+    machines: Sandbox, hosts: list[Host], access: SshAccess, tmp_path: Path
 ) -> None:
     def run() -> tuple[CheckResult, ...]:
         checks = TestinfraChecks(suites=[_FLEET / "checks" / "test_web.py"], access=access, timeout_seconds=90)
@@ -68,10 +84,11 @@ def test_the_example_checks_hold_and_see_what_breaks(
     assert not_passed() == set()
     assert len(run()) == 2 * 6
 
-    first, second = clean_sandbox.hosts
+    login = SshLogin(tmp_path / "login", machines.openbao)
+    first, second = machines.hosts
     home = f"{first.root}/srv/web"
-    ssh_login.run(first, f"chmod 644 {home}/config.json")
+    login.run(first, f"chmod 644 {home}/config.json")
     assert not_passed() == {("web-1", "test_configuration_is_not_for_everyone")}
-    ssh_login.run(second, f"{second.root}/srv/web/service_ctl stop")
+    login.run(second, f"{second.root}/srv/web/service_ctl stop")
     assert {host for host, _ in not_passed()} == {"web-1", "web-2"}
     assert ("web-2", "test_service_runs") in not_passed()
