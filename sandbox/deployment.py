@@ -96,10 +96,12 @@ def deploy_all(sandbox: Sandbox) -> str:
     Raises:
         SandboxError: it failed.
     """
+    # Left to the worker, as prefect.yaml says.
+    environment = {name: value for name, value in os.environ.items() if name != "HOLDTRUE_HOME"}
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
         cwd=ROOT,
-        env=os.environ | flow_environment(sandbox),
+        env=environment | sandbox.environment(),
         check=False,
         capture_output=True,
         text=True,

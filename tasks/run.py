@@ -86,7 +86,7 @@ def _finish(
         if error_state is not None and not isinstance(error, (ManifestError, BlockMissing)):
             name = error_state
         message = _message(error)
-        _publish(kind, name, message, f"## {name}\n\n{message}\n\n", journal)
+        _publish(kind, name, message, f"{message}\n", journal)
         return Failed(name=name, message=message, data=error)
     conclusion = conclude(report)
     _publish(kind, conclusion.state_name, conclusion.line, conclusion.sections, journal)
@@ -105,7 +105,7 @@ def _message(error: HoldtrueError) -> str:
 
 def _publish(kind: str, state_name: str, line: str, sections: str, journal: Journal) -> None:
     """The report artifact, and the event that automations listen to."""
-    markdown = f"# {kind}: {state_name}\n\n{line}\n\n{sections}\n## Stages\n\n{stages_table(journal.stages)}\n"
+    markdown = f"# {kind}: {state_name}\n\n{sections}\n## Stages\n\n{stages_table(journal.stages)}\n"
     create_markdown_artifact(markdown=markdown, key=f"{kind}-report", description=line[:200])
     emit_event(
         event=f"holdtrue.{kind}.{state_name}",
