@@ -67,7 +67,7 @@ def _leave_pause() -> None:
     """End a pause that nobody answered.
 
     The server turns whatever follows such a pause into its own `Failed` state and drops our name and message; only a
-    forced transition gets past that rule (HandleResumingPausedFlows in prefect 3.8.8, server/orchestration/core_policy.py).
+    forced transition gets past that rule (prefect 3.8.8, HandleResumingPausedFlows in its core_policy.py).
     """
     flow_run_id = runtime.flow_run.id
     if flow_run_id:
