@@ -23,7 +23,7 @@ ifneq ($(shell grep -qxF '$(CURDIR)' $(STAMP) 2>/dev/null && $(PYTHON) -c '' && 
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test faults check bench clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -40,6 +40,9 @@ test: setup ## Run the unit, flow and integration tests
 	$(PYTEST) -n 2 --dist worksteal tests/unit
 	$(PYTEST) tests/flows
 	$(PYTEST) tests/integration
+
+faults: setup ## Run the long fault matrices against real services
+	$(PYTEST) tests/faults
 
 check: setup ## Lint, format check, types, import contracts, lock file
 	$(PYTHON) -m ruff check .

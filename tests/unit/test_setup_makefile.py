@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-PROMISED = {"help", "setup", "demo", "test", "check", "bench", "clean"}
+PROMISED = {"help", "setup", "demo", "test", "faults", "check", "bench", "clean"}
 
 
 def _fake_python(folder: Path, name: str, version: str) -> Path:
@@ -40,7 +40,7 @@ def test_make_without_a_target_lists_every_promised_target() -> None:
 def test_ci_runs_the_targets_a_person_runs() -> None:
     text = (CHECKOUT / ".ci/run").read_text(encoding="utf-8")
 
-    assert re.findall(r"^make ([a-z]+)", text, re.MULTILINE) == ["setup", "check", "test", "demo"]
+    assert re.findall(r"^make ([a-z]+)", text, re.MULTILINE) == ["setup", "check", "test", "faults", "demo"]
     assert os.access(CHECKOUT / ".ci/run", os.X_OK)
     assert "set -euo pipefail" in text
 
