@@ -22,7 +22,7 @@ DEMO: Final = {"environment": "demo"}
 DEMO_FLEET: Final = {"environments": ["demo"]}
 TAMPERED: Final = ("tags.Owner", "Write the configuration", "service\\_runs")
 """What the drift report must name after `tamper`."""
-_REPORT_LINES: Final = 9
+_REPORT_LINES: Final = 13
 _LINE_CHARACTERS: Final = 120
 _ESCAPE: Final = chr(92)
 """Markdown's escape character: right in the UI, noise in a terminal."""
