@@ -9,6 +9,7 @@ from holdtrue.models.environment import Environment
 from holdtrue.models.preflight import PreflightReport, PrerequisiteOutcome
 from tasks.journal import staged, watch
 from tasks.policy import MUTATES
+from tasks.prerequisites import ask_prerequisites
 from tasks.toolbox import toolbox
 
 
@@ -20,7 +21,8 @@ def require_prerequisites(environment: Environment) -> PreflightReport:
     Raises:
         PreflightFailed: with a line for each broken prerequisite.
     """
-    report = PreflightReport(environment=environment.name, prerequisites=toolbox().prerequisites(environment))
+    ask = toolbox().prerequisites or ask_prerequisites
+    report = PreflightReport(environment=environment.name, prerequisites=ask(environment))
     for item in report.prerequisites:
         level = ProgressLevel.ERROR if item.outcome is PrerequisiteOutcome.BROKEN else ProgressLevel.INFO
         watch(Progress(message=f"{item.outcome} | {item.name} | {item.detail}", level=level))

@@ -112,17 +112,12 @@ def _auditor() -> DependencyAuditor:
     return PipAudit(osv_url=str(settings.osv_url).rstrip("/"), timeout_seconds=settings.audit_timeout_seconds)
 
 
-def _prerequisites(environment: Environment) -> tuple[Prerequisite, ...]:
-    from tasks.prerequisites import ask_prerequisites  # noqa: PLC0415
-
-    return ask_prerequisites(environment)
-
-
 @dataclass(frozen=True, slots=True)
 class Toolbox:
     """One factory a seam."""
 
-    prerequisites: Callable[[Environment], tuple[Prerequisite, ...]] = _prerequisites
+    prerequisites: Callable[[Environment], tuple[Prerequisite, ...]] | None = None
+    """None asks the real chain, which itself goes through the other tools."""
     stack_engine: Callable[[Environment], AbstractContextManager[StackEngine]] = _stack_engine
     program_tests: Callable[[Environment, ProgressSink], ProgramTests] = _program_tests
     host_access: Callable[[Environment, Sequence[Host]], AbstractContextManager[SshAccess]] = _host_access
