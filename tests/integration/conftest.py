@@ -1,11 +1,17 @@
 """The services that the integration tests share: started once, restored around each test that changes them."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox import Sandbox, SandboxOptions
 from sandbox.login import SshLogin
+
+pytest.register_assert_rewrite("tests.integration.flow_evidence", "tests.integration.flow_stage")
+
+if TYPE_CHECKING:
+    from tests.integration.flow_stage import Fleet, Stage
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +33,48 @@ def clean_sandbox(sandbox: Sandbox) -> Iterator[Sandbox]:
 def ssh_login(sandbox: Sandbox) -> SshLogin:
     """A signed key for the shared hosts."""
     return SshLogin(sandbox.directory / "login", sandbox.openbao)
+
+
+@pytest.fixture(scope="session")
+def flow_fleet(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> "Fleet":
+    """One folder for the whole session: the state remembers the path of a program."""
+    from tests.integration.flow_stage import make_fleet  # noqa: PLC0415 - imports Prefect, which only flows need
+
+    return make_fleet(tmp_path_factory.mktemp("fleet"), sandbox)
+
+
+@pytest.fixture(scope="module")
+def joined_stage(sandbox: Sandbox, flow_fleet: "Fleet") -> "Iterator[Stage]":
+    """This process as a client of the sandbox, for one module."""
+    from tests.integration.flow_stage import open_stage  # noqa: PLC0415
+
+    with open_stage(sandbox, flow_fleet) as stage:
+        yield stage
+
+
+@pytest.fixture
+def stage(joined_stage: "Stage") -> "Stage":
+    """The shipped fleet, unedited, with its hosts serving."""
+    from tests.integration.flow_stage import provide_baseline  # noqa: PLC0415
+
+    joined_stage.fleet.reset()
+    provide_baseline(joined_stage)
+    return joined_stage
+
+
+@pytest.fixture
+def untouched(stage: "Stage") -> Iterator[None]:
+    """Fails the test that leaves traffic, state, tokens, processes or folders other than they were."""
+    from tests.integration.flow_evidence import nothing_left  # noqa: PLC0415
+
+    with nothing_left(stage.sandbox):
+        yield
+
+
+@pytest.fixture
+def untouched_but_state(stage: "Stage") -> Iterator[None]:
+    """The same after an apply, which writes the state."""
+    from tests.integration.flow_evidence import nothing_left  # noqa: PLC0415
+
+    with nothing_left(stage.sandbox, state_may_change=True):
+        yield

@@ -1,0 +1,105 @@
+"""A load balancer that is gone and probes that fail: traffic is put back, or the run says loudly that it is not."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+import httpx
+import pytest
+
+from flows.provision import provision
+from sandbox.load_balancer import BACKEND
+from sandbox.web import Answer, Request, WebServer
+from tests.integration.flow_stage import IDLE_PLAYBOOK, Stage, free_port
+
+REQUESTS = 20
+
+
+@pytest.fixture
+def on_standby(stage: Stage) -> Iterator[None]:
+    """All traffic on the standby page, and afterwards where it was."""
+    balancer = stage.sandbox.load_balancer
+    before = balancer.weights()
+    balancer.reset()
+    yield
+    balancer.start()
+    for server, weight in before.items():
+        assert balancer.command(f"set server {BACKEND}/{server} weight {weight}") == ""
+
+
+pytestmark = pytest.mark.usefixtures("on_standby", "untouched_but_state")
+
+
+@contextmanager
+def front(stage: Stage, answer: Callable[[int], HTTPStatus]) -> Iterator[list[int]]:
+    """Make `tiny` ask our own server instead of the load balancer; `answer` gets the number of the question."""
+    asked: list[int] = []
+
+    def respond(_: Request) -> Answer:
+        asked.append(len(asked) + 1)
+        return Answer(answer(asked[-1]), "text/plain", b"front")
+
+    server = WebServer(free_port(), respond)
+    probe = {"name": "front", "url": f"{server.url}/", "attempts": 1}
+    stage.fleet.edit_manifest("tiny", traffic={"probes": [probe]})
+    stage.fleet.write("ansible/tiny.yml", IDLE_PLAYBOOK)
+    try:
+        yield asked
+    finally:
+        server.stop()
+
+
+def served_by(stage: Stage) -> Counter[str]:
+    with httpx.Client(trust_env=False) as client:
+        answers = [client.get(stage.sandbox.load_balancer.url) for _ in range(REQUESTS)]
+    return Counter(answer.text for answer in answers)
+
+
+def test_absent_load_balancer_is_seen_before_anything_runs(stage: Stage) -> None:
+    balancer = stage.sandbox.load_balancer
+    balancer.stop()
+    try:
+        run = stage.run(provision, "tiny")
+    finally:
+        balancer.start()
+    stage.require(run, "PreflightFailed", "load balancer", str(balancer.socket_path), "traffic.socket")
+
+
+def test_failed_probe_brings_traffic_back(stage: Stage) -> None:
+    with front(stage, lambda number: HTTPStatus.OK if number == 1 else HTTPStatus.BAD_GATEWAY) as asked:
+        run = stage.run(provision, "tiny")
+    assert asked == [1, 2]
+    stage.require(run, "TrafficRestored", "100 %", "front", "502", f"backend {BACKEND}")
+    assert served_by(stage) == {"standby": REQUESTS}
+
+
+def test_load_balancer_lost_during_the_shift_names_the_weights_to_set(stage: Stage) -> None:
+    balancer = stage.sandbox.load_balancer
+
+    def lose(_: int) -> HTTPStatus:
+        balancer.stop()
+        return HTTPStatus.OK
+
+    try:
+        with front(stage, lose) as asked:
+            run = stage.run(provision, "tiny")
+    finally:
+        balancer.start()
+    assert asked == [1]
+    stage.require(run, "TrafficStranded", "standby=100", "web-1=0", "web-2=0", str(balancer.socket_path))
+
+
+def test_shift_that_passes_moves_requests(stage: Stage) -> None:
+    shares: list[Counter[str]] = []
+
+    def count(_: int) -> HTTPStatus:
+        shares.append(served_by(stage))
+        return HTTPStatus.OK
+
+    with front(stage, count):
+        run = stage.run(provision, "tiny")
+    stage.require(run, "Provisioned", "traffic moved")
+    stage.sandbox.load_balancer.reset()
+    assert [share["standby"] for share in shares] == [REQUESTS // 2, 0]
+    assert shares[1] == {"web-1": REQUESTS // 2, "web-2": REQUESTS // 2}
