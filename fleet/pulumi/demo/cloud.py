@@ -6,6 +6,7 @@ stack's state, so they hold no attributes of their own and ask for a client when
 
 from abc import abstractmethod
 from functools import cache
+from threading import Lock
 from typing import Any, ClassVar
 
 import boto3
@@ -18,12 +19,28 @@ Properties = dict[str, Any]
 _EXISTS = {"BucketAlreadyOwnedByYou", "DuplicateTargetGroupName", "EntityAlreadyExists", "ParameterAlreadyExists"}
 
 
-@cache
+_LOCK = Lock()
+
+
 def client(service: str) -> Any:
-    """One client a service and process. Its own session, because the default one is not safe across threads."""
+    """One client a service and process, all of one session.
+
+    The engine asks for several resources at once. Clients may be shared between threads, sessions may not; and each
+    further session would read botocore's large service descriptions again.
+    """
+    with _LOCK:
+        return _make_client(service)
+
+
+@cache
+def _make_client(service: str) -> Any:
     limits = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 2})
-    session: Any = boto3.session.Session()
-    return session.client(service, config=limits)
+    return _session().client(service, config=limits)
+
+
+@cache
+def _session() -> Any:
+    return boto3.session.Session()
 
 
 def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
