@@ -1,5 +1,23 @@
 """The same services as the integration tests', in a session of their own."""
 
-from tests.integration.conftest import clean_sandbox, sandbox, ssh_login
+from tests.integration.conftest import (
+    clean_sandbox,
+    flow_fleet,
+    joined_stage,
+    sandbox,
+    ssh_login,
+    stage,
+    untouched,
+    untouched_but_state,
+)
 
-__all__ = ["clean_sandbox", "sandbox", "ssh_login"]
+__all__ = [
+    "clean_sandbox",
+    "flow_fleet",
+    "joined_stage",
+    "sandbox",
+    "ssh_login",
+    "stage",
+    "untouched",
+    "untouched_but_state",
+]
