@@ -8,6 +8,7 @@ import base64
 import json
 import secrets
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ START_SECONDS = 120.0
 WORKER_START_SECONDS = 60.0
 WORKER_STOP_SECONDS = 10.0
 WORKER_LIMIT = 2
+BUSY_SECONDS = 20.0
 
 
 class PrefectServer:
@@ -126,14 +128,17 @@ class PrefectServer:
     def _request(self, path: str, body: Mapping[str, object] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.api_url + path, data=data, headers={"Content-Type": "application/json"})  # noqa: S310
-        try:
-            with _LOOPBACK.open(request, timeout=30) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            status = HTTPStatus(error.code)
-            raise SandboxError(
-                f"Prefect answered {path} with {status} {status.phrase}: {error.read().decode()[:500]}"
-            ) from error
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                with _LOOPBACK.open(request, timeout=30) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                # 503 is a busy SQLite database; Prefect's own client asks again, too.
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                    reason = f"{error.code} {error.reason}: {error.read().decode()[:500]}"
+                    raise SandboxError(f"Prefect answered {path} with {reason}") from error
+            time.sleep(0.5)
 
 
 class PrefectWorker:

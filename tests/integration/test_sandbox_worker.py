@@ -1,6 +1,7 @@
 """A worker of the sandbox runs a deployment's flow run in the sandbox's environment, and ends with all it started."""
 
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,14 @@ STOP_SECONDS = 15
 
 
 def post(url: str, body: Any) -> Any:
-    answer = requests.post(url, json=body, timeout=20)
-    answer.raise_for_status()
-    return answer.json()
+    """Send, and send again while the server's database is busy (503), as Prefect's own client does."""
+    deadline = time.monotonic() + RUN_SECONDS
+    while True:
+        answer = requests.post(url, json=body, timeout=20)
+        if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+            answer.raise_for_status()
+            return answer.json()
+        time.sleep(0.5)
 
 
 def wait_for_end(api: str, run_id: str) -> str:
