@@ -1,5 +1,7 @@
 """A load balancer that is gone and probes that fail: traffic is put back, or the run says loudly that it is not."""
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +9,7 @@ from http import HTTPStatus
 
 import httpx
 import pytest
+from prefect.exceptions import TerminationSignal
 
 from flows.provision import provision
 from sandbox.load_balancer import BACKEND
@@ -71,6 +74,25 @@ def test_failed_probe_brings_traffic_back(stage: Stage) -> None:
         run = stage.run(provision, "tiny")
     assert asked == [1, 2]
     stage.require(run, "TrafficRestored", "100 %", "front", "502", f"backend {BACKEND}")
+    assert served_by(stage) == {"standby": REQUESTS}
+
+
+def test_termination_in_the_middle_of_the_shift_brings_traffic_back(stage: Stage) -> None:
+    shifted: list[dict[str, int]] = []
+
+    def terminate(_: int) -> HTTPStatus:
+        shifted.append(dict(stage.sandbox.load_balancer.weights()))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return HTTPStatus.OK
+
+    # Prefect passes the signal on to the handler that was there before; by default that would end the tests.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with front(stage, terminate), pytest.raises(TerminationSignal):
+            stage.run(provision, "tiny")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [weights["web-1"] > 0 for weights in shifted] == [True], "the shift had begun"
     assert served_by(stage) == {"standby": REQUESTS}
 
 

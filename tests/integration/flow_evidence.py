@@ -73,7 +73,9 @@ def tool_processes(sandbox: Sandbox) -> Counter[str]:
 
 
 @contextmanager
-def nothing_left(sandbox: Sandbox, *, state_may_change: bool = False) -> Iterator[None]:
+def nothing_left(
+    sandbox: Sandbox, *, state_may_change: bool = False, settle_seconds: float = _SETTLE_SECONDS
+) -> Iterator[None]:
     """Assert that the body leaves traffic, state, tokens, processes and folders as they were.
 
     What ends by itself, like a token whose life is over, has a few seconds to do so.
@@ -81,10 +83,10 @@ def nothing_left(sandbox: Sandbox, *, state_may_change: bool = False) -> Iterato
     before = take_snapshot(sandbox)
     with recorded_folders() as folders:
         yield
-    deadline = time.monotonic() + _SETTLE_SECONDS
+    deadline = time.monotonic() + settle_seconds
     while (rest := _differences(before, sandbox, folders, state_may_change)) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert rest == []
+    assert not rest, "\n".join(rest)
 
 
 @contextmanager

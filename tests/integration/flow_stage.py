@@ -192,8 +192,9 @@ class Stage:
         )
 
     def texts(self, run: EndedRun) -> dict[str, str]:
-        """Everything that is kept of a run."""
-        return texts_of(run.id, self.sandbox.directory / "reports")
+        """Everything that is kept of a run, and every span that has left this machine so far."""
+        spans = b"".join(self.sandbox.otlp.payloads()).decode(errors="replace")
+        return texts_of(run.id, self.sandbox.directory / "reports") | {"spans": spans}
 
     def require(self, run: EndedRun, state_name: str, *named: str) -> None:
         """Assert how a run ended, that its message says all of `named` and what to do next, and no secret anywhere."""
@@ -201,9 +202,12 @@ class Stage:
         assert [text for text in named if text not in run.message] == [], run.message
         if run.type == "FAILED" and isinstance(run.result, Exception):
             assert re.search(r"Next: \S.{8}", run.message), run.message
-        texts = self.texts(run)
-        assert holders(texts, lambda text: state_name in text), "the search does not see the state's own name"
+        self.require_no_secret(self.texts(run), state_name)
+
+    def require_no_secret(self, texts: dict[str, str], known: str) -> None:
+        """Assert that a search that finds `known` finds no secret."""
         assert holders(texts, holds_secret(secret_values(self.sandbox))) == []
+        assert holders(texts, lambda text: known in text), f"the search does not see {known}"
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from sandbox import Sandbox, guardian
 from sandbox.deployment import deploy_all, flow_environment
 from sandbox.orchestrator import PrefectWorker
 from sandbox.otlp import ReceivedSpan
-from tests.integration.flow_evidence import nothing_left, take_snapshot
+from tests.integration.flow_evidence import nothing_left, take_snapshot, texts_of
 from tests.integration.flow_stage import TINY_PLAYBOOK, Stage
 
 STAGES = (
@@ -114,6 +114,7 @@ def of_trace(sandbox: Sandbox, trace_id: str) -> list[ReceivedSpan]:
 
 def test_provision_from_a_parent_flow_is_one_connected_trace(stage: Stage, worker: PrefectWorker) -> None:
     trace_ids: list[str] = []
+    run_ids: list[UUID] = []
 
     @flow(name="parent", persist_result=False)
     def parent() -> str:
@@ -126,6 +127,7 @@ def test_provision_from_a_parent_flow_is_one_connected_trace(stage: Stage, worke
         )
         assert isinstance(run, FlowRun)
         assert run.state is not None
+        run_ids.append(run.id)
         return run.state.name or ""
 
     start_tracing()
@@ -149,6 +151,7 @@ def test_provision_from_a_parent_flow_is_one_connected_trace(stage: Stage, worke
     for stage_name in STAGES:
         assert "flow provision" in ancestors(spans, f"stage {stage_name}")
     assert root.parent_span_id is not None, "the trace began in the parent flow"
+    stage.require_no_secret(worker_texts(stage, run_ids[0]), "web-2")
 
 
 # Cancellation
@@ -185,6 +188,15 @@ def test_cancelled_provision_leaves_nothing_behind(stage: Stage, tmp_path: Path)
         wait_until(lambda: not take_snapshot(sandbox).processes - before.processes, "children are gone", CANCEL_SECONDS)
         wait_until(lambda: _type_of(run.id) is StateType.CANCELLED, "the run is cancelled", 30)
     assert [folder for folder in folders if folder.exists()] == []
+    stage.require_no_secret(worker_texts(stage, run.id), "Take very long")
+
+
+def worker_texts(stage: Stage, run_id: UUID) -> dict[str, str]:
+    """What is kept of a worker's run: in Prefect and in reports, in the logs of all services, in the spans."""
+    sandbox = stage.sandbox
+    logs = {f"service log {path.name}": path.read_text(errors="replace") for path in sandbox.directory.glob("log/*")}
+    spans = b"".join(sandbox.otlp.payloads()).decode(errors="replace")
+    return texts_of(run_id, sandbox.directory / "reports") | logs | {"spans": spans}
 
 
 @contextmanager
