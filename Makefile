@@ -37,7 +37,7 @@ demo: setup ## Run the whole story on this machine: provision, prove, drift, aud
 	$(PYTHON) -m sandbox.demo
 
 test: setup ## Run the unit, flow and integration tests
-	$(PYTEST) -n 2 --dist worksteal tests/unit
+	$(PYTEST) tests/unit
 	$(PYTEST) tests/flows
 	$(PYTEST) tests/integration
 
