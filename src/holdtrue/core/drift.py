@@ -78,7 +78,7 @@ def runtime_drift(checks: Sequence[CheckResult], hosts: Sequence[str]) -> LayerD
     return LayerDrift(
         layer=layer,
         findings=tuple(
-            DriftFinding(layer=layer, target=check.target, field=check.name, summary=check.detail or "failed")
+            DriftFinding(layer=layer, target=check.target, field=check.name, summary=check.headline or "failed")
             for check in checks
             if check.outcome is CheckOutcome.FAILED
         ),

@@ -52,8 +52,7 @@ def decide(
 
 
 def _reason(check: CheckResult) -> str:
-    first_line = (check.detail.splitlines() or [""])[0]
-    return f"{check.target}: {check.name} {check.outcome}: {first_line[:_REASON_CHARACTERS]}".removesuffix(": ")
+    return f"{check.target}: {check.name} {check.outcome}: {check.headline[:_REASON_CHARACTERS]}".removesuffix(": ")
 
 
 def admit(verdict: Verdict, *, environment: str, hosts: Sequence[str], plan_digest: str, now: datetime) -> None:

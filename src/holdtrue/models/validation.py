@@ -32,6 +32,11 @@ class CheckResult(Value):
     detail: str = ""
     duration_seconds: float = Field(default=0.0, ge=0)
 
+    @property
+    def headline(self) -> str:
+        """The first line of the detail: what a list shows, while the table of checks shows all of it."""
+        return next(iter(self.detail.splitlines()), "")
+
 
 class VerdictOutcome(StrEnum):
     """The gate's three answers. A stable contract."""
