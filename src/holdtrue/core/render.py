@@ -81,14 +81,6 @@ def preflight_lines(report: PreflightReport) -> str:
     )
 
 
-def preflight_table(report: PreflightReport) -> str:
-    """Every prerequisite."""
-    return table(
-        ("Outcome", "Prerequisite", "Detail", "Next step"),
-        ((item.outcome, item.name, item.detail, item.next_step) for item in report.prerequisites),
-    )
-
-
 def provision_line(report: ProvisionReport) -> str:
     """One line of outcome."""
     if not report.changed:
