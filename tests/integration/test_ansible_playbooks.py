@@ -27,6 +27,7 @@ from holdtrue.models.credentials import SshAccess, SshIdentity
 from holdtrue.models.host import Host
 from holdtrue.runtime.process import ToolTimeout, find_marked
 from sandbox import Sandbox
+from tests.integration.host_access import access_to, hosts_of
 
 _SITE = Path(__file__).parents[2] / "fleet" / "ansible" / "site.yml"
 _TTL_SECONDS = 600
@@ -35,29 +36,12 @@ _SECRET = "canary-{{ 7 * 7 }}-t\u00e4st\nsecond line of it"
 
 @pytest.fixture
 def hosts(clean_sandbox: Sandbox) -> list[Host]:
-    return [
-        Host(
-            name=host.name,
-            address=host.address,
-            port=host.port,
-            user=host.user,
-            variables={"root": str(host.root), "http_port": host.http_port, "ansible_python_interpreter": host.python},
-        )
-        for host in clean_sandbox.hosts
-    ]
+    return hosts_of(clean_sandbox)
 
 
 @pytest.fixture
 def access(clean_sandbox: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
-    private_key, public_key = generate_key_pair()
-    identity = SshIdentity(
-        private_key=private_key,
-        certificate=clean_sandbox.openbao.sign_user_key(public_key, ttl_seconds=_TTL_SECONDS),
-        principals=("deploy",),
-        expires_at=datetime.now(UTC) + timedelta(seconds=_TTL_SECONDS),
-    )
-    with open_ssh_access(hosts, identity, [clean_sandbox.hosts[0].host_ca_line]) as opened:
-        reach(opened, hosts, 30)
+    with access_to(clean_sandbox, hosts) as opened:
         yield opened
 
 

@@ -2,22 +2,20 @@
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from holdtrue.adapters.ansible import AnsibleConfigurator
-from holdtrue.adapters.ssh import generate_key_pair, open_ssh_access, reach
 from holdtrue.adapters.testinfra import TestinfraChecks
-from holdtrue.models.credentials import SshAccess, SshIdentity
+from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
 from holdtrue.models.validation import CheckOutcome, CheckResult
 from sandbox import HostKind, Sandbox, SandboxOptions, Service
 from sandbox.login import SshLogin
+from tests.integration.host_access import access_to, hosts_of
 
 _FLEET = Path(__file__).parents[2] / "fleet"
-_TTL_SECONDS = 600
 
 
 # Isolated hosts need root; without it the rootless ones are all there is, and nothing is skipped.
@@ -37,29 +35,12 @@ def machines(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def hosts(machines: Sandbox) -> list[Host]:
-    return [
-        Host(
-            name=host.name,
-            address=host.address,
-            port=host.port,
-            user=host.user,
-            variables={"root": str(host.root), "http_port": host.http_port, "ansible_python_interpreter": host.python},
-        )
-        for host in machines.hosts
-    ]
+    return hosts_of(machines)
 
 
 @pytest.fixture
 def access(machines: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
-    private_key, public_key = generate_key_pair()
-    identity = SshIdentity(
-        private_key=private_key,
-        certificate=machines.openbao.sign_user_key(public_key, ttl_seconds=_TTL_SECONDS),
-        principals=("deploy",),
-        expires_at=datetime.now(UTC) + timedelta(seconds=_TTL_SECONDS),
-    )
-    with open_ssh_access(hosts, identity, [machines.hosts[0].host_ca_line]) as opened:
-        reach(opened, hosts, 30)
+    with access_to(machines, hosts) as opened:
         yield opened
 
 
