@@ -1,0 +1,175 @@
+"""The secrets that this process holds, by value, and the net that takes them out of every text on its way out.
+
+Whoever fetches a secret registers it; whoever writes a text for a person or a service passes it through `redact_text`.
+A run opens the registrations and closes them at its end; what is registered outside of any run stays for the process.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Final, TypeVar
+
+from pydantic import SecretStr
+
+from holdtrue.core.redaction import REPLACEMENT, Redactor, StreamRedactor, refusal
+
+Data = TypeVar("Data")
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+_DEPTH: Final = 100
+"""What is nested deeper, or in itself, is not looked at, so it is not shown either."""
+
+
+@dataclass(slots=True, eq=False)
+class _Scope:
+    """What was registered between one opening and its closing, and the names that were refused."""
+
+    values: set[str] = field(default_factory=set, repr=False)
+    refused: set[str] = field(default_factory=set)
+
+
+class SecretRegistry:
+    """Secrets by value, each known until the last scope that registered it is closed. Threads share it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._redactor = Redactor()
+        self._holders: Counter[str] = Counter()
+        self._process = _Scope()
+        self._open: list[_Scope] = []
+        self._current: ContextVar[_Scope | None] = ContextVar("holdtrue_secret_scope", default=None)
+
+    def __bool__(self) -> bool:
+        return bool(self._redactor)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Forget at the end of the block what was registered in it."""
+        scope = _Scope()
+        with self._lock:
+            self._open.append(scope)
+        token = self._current.set(scope)
+        try:
+            yield
+        finally:
+            self._current.reset(token)
+            with self._lock:
+                self._open.remove(scope)
+                self._forget(scope)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a scope is open here, in this thread's or coroutine's context."""
+        return self._current.get() is not None
+
+    def register(self, value: SecretStr, *, name: str) -> bool:
+        """Know this value from now on; False, and one warning with its `name`, when it cannot be redacted by value.
+
+        It belongs to the innermost scope of the caller's context. A thread that was started without a context
+        registers for all open scopes, and for the process when there is none.
+        """
+        text = value.get_secret_value()
+        reason = refusal(text)
+        with self._lock:
+            scopes = self._scopes()
+            if reason is None:
+                for scope in scopes:
+                    self._remember(scope, text)
+                return True
+            known = all(name in scope.refused for scope in scopes)
+            for scope in scopes:
+                scope.refused.add(name)
+        if not known:
+            _LOGGER.warning("%s is not redacted where it shows up: %s", name, reason)
+        return False
+
+    def redact(self, text: str) -> str:
+        """The text without any registered value, in whatever form."""
+        return self._redactor.redact(text) if self._redactor else text
+
+    def redact_data(self, data: Data) -> Data:
+        """The same structure of dicts, lists, tuples and sets with every text and bytes redacted, keys too.
+
+        Objects of other classes, and structures that hold no registered value, are passed on as they are.
+        """
+        return _redacted(data, self._redactor) if self._redactor else data
+
+    def stream(self) -> StreamRedactor:
+        """For one text that comes in chunks."""
+        return StreamRedactor(self._redactor)
+
+    def _scopes(self) -> list[_Scope]:
+        current = self._current.get()
+        if current is not None and current in self._open:
+            return [current]
+        return self._open or [self._process]
+
+    def _remember(self, scope: _Scope, text: str) -> None:
+        if text in scope.values:
+            return
+        scope.values.add(text)
+        self._holders[text] += 1
+        if self._holders[text] == 1:
+            self._redactor.add([text])
+
+    def _forget(self, scope: _Scope) -> None:
+        self._holders.subtract(scope.values)
+        gone = [text for text in scope.values if not self._holders[text]]
+        for text in gone:
+            del self._holders[text]
+        self._redactor.discard(gone)
+        scope.values.clear()
+
+
+def _redacted(data: Any, redactor: Redactor, depth: int = 0) -> Any:
+    result = data
+    match data:
+        case str():
+            result = redactor.redact(data)
+        case bytes():
+            text = data.decode(errors="surrogateescape")
+            clean = redactor.redact(text)
+            result = data if clean == text else clean.encode(errors="surrogateescape")
+        case dict() | list() | tuple() | set() | frozenset() if depth == _DEPTH:
+            result = REPLACEMENT
+        case dict():
+            pairs = [(_redacted(name, redactor), _redacted(item, redactor, depth + 1)) for name, item in data.items()]
+            if any(new[0] is not old[0] or new[1] is not old[1] for new, old in zip(pairs, data.items(), strict=True)):
+                result = _without_loss(pairs)
+        case list() | tuple() | set() | frozenset():
+            items = [_redacted(item, redactor, depth + 1) for item in data]
+            if any(new is not old for new, old in zip(items, data, strict=True)):
+                result = type(data)(*items) if hasattr(data, "_fields") else type(data)(items)
+    return result
+
+
+def _without_loss(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Two names may be the same after redaction; both entries stay."""
+    result: dict[Any, Any] = {}
+    for name, value in pairs:
+        result[name if name not in result else f"{REPLACEMENT} {len(result) + 1}"] = value
+    return result
+
+
+SECRETS: Final = SecretRegistry()
+"""The process's registry, which everything here uses."""
+
+
+def register_secret(value: SecretStr, *, name: str) -> bool:
+    """Have this value redacted wherever it shows up; see `SecretRegistry.register`."""
+    return SECRETS.register(value, name=name)
+
+
+def redact_text(text: str) -> str:
+    """The text without any registered value, in whatever form."""
+    return SECRETS.redact(text)
+
+
+def redact_data(data: Data) -> Data:
+    """The structure without any registered value; see `SecretRegistry.redact_data`."""
+    return SECRETS.redact_data(data)
