@@ -7,6 +7,7 @@ Reading happens in the calling thread: Prefect raises its TerminationSignal in t
 the read and unwinds through the clean-up below.
 """
 
+import codecs
 import os
 import selectors
 import signal
@@ -20,12 +21,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdtrue.core.redaction import StreamRedactor
 from holdtrue.errors import ResourceMissing, ServiceUnreachable, ToolMissing
+from holdtrue.runtime.redaction import SECRETS, redact_text
 from holdtrue.runtime.tracing import trace_environment
 
 _MARKER = "HOLDTRUE_TOOL"
 _TAIL_LINES = 200
-_LINE_LIMIT_BYTES = 1 << 20
+_LINE_LIMIT = 1 << 20
+"""Characters."""
 _CHUNK_BYTES = 1 << 16
 _DRAIN_SECONDS = 0.25
 """A daemon that a tool left behind may hold its pipes open for ever: the tool's own end is what counts."""
@@ -44,7 +48,7 @@ class ToolRun:
 
     exit_code: int
     error_tail: str
-    """The last lines of its standard error."""
+    """The last lines of its standard error, without registered secrets."""
 
 
 class ToolTimeout(ServiceUnreachable):
@@ -78,8 +82,9 @@ def run_tool(
 ) -> ToolRun:
     """Run `arguments` to its end and hand every line of its standard output to `on_line` as it comes.
 
-    A line longer than 1 MiB arrives in pieces. On timeout, on an exception from `on_line` and on termination of this
-    process the whole tree gets SIGINT (the signal on which Pulumi saves its state and Ansible stops its hosts),
+    That output is data, and handed on as it is: whoever shows a part of it redacts that part.
+    A line of more than 1 Mi characters arrives in pieces. On timeout, on an exception from `on_line` and on termination
+    of this process the whole tree gets SIGINT (the signal on which Pulumi saves its state and Ansible stops its hosts),
     `grace_seconds` to end, then SIGKILL. After a tool ended by itself, what it left running is ended as well.
 
     Raises:
@@ -99,7 +104,7 @@ def run_tool(
         if not _has_ended(process):
             raise ToolTimeout(
                 f"{Path(arguments[0]).name} did not end within {timeout_seconds:g} s and was stopped",
-                where=" ".join(arguments[1:3]),
+                where=redact_text(" ".join(arguments[1:3])),
                 next_step="look at what it waits for, or raise timeout_seconds",
             )
     finally:
@@ -191,7 +196,8 @@ def _converse(
     assert process.stdin is not None  # noqa: S101 - PIPE was asked for, three times
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
-    lines = {process.stdout.fileno(): _Lines(on_output), process.stderr.fileno(): _Lines(on_error)}
+    output, errors = _Lines(on_output), _Lines(on_error, SECRETS.stream())
+    lines = {process.stdout.fileno(): output, process.stderr.fileno(): errors}
     unsent = memoryview(request)
     with selectors.DefaultSelector() as selector:
         for stream in lines:
@@ -230,28 +236,37 @@ def _send(process: subprocess.Popen[bytes], selector: selectors.BaseSelector, un
 
 
 class _Lines:
-    """Cuts one stream into lines."""
+    """Cuts one stream into lines, after redaction if it is to be redacted: a secret may be of several lines."""
 
-    def __init__(self, emit: Callable[[str], None]) -> None:
+    def __init__(self, emit: Callable[[str], None], redactor: StreamRedactor | None = None) -> None:
         self._emit = emit
-        self._buffer = bytearray()
+        self._redactor = redactor
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._buffer = ""
 
     def take(self, chunk: bytes) -> bool:
         """Pass on whole lines, and a beginning beyond the size limit; False at the end of the stream."""
-        self._buffer += chunk
-        *whole, rest = self._buffer.split(b"\n")
-        self._buffer = rest
-        for line in whole:
-            self._emit(line.decode(errors="replace").rstrip("\r"))
-        if len(rest) > _LINE_LIMIT_BYTES:
-            self.flush()
+        text = self._decoder.decode(chunk)
+        self._pass_on(text if self._redactor is None else self._redactor.feed(text))
+        if len(self._buffer) > _LINE_LIMIT:
+            self._end_line()
         return bool(chunk)
 
     def flush(self) -> None:
-        """Pass on a last line without an end."""
-        rest, self._buffer = self._buffer, bytearray()
+        """Pass on what was held back, and a last line without an end."""
+        text = self._decoder.decode(b"", final=True)
+        self._pass_on(text if self._redactor is None else self._redactor.feed(text) + self._redactor.flush())
+        self._end_line()
+
+    def _pass_on(self, text: str) -> None:
+        *whole, self._buffer = (self._buffer + text).split("\n")
+        for line in whole:
+            self._emit(line.rstrip("\r"))
+
+    def _end_line(self) -> None:
+        rest, self._buffer = self._buffer, ""
         if rest:
-            self._emit(rest.decode(errors="replace").rstrip("\r"))
+            self._emit(rest.rstrip("\r"))
 
 
 def find_marked(name: str, value: str) -> set[int]:

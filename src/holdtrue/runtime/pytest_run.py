@@ -4,6 +4,7 @@ No plugin but the named ones, no configuration but the named one, no cache, byte
 Every case's result arrives as it ends; what was collected and never ended is listed too.
 """
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pydantic import Field, RootModel, ValidationError
 from holdtrue.models.base import Value
 from holdtrue.runtime.folder import private_folder
 from holdtrue.runtime.process import ToolTimeout, run_tool, tool_environment
+from holdtrue.runtime.redaction import redact_data
 
 _GRACE_SECONDS = 5.0
 _NO_CONFIGURATION = Path("/dev/null")
@@ -190,10 +192,13 @@ class _Reading:
         self._garbled = False
 
     def take(self, text: str) -> None:
-        """Accept one line; one that is not ours means that results may be lost, so the run does not count as whole."""
+        """Accept one line without registered secrets, which a failed assertion shows.
+
+        One that is not ours means that results may be lost, so the run does not count as whole.
+        """
         try:
-            line = _Line.model_validate_json(text).root
-        except ValidationError:
+            line = _Line.model_validate(redact_data(json.loads(text))).root
+        except (json.JSONDecodeError, ValidationError):
             self._garbled = True
             return
         match line:

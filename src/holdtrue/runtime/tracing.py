@@ -18,7 +18,7 @@ def start_tracing(service_name: str = "holdtrue") -> None:
 
     Honoured: OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER (otlp, console, none; default none unless an OTLP endpoint is
     set), OTEL_EXPORTER_OTLP_*, OTEL_TRACES_SAMPLER(_ARG), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES. A provider
-    that is already there (opentelemetry-instrument, a test) is kept.
+    that is already there (opentelemetry-instrument, a test) is kept; only what ours exports is redacted.
     """
     exporter = _exporter_name()
     if exporter == "none" or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
@@ -31,6 +31,8 @@ def start_tracing(service_name: str = "holdtrue") -> None:
         SpanExporter,
     )
 
+    from holdtrue.runtime.span_redaction import RedactingProcessor  # noqa: PLC0415 - imports the SDK
+
     resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", service_name)})
     target: SpanExporter
     if exporter == "console":
@@ -40,7 +42,7 @@ def start_tracing(service_name: str = "holdtrue") -> None:
 
         target = OTLPSpanExporter()
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(target))
+    provider.add_span_processor(RedactingProcessor(BatchSpanProcessor(target)))
     trace.set_tracer_provider(provider)
 
 

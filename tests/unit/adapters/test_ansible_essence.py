@@ -3,13 +3,14 @@ from typing import Any
 
 from holdtrue.adapters.ansible import child
 from holdtrue.adapters.ansible.essence import essence, focus
+from holdtrue.core.redaction import Redactor
 
 _LINE_LIMIT = 1 << 20
 """What run_tool passes on in one piece."""
 
 
 def _line(result: dict[str, Any], secrets: list[str] | None = None) -> str:
-    return json.dumps(child._presentable({"result": essence(result)}, secrets or []), ensure_ascii=False)
+    return json.dumps(child._presentable({"result": essence(result)}, Redactor(secrets or ())), ensure_ascii=False)
 
 
 def test_a_huge_result_of_the_worst_characters_stays_one_line() -> None:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from holdtrue.core.redaction import redact
+from holdtrue.core.redaction import Redactor
 
 _PR_SET_PDEATHSIG = 1
 _TEXT_LIMIT = 3_000
@@ -77,9 +77,10 @@ def _protected_output(secrets: list[str]) -> Callable[[dict[str, Any]], None]:
     """A writer on the real standard output; everything else that writes there goes to standard error."""
     stream: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
     os.dup2(2, 1)
+    redactor = Redactor(secrets)
 
     def emit(event: dict[str, Any]) -> None:
-        stream.write(json.dumps(_presentable(event, secrets), ensure_ascii=False) + "\n")
+        stream.write(json.dumps(_presentable(event, redactor), ensure_ascii=False) + "\n")
         stream.flush()
 
     return emit
@@ -135,16 +136,15 @@ def _forward(event: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -
     return False
 
 
-def _presentable(value: Any, secrets: list[str], limit: int = _TEXT_LIMIT, *, tail: bool = False) -> Any:
+def _presentable(value: Any, redactor: Redactor, limit: int = _TEXT_LIMIT, *, tail: bool = False) -> Any:
     """The same shape with every text redacted first and cut after, so that no secret's half stays."""
     if isinstance(value, str):
-        text = redact(value, secrets) if secrets else value
-        return _cut(text, limit, tail=tail)
+        return _cut(redactor.redact(value), limit, tail=tail)
     if isinstance(value, list):
-        return [_presentable(item, secrets, limit) for item in value]
+        return [_presentable(item, redactor, limit) for item in value]
     if isinstance(value, dict):
         return {
-            name: _presentable(item, secrets, _ITEM_TEXT_LIMIT if name == "items" else limit, tail=name in _TAILS)
+            name: _presentable(item, redactor, _ITEM_TEXT_LIMIT if name == "items" else limit, tail=name in _TAILS)
             for name, item in value.items()
         }
     return value

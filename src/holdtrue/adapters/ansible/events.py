@@ -1,11 +1,13 @@
 """What the child process says, line by line."""
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from holdtrue.errors import UnavailableError
 from holdtrue.models.configuration import FileDiff
+from holdtrue.runtime.redaction import redact_data
 
 
 class _Event(BaseModel):
@@ -105,17 +107,23 @@ class _Line(RootModel[Annotated[AnsibleEvent, Field(discriminator="kind")]]):
 
 
 def parse_event(line: str) -> AnsibleEvent:
-    """Read one line of the child.
+    """Read one line of the child, without registered secrets: all that it says is for people to read.
 
     Raises:
         UnavailableError: it is not an event; leaving it out could hide a change, so it is not left out.
     """
     try:
-        return _Line.model_validate_json(line).root
+        return _Line.model_validate(redact_data(json.loads(line))).root
+    except json.JSONDecodeError as error:
+        raise _unreadable(error.msg, f"character {error.pos}") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        raise UnavailableError(
-            f"ansible reported an event that cannot be read: {first['msg']}",
-            where=".".join(str(part) for part in first["loc"]),
-            next_step="check that ansible-runner and ansible-core are the versions this release was tested with",
-        ) from None
+        raise _unreadable(first["msg"], ".".join(str(part) for part in first["loc"])) from None
+
+
+def _unreadable(reason: str, where: str) -> UnavailableError:
+    return UnavailableError(
+        f"ansible reported an event that cannot be read: {reason}",
+        where=where,
+        next_step="check that ansible-runner and ansible-core are the versions this release was tested with",
+    )

@@ -1,5 +1,7 @@
 """What the child has said so far, and the progress lines made from it as it speaks."""
 
+from dataclasses import replace
+
 from holdtrue.adapters.pulumi.changes import STACK_TYPE, is_bookkeeping, operation_of
 from holdtrue.adapters.pulumi.failures import readable
 from holdtrue.adapters.pulumi.messages import (
@@ -12,9 +14,10 @@ from holdtrue.adapters.pulumi.messages import (
     Step,
     parse_message,
 )
-from holdtrue.core.redaction import redact
+from holdtrue.core.redaction import Redactor
 from holdtrue.models.base import Progress, ProgressLevel, ProgressSink
 from holdtrue.models.stack import Operation
+from holdtrue.runtime.redaction import redact_text
 
 _SIGNS = {
     Operation.SAME: " ",
@@ -49,7 +52,7 @@ class Journal:
 
     def __init__(self, on_progress: ProgressSink, secrets: tuple[str, ...], total: int | None = None) -> None:
         self._on_progress = on_progress
-        self._secrets = secrets
+        self._redactor = Redactor(secrets)
         self._total = total
         self._done: set[str] = set()
         self._planned: set[str] = set()
@@ -68,6 +71,7 @@ class Journal:
                 self.steps.append(message)
                 self._tell_step(message)
             case Diagnostic():
+                message = replace(message, text=self._clean(message.text))
                 self.diagnostics.append(message)
                 level = _LEVELS.get(message.severity, ProgressLevel.INFO)
                 self._tell(readable(message.text), level)
@@ -77,7 +81,7 @@ class Journal:
                 self.stack_absent = True
                 self._tell("the stack does not exist yet: everything is planned as new")
             case Failed():
-                self.failure = message.text
+                self.failure = self._clean(message.text)
             case Finished():
                 self.finished = True
 
@@ -133,12 +137,16 @@ class Journal:
         known = self._total is not None
         self._on_progress(
             Progress(
-                message=redact(text, self._secrets),
+                message=self._clean(text),
                 level=level,
                 done=len(self._done) if known else None,
                 total=self._total,
             )
         )
+
+    def _clean(self, text: str) -> str:
+        """Without secrets, as soon as it arrives: later it is cut, and half a secret is none that can be found."""
+        return redact_text(self._redactor.redact(text))
 
 
 def _state(step: Step, operation: Operation) -> str:

@@ -1,0 +1,143 @@
+"""Registered secrets out of log records, warnings and the reports of unhandled exceptions, before anything shows them.
+
+`Logger.handle` is the one place that every record passes, from every logger however early it was made, and before any
+handler formats or queues it. The record factory would be earlier, but `extra` is put on the record after it.
+"""
+
+import logging
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable
+from threading import Event, Lock
+from types import TracebackType
+from typing import Any, Final, TextIO
+
+from holdtrue.runtime.redaction import SECRETS, redact_data, redact_text
+from holdtrue.runtime.scrubbing import scrubbed
+
+_OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"taskName", "message", "asctime"}
+"""What every record has; `extra` adds others."""
+
+_INSTALLING: Final = Lock()
+_INSTALLED: Final = Event()
+
+
+def guard_logging() -> None:
+    """Put the net below all loggers, `warnings`, and the hooks for unhandled exceptions; once a process.
+
+    Nothing is changed in a record that holds no registered secret. Where one does, the message is the redacted text
+    without arguments, and an exception becomes its redacted text.
+    """
+    with _INSTALLING:
+        if _INSTALLED.is_set():
+            return
+        _INSTALLED.set()
+        logging.Logger.handle = _guarded_handle(logging.Logger.handle)  # type: ignore[method-assign, assignment]
+        warnings.showwarning = _guarded_warnings(warnings.showwarning)
+        sys.excepthook = _guarded_excepthook(sys.excepthook)
+        threading.excepthook = _guarded_thread_excepthook(threading.excepthook)
+        sys.unraisablehook = _guarded_unraisablehook(sys.unraisablehook)
+
+
+def redact_record(record: logging.LogRecord) -> None:
+    """Take registered secrets out of all that a handler may show of it."""
+    _redact_message(record)
+    if record.exc_info and record.exc_info[0] is not None:
+        text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+        clean = redact_text(text)
+        if clean != text:
+            record.exc_info, record.exc_text = None, clean
+    if record.exc_text:
+        record.exc_text = redact_text(record.exc_text)
+    if record.stack_info:
+        record.stack_info = redact_text(record.stack_info)
+    for name in vars(record).keys() - _OWN_ATTRIBUTES:
+        setattr(record, name, redact_data(getattr(record, name)))
+
+
+def _redact_message(record: logging.LogRecord) -> None:
+    """Arguments first: a format may cut them, and half a secret is none that the net knows."""
+    record.msg, record.args = redact_data(record.msg), redact_data(record.args)
+    try:
+        message = record.getMessage()
+    except Exception:  # noqa: BLE001 - arguments that do not fit, or whose code raises: handlers report them as given
+        record.msg, record.args = redact_text(f"{record.msg} {record.args!r}"), None
+        return
+    clean = redact_text(message)
+    if clean != message:
+        record.msg, record.args = clean, None
+
+
+def _blank(record: logging.LogRecord, error: Exception) -> None:
+    record.msg, record.args = f"a log record was withheld: redacting it raised {type(error).__name__}", None
+    record.exc_info = record.exc_text = record.stack_info = None
+    for name in vars(record).keys() - _OWN_ATTRIBUTES:
+        setattr(record, name, None)
+
+
+def _guarded_handle(
+    handle: Callable[[logging.Logger, logging.LogRecord], None],
+) -> Callable[[logging.Logger, logging.LogRecord], None]:
+    def guarded(self: logging.Logger, record: logging.LogRecord) -> None:
+        if SECRETS:
+            try:
+                redact_record(record)
+            except Exception as error:  # noqa: BLE001 - code of whatever was logged; a caller's log call must not raise
+                _blank(record, error)
+        handle(self, record)
+
+    return guarded
+
+
+def _guarded_warnings(show: Callable[..., None]) -> Callable[..., None]:
+    def guarded(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        text = str(message)
+        clean = redact_text(text)
+        shown = message if clean == text else clean
+        show(shown, category, filename, lineno, file, None if line is None else redact_text(line))
+
+    return guarded
+
+
+def _guarded_excepthook(
+    hook: Callable[[type[BaseException], BaseException, TracebackType | None], Any],
+) -> Callable[[type[BaseException], BaseException, TracebackType | None], Any]:
+    def guarded(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        clean = scrubbed(error)
+        hook(kind if clean is error else type(clean), clean, trace)
+
+    return guarded
+
+
+def _guarded_thread_excepthook(
+    hook: Callable[[threading.ExceptHookArgs], Any],
+) -> Callable[[threading.ExceptHookArgs], Any]:
+    def guarded(args: threading.ExceptHookArgs) -> None:
+        clean = scrubbed(args.exc_value) if args.exc_value is not None else None
+        if clean is not args.exc_value and clean is not None:
+            args = threading.ExceptHookArgs((type(clean), clean, args.exc_traceback, args.thread))
+        hook(args)
+
+    return guarded
+
+
+def _guarded_unraisablehook(
+    hook: Callable[["sys.UnraisableHookArgs"], Any],
+) -> Callable[["sys.UnraisableHookArgs"], Any]:
+    def guarded(args: "sys.UnraisableHookArgs") -> None:
+        clean = scrubbed(args.exc_value) if args.exc_value is not None else None
+        if clean is args.exc_value or clean is None:
+            hook(args)
+        else:
+            sys.excepthook(type(clean), clean, args.exc_traceback)
+
+    return guarded
