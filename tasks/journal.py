@@ -17,6 +17,7 @@ from holdtrue.errors import HoldtrueError
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.report import StageOutcome, StageRecord
 from holdtrue.runtime.tracing import span
+from tasks.redaction import redacted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,8 +66,12 @@ def open_journal(expected_stages: int) -> Iterator[Journal]:
 
 
 def staged(body: Callable[P, R]) -> Callable[P, R]:
-    """Make a task's body one stage: a span, a line in the journal, a step of the progress bar."""
+    """Make a task's body one stage: a span, a line in the journal, a step of the progress bar.
+
+    An error leaves it without registered secrets, so that Prefect's state, log and events of the task have none either.
+    """
     name = body.__name__.replace("_", " ")
+    clean = redacted(body)
 
     @wraps(body)
     def run_stage(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -75,7 +80,7 @@ def staged(body: Callable[P, R]) -> Callable[P, R]:
         outcome, summary = StageOutcome.CANCELLED, ""
         try:
             with span(f"stage {name}"):
-                result = body(*args, **kwargs)
+                result = clean(*args, **kwargs)
         except Exception as error:
             outcome = StageOutcome.FAILED
             summary = str(error) if isinstance(error, HoldtrueError) else type(error).__name__

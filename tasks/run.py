@@ -1,5 +1,6 @@
 """What every flow run has in common: telemetry, the journal, the report artifact, and the state it ends in."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -17,9 +18,12 @@ from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, TRACEPARENT_
 from holdtrue.core.render import stages_table
 from holdtrue.errors import BlockMissing, HoldtrueError, ManifestError
 from holdtrue.models.base import Value
+from holdtrue.runtime.redaction import redact_data, redact_text
+from holdtrue.runtime.scrubbing import scrubbed
 from holdtrue.runtime.tracing import continued_span, flush_tracing, start_tracing, trace_carrier
 from holdtrue.settings import load_settings
 from tasks.journal import Journal, open_journal
+from tasks.redaction import redacted_run
 
 P = ParamSpec("P")
 Report = TypeVar("Report", bound=Value)
@@ -64,8 +68,9 @@ def as_run(
             finally:
                 flush_tracing()
 
+        clean: Callable[P, State[Any]] = redacted_run(run)
         # Prefect unwraps the returned state: a caller of the flow gets the report, as the signature says.
-        return run  # type: ignore[return-value]
+        return clean  # type: ignore[return-value]
 
     return decorate
 
@@ -82,6 +87,8 @@ def _finish(
     try:
         report = body(*args, **kwargs)
     except HoldtrueError as error:
+        # Before anything is cut: half a secret is none that can be found. Errors of our tree are cleaned in place.
+        scrubbed(error)
         name = error.state_name
         if error_state is not None and not isinstance(error, (ManifestError, BlockMissing)):
             name = error_state
@@ -89,10 +96,11 @@ def _finish(
         _publish(kind, name, message, f"{message}\n", journal)
         return Failed(name=name, message=message, data=error)
     conclusion = conclude(report)
-    _publish(kind, conclusion.state_name, conclusion.line, conclusion.sections, journal)
-    save_report(f"{kind}.json", report.model_dump_json(indent=2))
+    line = redact_text(conclusion.line)
+    _publish(kind, conclusion.state_name, line, conclusion.sections, journal)
+    save_report(f"{kind}.json", json.dumps(redact_data(report.model_dump(mode="json")), indent=2, ensure_ascii=False))
     end = Failed if conclusion.could_not_look else Completed
-    return end(name=conclusion.state_name, message=conclusion.line[:_MESSAGE_LIMIT], data=report)
+    return end(name=conclusion.state_name, message=line[:_MESSAGE_LIMIT], data=report)
 
 
 def _message(error: HoldtrueError) -> str:
@@ -106,7 +114,7 @@ def _message(error: HoldtrueError) -> str:
 def _publish(kind: str, state_name: str, line: str, sections: str, journal: Journal) -> None:
     """The report artifact, and the event that automations listen to."""
     markdown = f"# {kind}: {state_name}\n\n{sections}\n## Stages\n\n{stages_table(journal.stages)}\n"
-    create_markdown_artifact(markdown=markdown, key=f"{kind}-report", description=line[:200])
+    create_markdown_artifact(markdown=redact_text(markdown), key=f"{kind}-report", description=line[:200])
     emit_event(
         event=f"holdtrue.{kind}.{state_name}",
         resource={"prefect.resource.id": f"holdtrue.{kind}", "prefect.resource.name": kind},
@@ -116,11 +124,11 @@ def _publish(kind: str, state_name: str, line: str, sections: str, journal: Jour
 
 
 def save_report(name: str, text: str) -> Path:
-    """Write a file into this run's report folder and return its path."""
+    """Write a text into a file of this run's report folder, without registered secrets, and return its path."""
     folder = load_settings().reports.expanduser() / str(runtime.flow_run.id)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
-    path.write_text(text)
+    path.write_text(redact_text(text))
     return path
 
 

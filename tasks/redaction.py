@@ -1,0 +1,141 @@
+"""The net between a run and Prefect: what this process tells the server holds no registered secret.
+
+Prefect has no hook for what it sends, so two of its methods are wrapped: the one that every API request passes, and
+the one that every event passes on its way into the queue (prefect 3.8, client/base.py and events/worker.py).
+"""
+
+import json
+import re
+from collections.abc import Callable
+from functools import wraps
+from inspect import iscoroutinefunction
+from threading import Event as Flag
+from threading import Lock
+from typing import Any, Final, ParamSpec, TypeVar
+
+from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+from prefect.client.schemas.objects import State
+from prefect.events.schemas.events import Event
+from prefect.events.worker import EventsWorker
+
+from holdtrue.runtime.log_guard import guard_logging
+from holdtrue.runtime.redaction import SECRETS, redact_data, redact_text
+from holdtrue.runtime.scrubbing import scrubbed, scrubs_errors
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_TOLD: Final = re.compile(r"/(?:logs|artifacts|events|task_runs)(?:/|$)|/set_state/?$")
+"""API paths that take texts about a run. Blocks, variables and parameters are data: a run that got `[redacted]` in
+their place would go on with it, so these are refused elsewhere, not rewritten here."""
+
+_INSTALLING: Final = Lock()
+_INSTALLED: Final = Flag()
+
+
+def redacted(body: Callable[P, R]) -> Callable[P, R]:
+    """For the function below `@task` or `@flow`, sync or async: what leaves it, and the process, has passed the net.
+
+    Its exceptions with their chains, the messages of states that it returns, log records, artifacts and events hold no
+    registered secret. Secrets are registered by whoever fetches them: blocks of this project do, others call
+    `register_secret`.
+    """
+    clean = scrubs_errors(body)
+
+    if iscoroutinefunction(body):
+
+        @wraps(body)
+        async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            guard_logging()
+            guard_prefect()
+            return _clean_state(await clean(*args, **kwargs))  # type: ignore[misc] # it is a coroutine function
+
+        return run_async  # type: ignore[return-value] # as `body` is
+
+    @wraps(body)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        guard_logging()
+        guard_prefect()
+        return _clean_state(clean(*args, **kwargs))
+
+    return run
+
+
+def redacted_run(body: Callable[P, R]) -> Callable[P, R]:
+    """`redacted` for a whole flow run that is not async: at its end its secrets are forgotten."""
+    clean = redacted(body)
+
+    @wraps(body)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with SECRETS.open():
+            return clean(*args, **kwargs)
+
+    return run
+
+
+def guard_prefect() -> None:
+    """Put the net below Prefect's clients; once a process."""
+    if _INSTALLED.is_set():
+        return
+    with _INSTALLING:
+        if _INSTALLED.is_set():
+            return
+        PrefectHttpxSyncClient.send = _guarded_send(PrefectHttpxSyncClient.send)  # type: ignore[method-assign]
+        PrefectHttpxAsyncClient.send = _guarded_send(PrefectHttpxAsyncClient.send)  # type: ignore[method-assign]
+        EventsWorker._prepare_item = _guarded_prepare(EventsWorker._prepare_item)  # type: ignore[method-assign, assignment] # noqa: SLF001
+        _INSTALLED.set()
+
+
+def _guarded_send(send: Callable[..., Any]) -> Callable[..., Any]:
+    """Alike for both clients: the async one's answer is awaited by its caller."""
+
+    @wraps(send)
+    def guarded(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        return send(self, _clean_request(request) if SECRETS else request, *args, **kwargs)
+
+    return guarded
+
+
+def _clean_request(request: Any) -> Any:
+    """The httpx request itself, or one with a redacted body."""
+    if not request.content or not _TOLD.search(request.url.path):
+        return request
+    try:
+        data = json.loads(request.content)
+    except ValueError:
+        data = request.content
+    clean = redact_data(data)
+    if clean is data:
+        return request
+    headers = [(name, value) for name, value in request.headers.multi_items() if name != "content-length"]
+    return type(request)(
+        request.method,
+        request.url,
+        headers=headers,
+        content=clean if isinstance(clean, bytes) else json.dumps(clean).encode(),
+        extensions=request.extensions,
+    )
+
+
+def _guarded_prepare(prepare: Callable[[EventsWorker, Event], Event]) -> Callable[[EventsWorker, Event], Event]:
+    @wraps(prepare)
+    def guarded(self: EventsWorker, event: Event) -> Event:
+        return prepare(self, _clean_event(event) if SECRETS else event)
+
+    return guarded
+
+
+def _clean_event(event: Event) -> Event:
+    data = event.model_dump(mode="json")
+    clean = redact_data(data)
+    return event if clean is data else type(event).model_validate(clean)
+
+
+def _clean_state(result: R) -> R:
+    """A state that a flow returns is told to the server after the run's secrets are forgotten."""
+    if isinstance(result, State) and SECRETS:
+        if result.message is not None:
+            result.message = redact_text(result.message)
+        if isinstance(result.data, BaseException):
+            result.data = scrubbed(result.data)
+    return result
