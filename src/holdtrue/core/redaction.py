@@ -171,9 +171,9 @@ class StreamRedactor:
         at = 0
         continued = [(0, self._covered)] if self._covered else []
         for start, end in merge([*continued, *self._redactor.find(text)]):
-            if start >= decided:
-                break
             if start or not self._covered:
+                if start >= decided:
+                    break
                 pieces += (text[at:start], REPLACEMENT)
             at = end
         pieces.append(text[at:decided])

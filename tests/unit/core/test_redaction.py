@@ -2,15 +2,17 @@
 
 import base64
 import json
+import shlex
 from collections.abc import Callable
 from html import escape
 from urllib.parse import quote, quote_plus
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from holdtrue.core.redaction import MINIMUM_LENGTH, REPLACEMENT, Redactor, encodings, redact
+from holdtrue.core.redaction import MINIMUM_LENGTH, REPLACEMENT, Redactor, encodings, redact, refusal
 
 # The replacement's own letters could spell a secret again; brackets rule that out.
 CHARACTERS = st.characters(exclude_characters="[]", exclude_categories=["Cs"])
@@ -44,6 +46,13 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "repr": lambda text: repr(text)[1:-1],
     "repr in a longer text": lambda text: repr(f"'\"{text}")[4:-1],
     "repr of bytes": lambda text: repr(text.encode())[2:-1],
+    "json in json": lambda text: json.dumps(json.dumps({"key": text}))[12:-4],
+    "html of Go": lambda text: escape(text, quote=False).replace('"', "&#34;").replace("'", "&#39;"),
+    "hex": lambda text: text.encode().hex(),
+    "hex in capitals": lambda text: text.encode().hex().upper(),
+    "shell": lambda text: shlex.quote(text)[1:-1] if shlex.quote(text) != text else text,
+    "shell, in double quotes": lambda text: "".join(f"\\{c}" if c in '"$`\\' else c for c in text),
+    "shell, with backslashes": lambda text: "".join(c if c.isalnum() or c in "_@%+=:,./-" else f"\\{c}" for c in text),
     "base64": lambda text: base64.b64encode(text.encode()).decode().rstrip("="),
 }
 
@@ -71,6 +80,22 @@ def test_no_alignment_of_base64_survives(secret: str, before: bytes, after: byte
     text = encode(before + raw + after).decode()
 
     assert text[first * 4 : last * 4] not in redact(text, [secret])
+
+
+@given(secret=st.text(st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters="[]"), min_size=9))
+def test_no_attribute_of_xml_shows_it(secret: str) -> None:
+    text = ET.tostring(ET.Element("case", {"message": secret}), encoding="unicode")
+    value = text.removeprefix('<case message="').removesuffix('" />')
+
+    assert value not in redact(text, [secret]) or secret in REPLACEMENT
+
+
+def test_lines_of_base64_are_secrets() -> None:
+    secret = "".join(f"line {number} of a long secret\n" for number in range(20))
+    for width in (64, 76):
+        whole = base64.b64encode(secret.encode()).decode()
+        lines = [whole[at : at + width] for at in range(0, len(whole), width)]
+        assert all(redact(f"> {line} <", [secret]) == f"> {REPLACEMENT} <" for line in lines if len(line) >= 8)
 
 
 def test_lower_case_percent_encoding() -> None:
@@ -104,6 +129,24 @@ def test_each_line_of_a_key_is_a_secret() -> None:
     assert redact("line: qwertyuiopasdf; AAAAB3NzaC1yc2E.", [key]) == f"line: {REPLACEMENT}; {REPLACEMENT}."
 
 
+def test_what_every_key_begins_and_ends_with_is_no_secret() -> None:
+    armour = "-----BEGIN OPENSSH PRIVATE KEY-----"
+    key = f"{armour}\nb3BlbnNzaC1rZXktdjEAAAAA\n  qwertyuiopasdf\nshort\n-----END OPENSSH PRIVATE KEY-----\n"
+
+    assert redact(f"{armour} ...", [key]) == f"{armour} ..."
+    for joint in ("", " ", "\n", "\r\n"):
+        assert redact(f"<{joint.join(key.splitlines())}>", [key]) == f"<{REPLACEMENT}>"
+    assert redact("short password qwertyuiopasdf", [key]) == f"short password {REPLACEMENT}"
+
+
+def test_a_line_that_could_be_anybodys_is_no_secret_of_its_own() -> None:
+    document = "password\n========\nlocalhost\nreally-secret-line\n"
+
+    assert redact("localhost ======== password really-secret-line", [document]) == (
+        f"localhost ======== password {REPLACEMENT}"
+    )
+
+
 def test_white_space_around_a_value_does_not_hide_it() -> None:
     secret = "s3cr3t-value\n"
 
@@ -124,6 +167,62 @@ def test_bytes_that_are_no_text_do_not_break_it() -> None:
     secret = b"s3cr3t\xff\xfevalue".decode(errors="surrogateescape")
 
     assert redact(f"<{secret}>", [secret]) == f"<{REPLACEMENT}>"
+
+
+@given(text=st.text("abcde", max_size=80), secrets=st.lists(st.text("abcd", min_size=8, max_size=12), max_size=12))
+def test_every_occurrence_is_found_wherever_it_stands(text: str, secrets: list[str]) -> None:
+    redactor = Redactor(secrets)
+    forms = {form for secret in secrets for form in encodings(secret)}
+    expected = {
+        (start, start + len(form)) for form in forms for start in range(len(text)) if text.startswith(form, start)
+    }
+
+    found = redactor.find(text)
+
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
+@given(kept=st.lists(SECRETS, max_size=4), gone=st.lists(SECRETS, max_size=4), text=TEXTS)
+def test_what_is_discarded_is_forgotten_and_nothing_else(kept: list[str], gone: list[str], text: str) -> None:
+    redactor = Redactor(kept)
+    redactor.add(gone)
+    redactor.discard(gone)
+
+    assert redactor.longest == Redactor(kept).longest
+    assert bool(redactor) is bool(kept)
+    for secret in [*kept, *gone]:
+        shown = f"{text}{secret}{text}"
+        assert redactor.redact(shown) == redact(shown, kept)
+    redactor.discard(kept)
+    assert not redactor._windows
+
+
+@pytest.mark.parametrize(
+    ("value", "refused"),
+    [
+        ("", True),
+        ("short12", True),
+        ("  short12 \n", True),
+        ("00000000000000000000", True),
+        ("=-=-=-=-=-=-=-=-=-=-", True),
+        ("password", True),
+        ("Password\n", True),
+        ("LOCALHOST", True),
+        ("eu-central-1", True),
+        ("us-gov-west-1a", True),
+        ("administrator", True),
+        ("[redacted]", True),
+        ("s3cr3t-value", False),
+        ("hvs.CAESIJ", False),
+        ("passwords-are-long", False),
+    ],
+)
+def test_values_that_occur_by_chance_are_refused(value: str, *, refused: bool) -> None:
+    reason = refusal(value)
+
+    assert (reason is not None) is refused
+    assert reason is None or not value.strip() or value.strip() not in reason
 
 
 def test_no_secrets_no_change() -> None:
