@@ -4,7 +4,6 @@ An exception is cleaned in place, so that its class, its traceback and what its 
 that cannot be changed, because C code made its text or an object in it does, gives way to a stand-in.
 """
 
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import wraps
@@ -151,7 +150,7 @@ def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
 
 def _leaks(error: Exception) -> bool:
     """Whether a logger, a state or a span that prints it would still print a registered value."""
-    texts = ["".join(traceback.format_exception_only(error))]
+    texts = [str(note) for note in getattr(error, "__notes__", ())]
     for render in (str, repr):
         with suppress(Exception):
             texts.append(render(error))

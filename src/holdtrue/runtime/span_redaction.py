@@ -1,12 +1,10 @@
 """Registered secrets out of spans, also of those that Prefect and other libraries record."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import Link, Status
+from opentelemetry.util import types
 
 from holdtrue.runtime.redaction import SECRETS, redact_data, redact_text
 
@@ -39,19 +37,25 @@ class RedactingProcessor(SpanProcessor):
 
 def redacted_span(span: ReadableSpan) -> ReadableSpan:
     """The span itself when it holds no registered value, or a copy that holds none in any text."""
-    name, status = redact_text(span.name), _redacted_status(span.status)
-    attributes, resource = _redacted(span.attributes), _redacted_resource(span.resource)
+    name, status, attributes = redact_text(span.name), _redacted_status(span.status), _redacted(span.attributes)
     events, links = [_redacted_event(event) for event in span.events], [_redacted_link(link) for link in span.links]
-    old = (span.name, span.status, span.attributes, span.resource, *span.events, *span.links)
-    new = (name, status, attributes, resource, *events, *links)
-    if all(one is other for one, other in zip(new, old, strict=True)):
+    resource = _redacted_resource(span.resource)
+    changed = (
+        name is not span.name
+        or status is not span.status
+        or attributes is not None
+        or resource is not span.resource
+        or any(new is not old for new, old in zip(events, span.events, strict=True))
+        or any(new is not old for new, old in zip(links, span.links, strict=True))
+    )
+    if not changed:
         return span
     return ReadableSpan(
         name=name,
         context=span.context,
         parent=span.parent,
         resource=resource,
-        attributes=attributes,
+        attributes=span.attributes if attributes is None else attributes,
         events=events,
         links=links,
         kind=span.kind,
@@ -62,25 +66,23 @@ def redacted_span(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def _redacted(attributes: Any) -> Any:
-    """The mapping itself when it is clean. It is not a dict, and its texts may be in tuples."""
-    if not isinstance(attributes, Mapping):
-        return attributes
-    copy = dict(attributes)
+def _redacted(attributes: types.Attributes) -> types.Attributes:
+    """What takes their place, or None when they are clean. They are a mapping, but no dict, and new at each access."""
+    copy = dict(attributes or {})
     clean = redact_data(copy)
-    return attributes if clean is copy else clean
+    return None if clean is copy else clean
 
 
 def _redacted_event(event: Event) -> Event:
     name, attributes = redact_text(event.name), _redacted(event.attributes)
-    if name is event.name and attributes is event.attributes:
+    if name is event.name and attributes is None:
         return event
-    return Event(name, attributes, event.timestamp)
+    return Event(name, event.attributes if attributes is None else attributes, event.timestamp)
 
 
 def _redacted_link(link: Link) -> Link:
     attributes = _redacted(link.attributes)
-    return link if attributes is link.attributes else Link(link.context, attributes)
+    return link if attributes is None else Link(link.context, attributes)
 
 
 def _redacted_status(status: Status) -> Status:
@@ -92,4 +94,4 @@ def _redacted_status(status: Status) -> Status:
 
 def _redacted_resource(resource: Resource) -> Resource:
     attributes = _redacted(resource.attributes)
-    return resource if attributes is resource.attributes else Resource(attributes, resource.schema_url)
+    return resource if attributes is None else Resource(attributes, resource.schema_url)

@@ -1,0 +1,181 @@
+"""What is registered is redacted in its scope, and forgotten with it."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from holdtrue.core.redaction import REPLACEMENT
+from holdtrue.runtime.redaction import SECRETS, SecretRegistry, redact_data, redact_text, register_secret
+
+VALUE = "s3cr3t-canary/value"
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from([VALUE, f"a {VALUE} b", "plain", "s3cr3t"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["k", VALUE, "n"]), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.fixture
+def registry() -> SecretRegistry:
+    return SecretRegistry()
+
+
+@pytest.fixture
+def known() -> Iterator[None]:
+    with SECRETS.open():
+        assert register_secret(SecretStr(VALUE), name="canary")
+        yield
+    assert not SECRETS
+
+
+def test_nothing_registered_nothing_touched(registry: SecretRegistry) -> None:
+    data = {"text": VALUE, "list": [VALUE]}
+
+    assert not registry
+    assert registry.redact(VALUE) is VALUE
+    assert registry.redact_data(data) is data
+
+
+def test_a_scope_ends_what_was_registered_in_it(registry: SecretRegistry) -> None:
+    with registry.open():
+        assert registry.is_open
+        registry.register(SecretStr(VALUE), name="canary")
+        assert registry.redact(f"<{VALUE}>") == f"<{REPLACEMENT}>"
+    assert not registry
+    assert not registry.is_open
+    assert registry.redact(VALUE) == VALUE
+
+
+def test_an_inner_scope_takes_nothing_from_an_outer_one(registry: SecretRegistry) -> None:
+    with registry.open():
+        registry.register(SecretStr(VALUE), name="canary")
+        with registry.open():
+            registry.register(SecretStr(VALUE), name="canary")
+            registry.register(SecretStr("another-s3cr3t"), name="other")
+        assert registry.redact(f"{VALUE} another-s3cr3t") == f"{REPLACEMENT} another-s3cr3t"
+    assert not registry
+
+
+def test_an_error_in_a_scope_ends_it(registry: SecretRegistry) -> None:
+    def run() -> None:
+        with registry.open():
+            registry.register(SecretStr(VALUE), name="canary")
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        run()
+    assert not registry
+
+
+def test_outside_of_any_scope_the_process_keeps_it(registry: SecretRegistry) -> None:
+    registry.register(SecretStr(VALUE), name="canary")
+    with registry.open():
+        registry.register(SecretStr(VALUE), name="canary")
+    assert registry.redact(VALUE) == REPLACEMENT
+
+
+def test_two_runs_at_once_keep_their_own_secrets(registry: SecretRegistry) -> None:
+    opened, ended = threading.Barrier(2), threading.Event()
+
+    def run(value: str, *, first: bool) -> str:
+        with registry.open():
+            registry.register(SecretStr(value), name="canary")
+            opened.wait(timeout=10)
+            if first:
+                return registry.redact(value)
+            ended.wait(timeout=10)
+            return registry.redact(f"{value} first-s3cr3t")
+
+    with ThreadPoolExecutor(2) as pool:
+        second = pool.submit(run, "second-s3cr3t", first=False)
+        assert pool.submit(run, "first-s3cr3t", first=True).result(timeout=10) == REPLACEMENT
+        ended.set()
+        assert second.result(timeout=10) == f"{REPLACEMENT} first-s3cr3t"
+    assert not registry
+
+
+def test_a_thread_without_a_context_registers_for_the_runs_that_are_open(registry: SecretRegistry) -> None:
+    with registry.open():
+        renewal = threading.Thread(target=registry.register, args=[SecretStr(VALUE)], kwargs={"name": "renewed token"})
+        renewal.start()
+        renewal.join()
+        assert registry.redact(VALUE) == REPLACEMENT
+    assert not registry
+
+
+def test_what_comes_late_from_a_run_that_has_ended_stays_known(registry: SecretRegistry) -> None:
+    with registry.open():
+        context = copy_context()
+    context.run(registry.register, SecretStr(VALUE), name="late")
+
+    assert registry.redact(VALUE) == REPLACEMENT
+
+
+@pytest.mark.parametrize("value", ["short", "password", "eu-central-1", "aaaaaaaaaaaaaaaa", ""])
+def test_a_refusal_is_told_once_by_name_and_never_by_value(
+    registry: SecretRegistry, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with registry.open():
+        for _ in range(3):
+            assert registry.register(SecretStr(value), name="kv/app, field pin") is False
+    assert not registry
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "kv/app, field pin" in record.getMessage()
+    assert not value or value not in record.getMessage()
+
+
+def test_the_next_run_is_told_again(registry: SecretRegistry, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        with registry.open():
+            registry.register(SecretStr("short"), name="pin")
+    assert len(caplog.records) == 2
+
+
+def test_many_threads_register_and_redact_at_once(registry: SecretRegistry) -> None:
+    values = [f"s3cr3t-{number:04}-{'x' * (number % 7)}y" for number in range(300)]
+
+    def use(value: str) -> str:
+        with registry.open():
+            registry.register(SecretStr(value), name="canary")
+            return registry.redact(f"<{value}>")
+
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(use, values)) == {f"<{REPLACEMENT}>"}
+    assert not registry
+
+
+@pytest.mark.usefixtures("known")
+@given(data=JSON)
+def test_no_place_in_a_structure_is_left_out(data: object) -> None:
+    clean = redact_data(data)
+
+    assert VALUE not in str(clean)
+    assert str(clean).replace(REPLACEMENT, VALUE).count(VALUE) >= str(data).count(VALUE)
+    assert (clean is data) == (VALUE not in str(data))
+
+
+@pytest.mark.usefixtures("known")
+def test_structures_keep_their_shape() -> None:
+    looped: list[object] = [VALUE]
+    looped.append(looped)
+
+    assert redact_data((VALUE, [VALUE], {VALUE})) == (REPLACEMENT, [REPLACEMENT], {REPLACEMENT})
+    assert redact_data(b"\xff" + VALUE.encode() + b"\xfe") == b"\xff" + REPLACEMENT.encode() + b"\xfe"
+    assert redact_data({VALUE: 1, REPLACEMENT: 2}) == {REPLACEMENT: 1, f"{REPLACEMENT} 2": 2}
+    assert VALUE not in str(redact_data(looped))
+
+
+def test_a_registry_shows_nothing_of_what_it_holds(registry: SecretRegistry) -> None:
+    registry.register(SecretStr(VALUE), name="canary")
+
+    assert VALUE not in f"{registry!r} {registry._redactor!r} {registry._process!r}"
+    assert redact_text("unrelated") == "unrelated"
