@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, HttpUrl
+from pydantic import Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,6 +15,10 @@ class Settings(BaseSettings):
     reports: Path = Field(
         default=Path("~/.local/state/holdtrue/reports"),
         description="Folder that receives JUnit and JSON reports, one sub-folder a flow run.",
+    )
+    ledger_url: SecretStr = Field(
+        default=SecretStr("sqlite:///~/.local/state/holdtrue/ledger.db"),
+        description="SQLAlchemy URL of the ledger; a PostgreSQL that all workers share when there are several.",
     )
     osv_url: HttpUrl = Field(
         default=HttpUrl("https://api.osv.dev"), description="Base address of the OSV API that audits ask."

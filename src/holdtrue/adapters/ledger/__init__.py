@@ -1,0 +1,28 @@
+"""The ledger of leases in SQLite or PostgreSQL, by SQLAlchemy and Alembic.
+
+`database` opens one and brings it up to date, `tables` is what is in it, `ledger` what is asked of it.
+SQLAlchemy takes 0.2 s to import, so it is imported when the first ledger opens and not with this package.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdtrue.models.lease import LeaseLedger
+
+
+def open_ledger(url: str) -> "LeaseLedger":
+    """The ledger at this SQLAlchemy URL, made or migrated when it has to be.
+
+    Args:
+        url: `sqlite:///relative`, `sqlite:////absolute`, `sqlite:///~/home` or `postgresql+psycopg://...`.
+
+    Raises:
+        ServiceUnreachable, ServiceNotReady: the database does not answer, or is locked.
+        AccessDenied: it refused the login, or this user may not write the file.
+        RejectedError: the URL is wrong, it is no ledger, or a newer Holdtrue has migrated it.
+        ToolMissing: the driver is not installed.
+    """
+    from holdtrue.adapters.ledger.database import connect  # noqa: PLC0415 - see the module's docstring
+    from holdtrue.adapters.ledger.ledger import SqlLedger  # noqa: PLC0415 - same
+
+    return SqlLedger(connect(url))

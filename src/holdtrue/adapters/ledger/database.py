@@ -1,0 +1,133 @@
+"""Opens a ledger's database: files with the right modes, engines with the right pragmas, tables up to date."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from holdtrue.adapters.ledger.failures import translate
+from holdtrue.errors import AccessDenied, RejectedError, ToolMissing
+
+HEAD: Final = "0001"
+"""The newest migration; a test compares it with the folder."""
+
+_WAIT_SECONDS: Final = 10
+"""For a lock of SQLite, or a connection to PostgreSQL."""
+
+_ADVISORY_LOCK: Final = 7_205_421_886_103_418_177
+"""Any number that is ours: who migrates a PostgreSQL ledger holds this lock."""
+
+
+def connect(url: str) -> Engine:
+    """An engine on an up-to-date ledger; raises what `open_ledger` says."""
+    address = _address(url)
+    engine = _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
+    with translate(address, "open what is held"):
+        if _version(engine) != HEAD:
+            _migrate(engine)
+    return engine
+
+
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except ArgumentError as error:
+        raise RejectedError(
+            "the ledger's address is no database URL",
+            where="HOLDTRUE_LEDGER_URL",
+            next_step="write sqlite:////path/ledger.db or postgresql+psycopg://user:password@host/database.",
+        ) from error
+    if address.get_backend_name() not in ("sqlite", "postgresql"):
+        raise RejectedError(
+            f"a ledger cannot be kept in {address.get_backend_name()}",
+            where="HOLDTRUE_LEDGER_URL",
+            next_step="use SQLite or PostgreSQL.",
+        )
+    return address
+
+
+def _sqlite(address: URL) -> Engine:
+    if not address.database or address.database == ":memory:":
+        raise RejectedError(
+            "a ledger in memory would not outlive its run",
+            where="HOLDTRUE_LEDGER_URL",
+            next_step="name a file: sqlite:////var/lib/holdtrue/ledger.db.",
+        )
+    path = Path(address.database).expanduser()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise AccessDenied(
+            f"the ledger's file cannot be made ({error.strerror})",
+            where=str(path),
+            next_step="let the worker's user write there, or let HOLDTRUE_LEDGER_URL name another file.",
+        ) from error
+    engine = create_engine(address.set(database=str(path)), connect_args={"timeout": _WAIT_SECONDS})
+    event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    """Readers beside a writer, nothing lost at a power cut, and references that hold."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _postgresql(address: URL) -> Engine:
+    try:
+        return create_engine(address, pool_pre_ping=True, pool_size=2, connect_args={"connect_timeout": _WAIT_SECONDS})
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise ToolMissing(
+            "the driver for PostgreSQL is not installed",
+            where=address.render_as_string(hide_password=True),
+            next_step="install holdtrue[postgresql], and write postgresql+psycopg:// in HOLDTRUE_LEDGER_URL.",
+        ) from error
+
+
+def _version(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return version
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command  # noqa: PLC0415 - only a new or an old ledger needs it
+    from alembic.config import Config  # noqa: PLC0415 - same
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - same
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with _alone(engine) as connection:
+        found = _version(engine)
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if found is not None and found not in known:
+            raise RejectedError(
+                f"a newer Holdtrue has migrated the ledger to version {found}; this one knows {HEAD}",
+                where=engine.url.render_as_string(hide_password=True),
+                next_step="upgrade this worker.",
+            )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[Connection]:
+    """A connection while no other process migrates."""
+    if engine.url.get_backend_name() == "sqlite":
+        with Path(f"{engine.url.database}.lock").open("w") as lock, engine.begin() as connection:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield connection
+    else:
+        with engine.begin() as connection:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+            yield connection

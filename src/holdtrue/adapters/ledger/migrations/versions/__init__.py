@@ -1,0 +1,1 @@
+"""Each step from one shape of the ledger to the next."""
