@@ -59,6 +59,27 @@ _INVALID_REQUESTS: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]
         ),
     ),
     (
+        "invalid username or password",
+        (AccessDenied, "correct the user name in the block, or the password where its source points."),
+    ),
+    (
+        "wrapping token is not valid",
+        (
+            AccessDenied,
+            "it was opened before, has expired or is none: if this worker did not open it, somebody else may know the "
+            "secret; revoke it and wrap a new one.",
+        ),
+    ),
+    ("check-and-set", (RejectedError, "somebody wrote the secret in between: read it again and decide again.")),
+    ("invalid accessor", (ResourceMissing, "nothing is left to do: the token is gone.")),
+    ("invalid lease", (ResourceMissing, "nothing is left to do: the lease is gone.")),
+    ("lease not found", (ResourceMissing, "nothing is left to do: the lease is gone.")),
+    ("certificate with serial", (ResourceMissing, "the mount does not know this serial.")),
+    ("not allowed by this role", (RejectedError, "ask for a name that the role allows, or add it to the role.")),
+    ("beyond the expiration of the ca", (RejectedError, "lower ttl_seconds of the block, or renew the CA.")),
+    ("encryption key not found", (ResourceMissing, "create the key: `vault write -f <mount>/keys/<key>`.")),
+    ("invalid ciphertext", (RejectedError, "decrypt it with the key that encrypted it.")),
+    (
         "valid_principals",
         (AccessDenied, "ask for principals that the SSH role allows, or add them to its `allowed_users`."),
     ),
@@ -101,11 +122,15 @@ def place(server: VaultServer, call: Call) -> str:
     return f"{server.address}{namespace}, mount {_mount(call)}, path {call.path}"
 
 
+_BELOW_MOUNTS: Final = ("data", "sign", "public_key", "creds", "sts", "issue", "encrypt", "decrypt", "rewrap")
+"""Parts of API paths that follow the mount."""
+
+
 def _mount(call: Call) -> str:
     parts = call.path.split("/")
     if parts[0] == "auth":
         return "/".join(parts[:2])
-    for marker in ("data", "sign", "public_key"):
+    for marker in _BELOW_MOUNTS:
         if marker in parts[1:]:
             return "/".join(parts[: parts.index(marker, 1)])
     return parts[0]
@@ -240,10 +265,12 @@ def _missing(error: Exception, server: VaultServer, call: Call) -> HoldtrueError
         what, next_step = f"there is no namespace {server.namespace!r}", "correct the namespace of the block."
     elif "no handler for route" in said or "unsupported path" in said:
         what = "the mount does not exist or is an engine of another kind"
-        next_step = "`vault secrets list` shows the mounts; KV must be version 2."
+        next_step = "`vault secrets list` shows the mounts; correct the mount in the block."
     else:
         what = "there is nothing at this path"
-        next_step = "write it, or correct mount, path and version in the block; KV must be version 2."
+        next_step = (
+            "write it, or correct mount, path and version in the block; `data/` is the API's and not in the path."
+        )
     return ResourceMissing(f"could not {call.action}: {what}", where=place(server, call), next_step=next_step)
 
 

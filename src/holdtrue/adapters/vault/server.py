@@ -1,9 +1,7 @@
-"""Where a Vault is and who asks it."""
+"""Where a Vault is."""
 
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import SecretStr
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +16,3 @@ class VaultServer:
     """PEM file of the CA that signed the server's certificate; None trusts the machine's own CAs."""
     timeout_seconds: float = 10.0
     """Longest wait for a connection, and then for each answer; nothing is asked twice, the task retries."""
-
-
-@dataclass(frozen=True, slots=True)
-class AppRole:
-    """The login of a machine: a public role id and a secret id that its host keeps."""
-
-    role_id: str
-    secret_id: SecretStr
-    mount: str = "approle"
-    """Path that the auth method is enabled at, without the leading `auth/`."""
-
-
-VaultAuth = AppRole
-"""The closed set of logins. A further one is a dataclass in this union and a case in `session.login`; callers stay."""

@@ -1,0 +1,144 @@
+"""One connection to one server: sends requests, and gives back checked answers or our own errors."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from holdtrue.adapters.vault.failures import Call, place, translate
+from holdtrue.adapters.vault.server import VaultServer
+from holdtrue.core.vault_paths import path_problem
+from holdtrue.errors import RejectedError, ResourceMissing
+from holdtrue.runtime.tracing import span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hvac import Client
+
+T = TypeVar("T")
+
+_POOL_SIZE: Final = 32
+"""Connections kept open: threads beyond this number open one for a request and close it."""
+
+
+class VaultConnection:
+    """What all requests have in common. Threads may share it."""
+
+    def __init__(self, server: VaultServer, client: "Client") -> None:
+        self.server: Final = server
+        self._client = client
+
+    @property
+    def token(self) -> SecretStr:
+        """The session's token, for a child tool that logs in to Vault itself; it dies with the session."""
+        return SecretStr(self._client.token or "")
+
+    def read(self, call: Call, **query: str) -> dict[str, Any]:
+        """GET the call's path; the answer is Vault's envelope with `data`."""
+        return self._envelope(call, lambda path: self._client.adapter.get(path, params=query or None))
+
+    def write(self, call: Call, body: Mapping[str, Any], secrets: Iterable[SecretStr] = ()) -> dict[str, Any]:
+        """POST to the call's path; `secrets` of the body are blanked out of anything quoted."""
+        return self._envelope(call, lambda path: self._client.adapter.post(path, json=dict(body)), secrets)
+
+    def send(self, call: Call, body: Mapping[str, Any]) -> None:
+        """POST to a path that answers with nothing."""
+        self.ask(call, lambda path: self._client.adapter.post(path, json=dict(body)))
+
+    def fetch(self, call: Call) -> Any:
+        """GET a path that answers with something else than Vault's envelope."""
+        return self.ask(call, self._client.adapter.get)
+
+    def close(self) -> None:
+        """Close the connection; forgets the token."""
+        self._client.token = ""
+        self._client.adapter.close()
+
+    def ask(self, call: Call, request: Callable[[str], T], secrets: Iterable[SecretStr] = ()) -> T:
+        """What `request` returns for the URL path, or the error of our tree."""
+        problem = path_problem(call.path)
+        if problem is not None:
+            raise RejectedError(
+                f"could not {call.action}: the path {problem}",
+                where=self.server.address,
+                next_step="correct mount and path in the block.",
+            )
+        with (
+            span(f"vault {call.action}", **{"vault.path": call.path}),
+            translate(self.server, call, (self.token, *secrets), self.hint()),
+        ):
+            return request(f"/v1/{quote(call.path, safe=_UNQUOTED)}")
+
+    def hint(self) -> str:
+        """What is known here about why a request may be refused."""
+        return ""
+
+    def _envelope(self, call: Call, request: Callable[[str], Any], secrets: Iterable[SecretStr] = ()) -> dict[str, Any]:
+        answer = self.ask(call, request, secrets)
+        if not isinstance(answer, dict):
+            raise not_vault(self.server, call)
+        return answer
+
+
+_UNQUOTED: Final = "/:@!$&'()+,;=~"
+
+
+def open_client(server: VaultServer, certificate: "tuple[Path, Path] | None" = None) -> "Client":
+    """An hvac client without a token. Nothing is taken from VAULT_* variables or ~/.vault-token.
+
+    Raises:
+        ResourceMissing: a file is not there.
+    """
+    for file, what, field in (
+        (server.ca_file, "CA file", "ca_file"),
+        *((file, "file of the client certificate", "auth") for file in certificate or ()),
+    ):
+        if file is not None and not file.is_file():
+            raise ResourceMissing(
+                f"there is no {what} at this path",
+                where=str(file),
+                next_step=f"put the PEM file there on this worker, or correct {field} of the block.",
+            )
+    from hvac import Client  # noqa: PLC0415 - 0.3 s that only a session pays
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - same
+
+    # Empty, not None: for None, hvac takes the token from VAULT_TOKEN or ~/.vault-token, and the certificate from
+    # VAULT_CLIENT_CERT. Attempts: one, because requests' own adapters retry 0 times; retrying is the task's business.
+    client = Client(
+        url=server.address,
+        token="",
+        cert=tuple(str(file) for file in certificate) if certificate else (),
+        namespace=server.namespace or None,
+        verify=str(server.ca_file) if server.ca_file else True,
+        timeout=server.timeout_seconds,
+    )
+    for scheme in ("https://", "http://"):
+        client.session.mount(scheme, HTTPAdapter(pool_maxsize=_POOL_SIZE))
+    return client
+
+
+def data_of(answer: Mapping[str, Any], server: VaultServer, call: Call) -> dict[str, Any]:
+    """The answer's `data`, or the error that this is not Vault."""
+    data = answer.get("data")
+    if not isinstance(data, dict):
+        raise not_vault(server, call)
+    return data
+
+
+def text_of(data: Mapping[str, Any], field: str, server: VaultServer, call: Call) -> str:
+    """One text of the data, or the error that this is not Vault."""
+    value = data.get(field)
+    if not isinstance(value, str):
+        raise not_vault(server, call)
+    return value.strip()
+
+
+def not_vault(server: VaultServer, call: Call) -> RejectedError:
+    """What answers is no Vault, or a mount of another kind."""
+    return RejectedError(
+        f"could not {call.action}: the answer is not the one Vault gives here",
+        where=place(server, call),
+        next_step="check that the address is Vault's, and that the mount is of the right kind (`vault secrets list`).",
+    )
