@@ -1,0 +1,94 @@
+"""Values that look like secrets, found where references belong. Says where and why, never the value.
+
+Formats: the providers' own documentation of their tokens' prefixes; names: what people call their secrets.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectedSecret:
+    """One place that holds what looks like a secret."""
+
+    at: str
+    """Path of keys and indexes: `env.DB_PASSWORD`, `steps[2].url`; empty for the value itself."""
+    why: str
+
+
+_FORMATS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
+    ("a private key", re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|AGE-SECRET-KEY-1")),
+    ("a Vault token", re.compile(r"\b(?:hv[sbr]|[sbr])\.[A-Za-z0-9_-]{20,}")),
+    ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
+    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})")),
+    ("a GitLab token", re.compile(r"\bgl[a-z]{2,5}-[A-Za-z0-9_-]{20,}")),
+    ("a Slack token", re.compile(r"\bxox[a-z]-[A-Za-z0-9-]{10,}|hooks\.slack\.com/services/T[A-Z0-9]+/B")),
+    ("a Stripe key", re.compile(r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}")),
+    ("a PyPI token", re.compile(r"\bpypi-AgE[A-Za-z0-9_-]{40,}")),
+    ("an npm token", re.compile(r"\bnpm_[A-Za-z0-9]{36}")),
+    ("a Google API key", re.compile(r"\bAIza[A-Za-z0-9_-]{35}")),
+    ("a Pulumi token", re.compile(r"\bpul-[0-9a-f]{40}\b")),
+    ("a Prefect API key", re.compile(r"\bpn[ub]_[A-Za-z0-9]{30,}")),
+    ("a JSON Web Token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")),
+    ("an Authorization header", re.compile(r"(?i)\b(?:bearer|basic)\s+[A-Za-z0-9._~+/=-]{16,}")),
+    ("a URL with a password", re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/@:]+:(?!\*+@|\$\{|\{\{)[^\s/@]+@")),
+)
+
+_SECRET_NAME: Final = re.compile(
+    r"(?i)(?:^|[_.-])(?:pass(?:word|wd|phrase)?|pwd|secret|secret_?id|token|api_?key|access_?key|private_?key"
+    r"|credentials?|auth_?string)$"
+)
+_REFERENCE_NAME: Final = re.compile(r"(?i)(?:_|-)(?:file|path|variable|name|field|mount|role|arn|url|ref)$")
+_REFERENCE: Final = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|\*+|[A-Za-z]:?[\\/].*|[/~.].*", re.DOTALL)
+"""A variable, a template, a mask, a path of a file."""
+
+_DEPTH: Final = 50
+
+
+def find_secrets(value: Any, at: str = "") -> tuple[SuspectedSecret, ...]:
+    """Every place in nested data that holds a SecretStr, a known format of secret, or a text under a secret's name."""
+    return tuple(_walk(value, at, "", 0))
+
+
+def format_of(text: str) -> str | None:
+    """Which kind of secret the text holds; None when it is none that is known."""
+    return next((name for name, pattern in _FORMATS if pattern.search(text)), None)
+
+
+def _walk(value: Any, at: str, name: str, depth: int) -> Iterator[SuspectedSecret]:  # noqa: C901 - one case a type
+    if depth > _DEPTH:
+        return
+    match value:
+        case SecretStr() | SecretBytes():
+            yield SuspectedSecret(at, f"it is a {type(value).__name__}")
+        case str():
+            found = format_of(value)
+            if found is not None:
+                yield SuspectedSecret(at, f"it looks like {found}")
+            elif _is_named_secret(name, value):
+                yield SuspectedSecret(at, f"it is a plain text called {name}")
+        case bytes():
+            yield from _walk(value.decode(errors="replace"), at, name, depth + 1)
+        case BaseModel():
+            for field in type(value).model_fields:
+                yield from _walk(getattr(value, field), _join(at, field), field, depth + 1)
+        case Mapping():
+            for key, item in value.items():
+                yield from _walk(item, _join(at, str(key)), str(key), depth + 1)
+        case Sequence() | set() | frozenset():
+            for index, item in enumerate(value):
+                yield from _walk(item, f"{at}[{index}]", name, depth + 1)
+
+
+def _is_named_secret(name: str, value: str) -> bool:
+    if not value.strip() or not _SECRET_NAME.search(name) or _REFERENCE_NAME.search(name):
+        return False
+    return not _REFERENCE.fullmatch(value)
+
+
+def _join(at: str, key: str) -> str:
+    return f"{at}.{key}" if at else key
