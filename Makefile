@@ -5,10 +5,12 @@ SHELL := /bin/sh
 
 # Runs depend on this checkout only: not on an environment that happens to be active ...
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONSTARTUP UV_PYTHON UV_PROJECT_ENVIRONMENT
-# ... and never on the caller's own servers and accounts, which a demo or a test must not touch.
-unexport PREFECT_API_URL PREFECT_API_KEY PREFECT_PROFILE PREFECT_HOME
+# ... and never on the caller's own servers and accounts, which a demo or a test must not touch. `blocks` is about them.
+ifneq ($(MAKECMDGOALS),blocks)
+unexport PREFECT_API_URL PREFECT_API_KEY PREFECT_API_AUTH_STRING PREFECT_PROFILE PREFECT_HOME
 unexport VAULT_ADDR VAULT_TOKEN VAULT_NAMESPACE PULUMI_ACCESS_TOKEN PULUMI_BACKEND_URL PULUMI_STACK
 unexport AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN ANSIBLE_CONFIG ANSIBLE_INVENTORY
+endif
 export UV_PYTHON_DOWNLOADS := never
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -23,7 +25,7 @@ ifneq ($(shell grep -qxF '$(CURDIR)' $(STAMP) 2>/dev/null && $(PYTHON) -c '' && 
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help setup demo test faults check bench clean
+.PHONY: help setup demo test faults check bench blocks clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -53,6 +55,9 @@ check: setup ## Lint, format check, types, import contracts, lock file
 
 bench: setup ## Run every benchmark; each prints its ratio to a peer measured in the same run
 	@for script in benchmarks/*.py; do echo "== $$script" && $(PYTHON) "$$script" || exit 1; done
+
+blocks: setup ## Save the fleet's blocks.yaml to the Prefect server (BLOCKS=--dry-run or --prune)
+	$(PYTHON) -m blocks.publish $(BLOCKS)
 
 clean: ## Remove the environment and the caches of this checkout (not ~/.cache/holdtrue)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

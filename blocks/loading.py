@@ -8,6 +8,8 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from pydantic import ValidationError
 
+from blocks.register import block_type_of
+from holdtrue.credentials.reference import CredentialReference
 from holdtrue.errors import (
     AccessDenied,
     BlockMissing,
@@ -18,6 +20,7 @@ from holdtrue.errors import (
 )
 
 B = TypeVar("B", bound=Block)
+R = TypeVar("R", bound=CredentialReference)
 
 _UNAUTHORISED: Final = (401, 403)
 _CLIENT_RETRIES: Final = 0
@@ -44,6 +47,15 @@ def load_block(kind: type[B], name: str) -> B:
         if failure is None:
             raise
         raise failure from error
+
+
+def load_reference(kind: type[R], name: str, /) -> R:
+    """The reference of this kind saved as a block named `name`.
+
+    Raises:
+        HoldtrueError: what `load_block` raises.
+    """
+    return cast("R", load_block(block_type_of(kind), name))
 
 
 def _failure(error: Exception, kind: type[Block], name: str) -> HoldtrueError | None:

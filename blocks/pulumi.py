@@ -1,18 +1,13 @@
 """Where Pulumi keeps its state, and the key in Vault that encrypts the secrets in it."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from urllib.parse import parse_qs, urlsplit
-
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from blocks.reference import DOCUMENTATION, KEY_LOGO, Reference
 from blocks.vault import VaultCredentials
-from holdtrue.adapters.vault import VaultSession
-from holdtrue.models.credentials import StackAccess
+from holdtrue.credentials import pulumi
 
 
-class PulumiBackend(Reference):
+class PulumiBackend(Reference, pulumi.PulumiBackend):
     """A Pulumi state backend whose stacks are encrypted by a key that never leaves Vault or a cloud's key service.
 
     Example:
@@ -21,8 +16,7 @@ class PulumiBackend(Reference):
         from blocks.pulumi import PulumiBackend
 
         pulumi_backend_block = PulumiBackend.load("BLOCK_NAME")
-        with pulumi_backend_block.open(cloud={}) as access:
-            print(access.backend_url)
+        access = pulumi_backend_block.open(cloud={}, operation_seconds=600)
         ```
     """
 
@@ -31,54 +25,4 @@ class PulumiBackend(Reference):
     _logo_url = KEY_LOGO
     _documentation_url = DOCUMENTATION
 
-    url: str = Field(
-        pattern=r"^(file|s3|gs|azblob)://[^\s@]+$",
-        description="State backend as in `pulumi login`: file:///path, s3://bucket, gs://bucket or azblob://container.",
-    )
-    secrets_provider: str = Field(
-        pattern=r"^(hashivault|awskms|gcpkms|azurekeyvault)://\S+$",
-        description="Key that encrypts secrets in the state, e.g. hashivault://pulumi for the transit key pulumi.",
-    )
     vault: VaultCredentials = Field(description="How to log in to Vault.")
-
-    def capabilities(self) -> dict[str, str]:
-        """To encrypt and decrypt with the transit key; nothing in Vault when a cloud's key service does it.
-
-        The URL's parts are those of gocloud.dev/secrets/hashivault, which the Pulumi CLI opens it with.
-        """
-        key = urlsplit(self.secrets_provider)
-        if key.scheme != "hashivault":
-            return {}
-        engine = parse_qs(key.query).get("engine", ["transit"])[0].strip("/")
-        return {f"{engine}/{operation}/{key.netloc}{key.path}": "update" for operation in ("encrypt", "decrypt")}
-
-    @contextmanager
-    def open(self, cloud: Mapping[str, SecretStr]) -> Iterator[StackAccess]:
-        """Log in to Vault for the engine; its token dies when the `with` block is left.
-
-        Args:
-            cloud: Variables with which the program and the backend reach the cloud (AWS_*).
-
-        Raises:
-            HoldtrueError: what `VaultCredentials.session` raises.
-        """
-        with self.vault.session() as session:
-            yield StackAccess(
-                backend_url=self.url,
-                secrets_provider=self.secrets_provider,
-                environment={
-                    **cloud,
-                    "PULUMI_BACKEND_URL": SecretStr(self.url),
-                    **_vault_variables(session),
-                },
-            )
-
-
-def _vault_variables(session: VaultSession) -> dict[str, SecretStr]:
-    """What Vault's Go client in the Pulumi CLI reads."""
-    variables = {"VAULT_ADDR": SecretStr(session.server.address), "VAULT_TOKEN": session.token}
-    if session.server.ca_file:
-        variables["VAULT_CACERT"] = SecretStr(str(session.server.ca_file))
-    if session.server.namespace:
-        variables["VAULT_NAMESPACE"] = SecretStr(session.server.namespace)
-    return variables

@@ -1,10 +1,14 @@
 """What all blocks here share: they hold references and nothing else, and say so to Prefect's catalogue."""
 
-from abc import ABC, abstractmethod
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from prefect.blocks.core import Block
-from pydantic import ConfigDict, HttpUrl, model_validator
+from pydantic import BaseModel, ConfigDict, HttpUrl, StringConstraints, model_validator
+
+from holdtrue.core.secret_detection import find_secrets
+
+BlockName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+"""What Prefect lets a block document be called."""
 
 DOCUMENTATION: Final = HttpUrl("https://github.com/holdtrue/holdtrue/blob/main/docs/vault.md")
 # Images that Prefect's own block types show: the catalogue takes an image by URL only.
@@ -16,18 +20,14 @@ AWS_LOGO: Final = HttpUrl(
 )
 
 
-class Reference(Block, ABC):
+class Reference(Block):
     """A block whose document may be read by anyone who may read the Prefect API.
 
-    Prefect's Block keeps unknown fields, so a pasted `secret_id` would be stored; here it is refused, and the refusal
-    does not repeat it.
+    Prefect's Block keeps unknown fields, so a pasted `secret_id` would be stored; here it is refused, and so is a text
+    in any field that looks like a secret. The refusal repeats neither.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    @abstractmethod
-    def capabilities(self) -> dict[str, str]:
-        """What the policy of the Vault role has to grant for this block to work: capability by API path."""
 
     @model_validator(mode="before")
     @classmethod
@@ -39,3 +39,17 @@ class Reference(Block, ABC):
                 raise ValueError(f"this is a document of the block type {slug!r}, not {cls.get_block_type_slug()!r}")
             return {name: value for name, value in values.items() if name != "block_type_slug"}
         return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_secrets(cls, values: Any) -> Any:
+        """A field that is a secret by design, such as a token's `value`, is typed so and not looked at."""
+        if isinstance(values, dict):
+            texts = {name: value for name, value in values.items() if not isinstance(value, BaseModel)}
+            suspects = [item for item in find_secrets(texts) if item.at != _EXPLICIT_TOKEN]
+            if suspects:
+                raise ValueError(f"{suspects[0].at}: {suspects[0].why}; a block names where a secret is kept")
+        return values
+
+
+_EXPLICIT_TOKEN: Final = "auth.value"  # noqa: S105 - the one field for a token, which warns

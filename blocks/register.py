@@ -3,19 +3,32 @@
 from typing import Final
 
 from blocks.aws import VaultAwsCredentials
+from blocks.database import VaultDatabaseCredentials
+from blocks.pki import VaultPki
 from blocks.pulumi import PulumiBackend
 from blocks.reference import Reference
 from blocks.ssh import VaultSshCertificates
+from blocks.transit import VaultTransit
 from blocks.vault import VaultCredentials, VaultSecret
+from holdtrue.credentials.reference import CredentialReference
 
 BLOCK_TYPES: Final[tuple[type[Reference], ...]] = (
     VaultCredentials,
     VaultSecret,
     VaultAwsCredentials,
     VaultSshCertificates,
+    VaultDatabaseCredentials,
+    VaultPki,
+    VaultTransit,
     PulumiBackend,
 )
 """Inner blocks before the blocks that hold them."""
+
+
+def block_type_of(kind: type[CredentialReference]) -> type[Reference]:
+    """The block type that saves this kind of reference."""
+    bases: dict[type, type[Reference]] = {base: block for block in BLOCK_TYPES for base in block.__mro__}
+    return bases[kind]
 
 
 def register_blocks() -> tuple[str, ...]:

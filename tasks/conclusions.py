@@ -4,6 +4,7 @@ from holdtrue.core import render
 from holdtrue.models.advisory import AuditReport, AuditVerdict
 from holdtrue.models.drift import DriftReport, DriftVerdict
 from holdtrue.models.report import ProvisionReport, ValidationReport
+from holdtrue.models.sweep import SweepOutcome, SweepReport
 from holdtrue.models.validation import VerdictOutcome
 from tasks.run import Conclusion
 
@@ -59,4 +60,16 @@ def conclude_audit(report: AuditReport) -> Conclusion:
         line=render.audit_line(report),
         sections=render.audit_sections(report),
         could_not_look=report.verdict is AuditVerdict.INCOMPLETE,
+    )
+
+
+def conclude_sweep(report: SweepReport) -> Conclusion:
+    """`Swept` when something was revoked, `NothingLeft`, or failed `Incomplete` when something could not be."""
+    failed = report.of(SweepOutcome.FAILED)
+    done = "Swept" if report.of(SweepOutcome.REVOKED) else "NothingLeft"
+    return Conclusion(
+        state_name="Incomplete" if failed else done,
+        line=render.sweep_line(report),
+        sections=render.sweep_sections(report),
+        could_not_look=bool(failed),
     )

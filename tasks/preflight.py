@@ -9,8 +9,7 @@ from holdtrue.models.environment import Environment
 from holdtrue.models.preflight import PreflightReport, PrerequisiteOutcome
 from tasks.journal import staged, watch
 from tasks.policy import MUTATES
-from tasks.prerequisites import ask_prerequisites
-from tasks.toolbox import toolbox
+from tasks.toolbox import ask_prerequisites
 
 
 @task(name="preflight", **MUTATES)  # Not retried: its answer is about now, and a person is waiting for it.
@@ -21,8 +20,7 @@ def require_prerequisites(environment: Environment) -> PreflightReport:
     Raises:
         PreflightFailed: with a line for each broken prerequisite.
     """
-    ask = toolbox().prerequisites or ask_prerequisites
-    report = PreflightReport(environment=environment.name, prerequisites=ask(environment))
+    report = PreflightReport(environment=environment.name, prerequisites=ask_prerequisites(environment))
     for item in report.prerequisites:
         level = ProgressLevel.ERROR if item.outcome is PrerequisiteOutcome.BROKEN else ProgressLevel.INFO
         watch(Progress(message=f"{item.outcome} | {item.name} | {item.detail}", level=level))

@@ -16,6 +16,7 @@ from prefect.states import Completed, Failed
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, TRACEPARENT_KEY
 
 from holdtrue.core.render import stages_table
+from holdtrue.credentials.scope import RunLabel, credential_scope
 from holdtrue.errors import BlockMissing, HoldtrueError, ManifestError
 from holdtrue.models.base import Value
 from holdtrue.runtime.redaction import redact_data, redact_text
@@ -60,7 +61,11 @@ def as_run(
         def run(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
             start_tracing()
             try:
-                with open_journal(expected_stages) as journal, continued_span(f"flow {kind}", _carrier()) as current:
+                with (
+                    credential_scope(RunLabel(str(runtime.flow_run.id), str(runtime.flow_run.name), kind)),
+                    open_journal(expected_stages) as journal,
+                    continued_span(f"flow {kind}", _carrier()) as current,
+                ):
                     _pass_on_trace()
                     state = _finish(kind, journal, body, args, kwargs, conclude, error_state)
                     current.set_attribute("holdtrue.state", state.name or "")

@@ -85,7 +85,6 @@ class FakeTools:
 
     def toolbox(self) -> Toolbox:
         return Toolbox(
-            prerequisites=lambda _: self.prerequisites,
             stack_engine=lambda _: self._engine(),
             program_tests=lambda _environment, _on_progress: self.program_tests(),
             host_access=lambda _environment, _hosts: self._access(),
@@ -130,6 +129,6 @@ class FakeTools:
 def tools() -> Iterator[FakeTools]:
     """The fakes that flows use inside this test; every engine and access must be closed after it."""
     fakes = FakeTools()
-    with use_toolbox(fakes.toolbox()):
+    with use_toolbox(fakes.toolbox(), lambda _: fakes.prerequisites):
         yield fakes
     assert (fakes.open_engines, fakes.open_accesses) == (0, 0)

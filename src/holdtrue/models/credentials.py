@@ -27,6 +27,32 @@ class SshIdentity(Value):
     expires_at: datetime
 
 
+class DatabaseLogin(Value):
+    """A user of a database that exists while the run lasts."""
+
+    username: str
+    password: SecretStr
+    url: SecretStr = Field(description="Connection URL with user and password.")
+    ttl_seconds: int = Field(description="Lifetime of the user as issued; renewed while the run lasts.")
+
+
+class ClientCertificate(Value):
+    """A TLS client certificate and its key."""
+
+    certificate: str = Field(description="PEM.")
+    chain: tuple[str, ...] = Field(description="PEM of the CAs above it, the issuer first.")
+    private_key: SecretStr = Field(description="PEM, unencrypted.")
+    serial: str
+    expires_at: datetime
+
+
+class CertificateFiles(Value):
+    """The same as files, while a `with` block lasts."""
+
+    certificate: Path = Field(description="The certificate and its chain.")
+    key: Path
+
+
 class SshAccess(Value):
     """An open way to the hosts: every ssh client that uses these two reaches them, and only while the run lasts."""
 

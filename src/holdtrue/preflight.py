@@ -5,25 +5,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
-from blocks.aws import VaultAwsCredentials
-from blocks.loading import load_block
-from blocks.pulumi import PulumiBackend
-from blocks.reference import Reference
-from blocks.ssh import VaultSshCertificates
-from blocks.vault import VaultCredentials
 from holdtrue.adapters.aws import caller_identity
 from holdtrue.adapters.tools import find_tool
 from holdtrue.core.hosts import parse_hosts, placeholders
 from holdtrue.core.template import fill
 from holdtrue.core.traffic import plan_steps
+from holdtrue.credentials.aws import VaultAwsCredentials
+from holdtrue.credentials.pulumi import PulumiBackend
+from holdtrue.credentials.reference import CredentialReference
+from holdtrue.credentials.ssh import VaultSshCertificates
+from holdtrue.credentials.vault import VaultCredentials
 from holdtrue.errors import AccessDenied, HoldtrueError, ResourceMissing
+from holdtrue.models.credentials import HostAccess
 from holdtrue.models.environment import Environment, Traffic
 from holdtrue.models.preflight import Prerequisite, PrerequisiteOutcome
 from holdtrue.models.stack import StackOutputs
 from holdtrue.models.validation import CheckOutcome
 from holdtrue.settings import load_settings
-from tasks.hosts import host_access
-from tasks.toolbox import toolbox
+from holdtrue.toolbox import ReferenceLoader, Toolbox
 
 V = TypeVar("V")
 
@@ -52,31 +51,31 @@ class _Chain:
         self.links.append(Prerequisite(name=name, outcome=outcome, detail=detail, next_step=next_step))
 
 
-def ask_prerequisites(environment: Environment) -> tuple[Prerequisite, ...]:
-    """Tools, blocks, Vault and its policy, the cloud identity, the stack, its hosts and its load balancer."""
+def ask_chain(environment: Environment, load: ReferenceLoader, tools: Toolbox) -> tuple[Prerequisite, ...]:
+    """Tools, references, Vault and its policy, the cloud identity, the stack, its hosts and its load balancer."""
     chain = _Chain()
     for tool in _TOOLS:
         chain.ask(f"tool {tool}", partial(find_tool, tool))
     names = environment.credentials
-    vault = chain.ask("block vault", lambda: load_block(VaultCredentials, names.vault), lambda block: block.address)
-    aws = chain.ask("block aws", lambda: load_block(VaultAwsCredentials, names.aws), lambda block: block.region)
-    ssh = chain.ask("block ssh", lambda: load_block(VaultSshCertificates, names.ssh), lambda block: block.role)
-    backend = chain.ask("block pulumi", lambda: load_block(PulumiBackend, names.pulumi), lambda block: block.url)
+    vault = chain.ask("block vault", lambda: load(VaultCredentials, names.vault), lambda block: block.address)
+    aws = chain.ask("block aws", lambda: load(VaultAwsCredentials, names.aws), lambda block: block.region)
+    ssh = chain.ask("block ssh", lambda: load(VaultSshCertificates, names.ssh), lambda block: block.role)
+    backend = chain.ask("block pulumi", lambda: load(PulumiBackend, names.pulumi), lambda block: block.url)
     if vault is None or aws is None or ssh is None or backend is None:
         chain.note("Vault, AWS, stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: a block is missing")
     elif _ask_vault(chain, vault, (vault, aws, ssh, backend)):
-        _ask_cloud(chain, environment, aws)
+        _ask_cloud(chain, environment, aws, tools)
     else:
         chain.note("AWS, stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: Vault gives no credentials")
     return tuple(chain.links)
 
 
-def _ask_vault(chain: _Chain, vault: VaultCredentials, blocks: Sequence[Reference]) -> bool:
-    wanted = {path: capability for block in blocks for path, capability in block.capabilities().items()}
+def _ask_vault(chain: _Chain, vault: VaultCredentials, references: Sequence[CredentialReference]) -> bool:
+    wanted = {path: capability for reference in references for path, capability in reference.capabilities().items()}
 
     def login() -> tuple[int, dict[str, frozenset[str]]]:
-        with vault.session() as session:
-            return session.ttl_seconds, session.capabilities(wanted)
+        session = vault.connect().session()
+        return session.ttl_seconds, session.capabilities(wanted)
 
     answer = chain.ask("Vault login", login, lambda found: f"token lives {found[0]} s")
     if answer is None:
@@ -97,7 +96,7 @@ def _may(found: dict[str, frozenset[str]], path: str, capability: str) -> str:
     )
 
 
-def _ask_cloud(chain: _Chain, environment: Environment, aws: VaultAwsCredentials) -> None:
+def _ask_cloud(chain: _Chain, environment: Environment, aws: VaultAwsCredentials, tools: Toolbox) -> None:
     def identity() -> str:
         return caller_identity(aws.environment(), timeout_seconds=load_settings().connect_timeout_seconds)
 
@@ -105,7 +104,7 @@ def _ask_cloud(chain: _Chain, environment: Environment, aws: VaultAwsCredentials
         chain.note("stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: the cloud does not answer")
         return
     try:
-        with toolbox().stack_engine(environment) as engine:
+        with tools.stack_engine(environment) as engine:
             outputs = engine.outputs()
     except ResourceMissing as missing:
         chain.note("stack", PrerequisiteOutcome.NOT_APPLICABLE, f"{missing.what}: the first apply makes it")
@@ -117,15 +116,16 @@ def _ask_cloud(chain: _Chain, environment: Environment, aws: VaultAwsCredentials
         chain.note("stack", PrerequisiteOutcome.NOT_APPLICABLE, "has no hosts yet: the next apply names them")
         return
     chain.note("stack", PrerequisiteOutcome.OK, f"{len(outputs.values)} outputs")
-    chain.ask("hosts", lambda: _ask_hosts(chain, environment, outputs), lambda count: f"{count} asked")
+    chain.ask("hosts", lambda: _ask_hosts(chain, environment, outputs, tools), lambda count: f"{count} asked")
     if environment.traffic is not None:
         traffic = environment.traffic
-        chain.ask("load balancer", lambda: _weights(traffic, environment, outputs))
+        chain.ask("load balancer", lambda: _weights(traffic, environment, outputs, tools))
 
 
-def _ask_hosts(chain: _Chain, environment: Environment, outputs: StackOutputs) -> int:
-    with host_access(environment, outputs) as access:
-        results = toolbox().reach(access)
+def _ask_hosts(chain: _Chain, environment: Environment, outputs: StackOutputs, tools: Toolbox) -> int:
+    hosts = parse_hosts(outputs, environment.infrastructure.hosts_output)
+    with tools.host_access(environment, hosts) as ssh:
+        results = tools.reach(HostAccess(hosts=hosts, outputs=outputs, ssh=ssh))
     for result in results:
         reached = result.outcome is CheckOutcome.PASSED
         outcome = PrerequisiteOutcome.OK if reached else PrerequisiteOutcome.BROKEN
@@ -134,9 +134,9 @@ def _ask_hosts(chain: _Chain, environment: Environment, outputs: StackOutputs) -
     return len(results)
 
 
-def _weights(traffic: Traffic, environment: Environment, outputs: StackOutputs) -> str:
+def _weights(traffic: Traffic, environment: Environment, outputs: StackOutputs, tools: Toolbox) -> str:
     socket = fill(traffic.socket, placeholders(outputs), where="traffic.socket")
-    weights = toolbox().traffic_switch(traffic, socket).weights()
+    weights = tools.traffic_switch(traffic, socket).weights()
     hosts = parse_hosts(outputs, environment.infrastructure.hosts_output)
     plan_steps(weights, [host.name for host in hosts], traffic.steps)
     return ", ".join(f"{name}={weight}" for name, weight in sorted(weights.items()))

@@ -1,0 +1,178 @@
+"""The fleet's credential references as saved blocks: `python -m blocks.publish`, or `make blocks`.
+
+Shows what differs before it saves, saves only what differs, and deletes only when it is asked to.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Final
+
+from prefect.client.orchestration import get_client
+from pydantic import Field
+
+from blocks.loading import load_block
+from blocks.reference import Reference
+from blocks.register import BLOCK_TYPES, block_type_of, register_blocks
+from holdtrue.credentials.documents import Document, Documents, load_documents
+from holdtrue.credentials.vault import VaultCredentials
+from holdtrue.errors import BlockMissing, HoldtrueError, RejectedError
+from holdtrue.models.base import Value
+from holdtrue.settings import load_settings
+
+_LOGIN: Final = "vault"
+"""The field of a block that holds another block."""
+
+
+class Difference(StrEnum):
+    """How a saved block stands to the fleet's file."""
+
+    MISSING = "missing"
+    """Declared and not saved."""
+    CHANGED = "changed"
+    SAME = "same"
+    UNDECLARED = "undeclared"
+    """Saved and not declared; deleted only on request."""
+
+
+class FieldDifference(Value):
+    """One field that differs; secrets are masked."""
+
+    field: str
+    saved: str
+    declared: str
+
+
+class BlockDifference(Value):
+    """One block."""
+
+    block_type: str = Field(description="Slug of its type.")
+    name: str
+    difference: Difference
+    fields: tuple[FieldDifference, ...] = ()
+
+
+def compare(documents: Documents) -> tuple[BlockDifference, ...]:
+    """How the saved blocks stand to the declared ones; changes nothing.
+
+    Raises:
+        HoldtrueError: the Prefect API does not answer.
+    """
+    declared = [_compare(entry) for entry in documents.entries]
+    known = {(item.block_type, item.name) for item in declared}
+    undeclared = [
+        BlockDifference(block_type=slug, name=name, difference=Difference.UNDECLARED)
+        for slug, name in _saved_names()
+        if (slug, name) not in known
+    ]
+    return (*declared, *undeclared)
+
+
+def publish(documents: Documents, *, prune: bool = False) -> tuple[BlockDifference, ...]:
+    """Register the block types, save what is missing or changed, and return what differed before.
+
+    Args:
+        documents: What the fleet declares.
+        prune: Delete the blocks of these types that the fleet does not declare.
+
+    Raises:
+        HoldtrueError: the Prefect API does not answer, or refuses.
+    """
+    register_blocks()
+    found = compare(documents)
+    saved: dict[str, Reference] = {}
+    for entry, item in zip(documents.entries, found, strict=False):
+        if item.difference is not Difference.SAME:
+            # `_sync`, which the signature hides: without it this is a coroutine when an event loop runs.
+            _block(entry, saved).save(entry.name, overwrite=True, _sync=True)  # type: ignore[call-arg]
+        if isinstance(entry.reference, VaultCredentials):
+            saved[entry.name] = load_block(_block_type(entry), entry.name)
+    if prune:
+        _delete([item for item in found if item.difference is Difference.UNDECLARED])
+    return found
+
+
+def _compare(entry: Document) -> BlockDifference:
+    block_type = _block_type(entry)
+    slug = block_type.get_block_type_slug()
+    try:
+        block = load_block(block_type, entry.name)
+    except BlockMissing:
+        return BlockDifference(block_type=slug, name=entry.name, difference=Difference.MISSING)
+    except RejectedError as error:
+        fields: tuple[FieldDifference, ...] = (FieldDifference(field="*", saved=error.what, declared="valid"),)
+    else:
+        fields = tuple(_differing(block, entry))
+    difference = Difference.CHANGED if fields else Difference.SAME
+    return BlockDifference(block_type=slug, name=entry.name, difference=difference, fields=fields)
+
+
+def _differing(block: Reference, entry: Document) -> Iterator[FieldDifference]:
+    for field in type(entry.reference).model_fields:
+        saved, declared = getattr(block, field), getattr(entry.reference, field)
+        if field == _LOGIN:
+            # Compared as what they say: a login that is renamed and says the same is the same.
+            saved, declared = _said(saved), _said(declared)
+        if saved != declared:
+            yield FieldDifference(field=field, saved=str(saved), declared=str(declared))
+
+
+def _said(login: VaultCredentials) -> dict[str, object]:
+    return {field: getattr(login, field) for field in VaultCredentials.model_fields}
+
+
+def _block(entry: Document, logins: dict[str, Reference]) -> Reference:
+    fields = {field: getattr(entry.reference, field) for field in type(entry.reference).model_fields}
+    if entry.login:
+        fields[_LOGIN] = logins[entry.login]
+    return _block_type(entry)(**fields)
+
+
+def _block_type(entry: Document) -> type[Reference]:
+    return block_type_of(type(entry.reference))
+
+
+def _saved_names() -> Iterator[tuple[str, str]]:
+    with get_client(sync_client=True) as client:
+        for block_type in BLOCK_TYPES:
+            slug = block_type.get_block_type_slug()
+            for document in client.read_block_documents_by_type(slug, include_secrets=False):
+                if document.name is not None:
+                    yield slug, document.name
+
+
+def _delete(undeclared: Sequence[BlockDifference]) -> None:
+    # What uses a login goes before the login.
+    order = [block_type.get_block_type_slug() for block_type in reversed(BLOCK_TYPES)]
+    by_type = {block_type.get_block_type_slug(): block_type for block_type in BLOCK_TYPES}
+    for item in sorted(undeclared, key=lambda item: order.index(item.block_type)):
+        by_type[item.block_type].delete(item.name, _sync=True)  # type: ignore[call-arg]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0: saved, or nothing to do; 1: a dry run found differences; 2: the file is wrong; 3: no answer."""
+    parser = argparse.ArgumentParser(prog="python -m blocks.publish", description="Save the fleet's blocks.yaml.")
+    parser.add_argument("--dry-run", action="store_true", help="show what differs, and save nothing")
+    parser.add_argument("--prune", action="store_true", help="delete blocks of these types that are not declared")
+    parser.add_argument("--json", action="store_true", help="print the differences as JSON, one a line")
+    options = parser.parse_args(arguments)
+    try:
+        documents = load_documents(load_settings().fleet.expanduser())
+        found = compare(documents) if options.dry_run else publish(documents, prune=options.prune)
+    except HoldtrueError as error:
+        print(f"blocks: {error}", file=sys.stderr)  # noqa: T201 - a command's output
+        return 2 if isinstance(error, RejectedError) else 3
+    for item in found:
+        print(item.model_dump_json() if options.json else _described(item))  # noqa: T201 - same
+    return int(options.dry_run and any(item.difference is not Difference.SAME for item in found))
+
+
+def _described(item: BlockDifference) -> str:
+    lines = [f"{item.difference:<10} {item.block_type}/{item.name}"]
+    lines += [f"           {field.field}: {field.saved} -> {field.declared}" for field in item.fields]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

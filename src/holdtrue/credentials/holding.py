@@ -1,0 +1,112 @@
+"""One thing that a run holds and has to end: written to the ledger before it is asked for, settled when it is over."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+from uuid import UUID, uuid4
+
+from holdtrue.errors import HoldtrueError, TransientError
+from holdtrue.models.lease import Lease, LeaseKind, LeaseRecorder, LeaseState
+
+T = TypeVar("T")
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What an answer says about the lease that came with it; never the value."""
+
+    reference: str
+    """What it is revoked by: a token's accessor, a lease id, a certificate's serial."""
+    ttl_seconds: int
+
+    def expires_at(self) -> datetime:
+        """When it ends by this machine's clock, counted from now."""
+        return datetime.now(UTC) + timedelta(seconds=self.ttl_seconds)
+
+
+@dataclass(slots=True)
+class Holding:
+    """A lease in hand. `end` revokes it at its server; None stands for what nobody can revoke."""
+
+    lease: Lease
+    end: Callable[[], None] | None
+    ledger: LeaseRecorder
+    settled: bool = field(default=False)
+
+    @property
+    def id(self) -> UUID:
+        """Its id in the ledger."""
+        return self.lease.id
+
+    def extend(self, issued: Issued) -> None:
+        """Tell the ledger that it lives longer now."""
+        self.ledger.hold(self.id, issued.reference, issued.expires_at())
+        self.lease = self.lease.model_copy(update={"expires_at": issued.expires_at()})
+
+    def release(self) -> None:
+        """Revoke it and settle it in the ledger; what cannot be revoked stays there with its expiry.
+
+        Raises:
+            HoldtrueError: it could not be revoked; the ledger still lists it, and the sweep will try again.
+        """
+        if self.settled or self.end is None:
+            return
+        self.end()
+        self.ledger.settle(self.id, LeaseState.REVOKED)
+        self.settled = True
+
+
+def obtain(
+    ledger: LeaseRecorder,
+    lease: Lease,
+    request: Callable[[], T],
+    describe: Callable[[T], Issued],
+    end: Callable[[T], None] | None,
+) -> tuple[T, Holding]:
+    """Ask for something that has a lease, with the ledger knowing of it before and after.
+
+    Killed between the two, the ledger holds the request; without an answer in hand, nobody can use what was issued.
+
+    Raises:
+        HoldtrueError: what `request` raises, or the ledger could not be written: then nothing is kept.
+    """
+    ledger.request(lease)
+    try:
+        value = request()
+    except TransientError:
+        # The answer is lost, not the request: the server may have issued something.
+        ledger.settle(lease.id, LeaseState.LOST)
+        raise
+    except HoldtrueError:
+        ledger.settle(lease.id, LeaseState.REFUSED)
+        raise
+    issued = describe(value)
+    try:
+        ledger.hold(lease.id, issued.reference, issued.expires_at())
+    except BaseException:
+        if end is not None:
+            end(value)
+        raise
+    held = lease.model_copy(
+        update={"reference": issued.reference, "expires_at": issued.expires_at(), "state": LeaseState.HELD}
+    )
+    return value, Holding(held, None if end is None else lambda: end(value), ledger)
+
+
+def requested(holder: UUID, kind: LeaseKind, *, server: str, namespace: str, path: str) -> Lease:
+    """The ledger's line for something about to be asked for."""
+    return Lease(
+        id=uuid4(),
+        holder=holder,
+        kind=kind,
+        server=server,
+        namespace=namespace,
+        path=path,
+        requested_at=datetime.now(UTC),
+        expires_at=None,
+        state=LeaseState.REQUESTED,
+    )

@@ -1,0 +1,335 @@
+"""One login to one Vault that all threads of a scope share: renewed in time, replaced when it is refused."""
+
+import logging
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeVar
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from holdtrue.adapters.vault import (
+    LeasedSecret,
+    SecretVersion,
+    Token,
+    VaultAuth,
+    VaultServer,
+    VaultSession,
+    login,
+    login_path,
+    unwrap,
+)
+from holdtrue.credentials.flight import SingleFlight
+from holdtrue.credentials.holding import Holding, Issued, obtain, requested
+from holdtrue.credentials.logins import VaultLogin
+from holdtrue.errors import AccessDenied, HoldtrueError, ResourceMissing
+from holdtrue.models.lease import Lease, LeaseKind, LeaseRecorder
+from holdtrue.runtime.redaction import register_secret
+
+T = TypeVar("T")
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+SECRET_AGE_SECONDS: Final = 300.0
+"""How long a secret that was read serves the scope; a rotated one is seen after this at the latest."""
+
+_KV_V2: Final = 2
+
+_RENEW_FROM: Final = 0.5
+_RENEW_TO: Final = 0.65
+"""A renewal falls into this part of the lifetime, at random, so that a fleet's workers do not ask all at once."""
+
+_CAPPED: Final = 0.9
+"""A renewal that gives less than this part of the lifetime has met its role's maximum and is the last one."""
+
+_RETRY_PART: Final = 0.25
+"""After a failed renewal the next try comes when this part of what is left is over."""
+
+_USABLE: Final = 0.1
+"""A token is replaced before use when less than this part of its lifetime is left."""
+
+
+class Custodian(Protocol):
+    """Who ends what a login obtained: the scope."""
+
+    @property
+    def holder(self) -> UUID:
+        """The scope's id in the ledger."""
+
+    def ledger(self) -> LeaseRecorder:
+        """The ledger, opened and told of the holder."""
+
+    def keep(self, holding: Holding) -> None:
+        """End this with the scope, what came later before what came earlier."""
+
+
+@dataclass(slots=True)
+class _Renewal:
+    """What is renewed: a token by itself, or one of its leases."""
+
+    holding: Holding
+    session: VaultSession
+    renew: Callable[[int], int]
+    lifetime_seconds: int
+    due: float
+    deadline: float
+    has_failed: bool = False
+
+
+class SharedVault:
+    """What a scope may ask of one Vault under one identity.
+
+    Methods raise what `VaultSession` raises. A request that is refused while the token is dead is made once more with
+    a new login; what is refused then is a matter of policy.
+    """
+
+    def __init__(self, server: VaultServer, identity: VaultLogin, custodian: Custodian) -> None:
+        self.server: Final = server
+        self._identity = identity
+        self._custodian = custodian
+        self._lock = threading.Lock()
+        self._session: VaultSession | None = None
+        self._logins: SingleFlight[int, VaultSession] = SingleFlight(math.inf)
+        self._following = 0
+        self._secrets: SingleFlight[tuple[str, str, int | None, int], Mapping[str, SecretStr]] = SingleFlight(
+            SECRET_AGE_SECONDS
+        )
+        self._unwrapped: SingleFlight[SecretStr, SecretStr] = SingleFlight(math.inf)
+        self._renewals: list[_Renewal] = []
+        self._remembered: dict[Hashable, Any] = {}
+        self._remembering = threading.RLock()
+
+    def session(self, minimum_seconds: float = 0.0) -> VaultSession:
+        """The session at hand, or a new login; it lives `minimum_seconds` or as long as the role lets a token live."""
+        return self._at_hand(minimum_seconds)[0]
+
+    def call(self, request: Callable[[VaultSession], T]) -> T:
+        """The answer to one request; after a new login if the token was refused because it is dead."""
+        session, following = self._at_hand()
+        try:
+            return request(session)
+        except AccessDenied:
+            if session.is_alive():
+                raise
+            _LOGGER.warning("the Vault token was refused before its time; logging in once more")
+            return request(self._log_in(following))
+
+    def read_secret(
+        self, mount: str, path: str, version: int | None = None, *, kv_version: int = 2
+    ) -> Mapping[str, SecretStr]:
+        """The fields of one KV secret, read once for all who ask within SECRET_AGE_SECONDS."""
+
+        def read() -> Mapping[str, SecretStr]:
+            fields = self.call(lambda session: session.read_secret(mount, path, version, kv_version=kv_version))
+            for name, value in fields.items():
+                register_secret(value, name=f"{mount}/{path}, field {name}")
+            return MappingProxyType(fields)
+
+        return self._secrets.get((mount, path, version, kv_version), read)
+
+    def write_field(
+        self, mount: str, path: str, field: str, value: SecretStr, *, cas: int | None, kv_version: int = 2
+    ) -> int:
+        """Write one field, keep the others, and return the new version; who reads it here afterwards sees it.
+
+        Raises:
+            RejectedError: another version than `cas`, or than the others were read from, is the newest.
+        """
+
+        def write(session: VaultSession) -> int:
+            try:
+                found = session.read_secret_version(mount, path, kv_version=kv_version)
+            except ResourceMissing:
+                found = SecretVersion({}, 0)
+            wanted = (found.version if cas is None else cas) if kv_version == _KV_V2 else None
+            return session.write_secret(mount, path, {**found.fields, field: value}, cas=wanted, kv_version=kv_version)
+
+        register_secret(value, name=f"{mount}/{path}, field {field}")
+        version = self.call(write)
+        self._secrets.forget((mount, path, None, kv_version))
+        return version
+
+    def lease(
+        self, path: str, request: Callable[[VaultSession], LeasedSecret], *, public: frozenset[str] = frozenset()
+    ) -> LeasedSecret:
+        """A secret made for this scope: in the ledger before it is used, renewed while it may be, revoked at the end.
+
+        Args:
+            path: API path that issues it.
+            request: Asks for it.
+            public: Names of fields that are no secrets, such as a user name.
+        """
+
+        def issue(session: VaultSession) -> LeasedSecret:
+            issued, holding = obtain(
+                self._custodian.ledger(),
+                self._requested(LeaseKind.SECRET, path),
+                lambda: request(session),
+                lambda secret: Issued(secret.lease_id, secret.ttl_seconds),
+                lambda secret: _end_lease(session, secret.lease_id),
+            )
+            self._custodian.keep(holding)
+            if issued.renewable:
+                renew = lambda seconds: session.renew_lease(issued.lease_id, seconds)  # noqa: E731 - one line of wiring
+                self._renew_later(holding, session, renew, issued.ttl_seconds)
+            for name, value in issued.fields.items():
+                if name not in public:
+                    register_secret(value, name=f"{path}, field {name}")
+            return issued
+
+        return self.call(issue)
+
+    def obtain(
+        self,
+        kind: LeaseKind,
+        path: str,
+        request: Callable[[VaultSession], T],
+        describe: Callable[[T], Issued],
+        end: Callable[[VaultSession, T], None] | None = None,
+    ) -> T:
+        """Something else that lives for a while, such as a certificate; `end` None: nobody can revoke it."""
+
+        def issue(session: VaultSession) -> T:
+            value, holding = obtain(
+                self._custodian.ledger(),
+                self._requested(kind, path),
+                lambda: request(session),
+                describe,
+                None if end is None else lambda issued: end(session, issued),
+            )
+            self._custodian.keep(holding)
+            return value
+
+        return self.call(issue)
+
+    def remember(self, key: Hashable, usable: Callable[[T], bool], fetch: Callable[[], T]) -> T:
+        """What was fetched under this key while it is usable; one caller at a time fetches anew."""
+        with self._remembering:
+            value: T | None = self._remembered.get(key)
+            if value is None or not usable(value):
+                value = self._remembered[key] = fetch()
+            return value
+
+    def renew_due(self, now: float) -> float:
+        """Renew what is due, each token before its leases; returns when to come again, by the monotonic clock."""
+        with self._lock:
+            due = [item for item in self._renewals if item.due <= now]
+        sessions = {id(item.session): item.session for item in due}
+        for key in sessions:
+            of_session = [item for item in self._renewals if id(item.session) == key]
+            # A lease cannot outlive its token, so the token goes first whenever one of them is due.
+            token_first = sorted(of_session, key=lambda item: item.holding.lease.kind is not LeaseKind.TOKEN)
+            for item in token_first:
+                if item in due or item.holding.lease.kind is LeaseKind.TOKEN:
+                    self._renew(item)
+        with self._lock:
+            return min((item.due for item in self._renewals), default=math.inf)
+
+    def _at_hand(self, minimum_seconds: float = 0.0) -> tuple[VaultSession, int]:
+        """A session that can be used, and the number of the login that would replace it."""
+        with self._lock:
+            session, following = self._session, self._following
+        if session is None or not _is_usable(session, minimum_seconds):
+            return self._log_in(following), following + 1
+        return session, following
+
+    def _log_in(self, number: int) -> VaultSession:
+        return self._logins.get(number, lambda: self._new_login(number))
+
+    def _new_login(self, number: int) -> VaultSession:
+        credential = self._identity.credential(self._unwrap)
+        session = login(self.server, credential) if isinstance(credential, Token) else self._own_login(credential)
+        register_secret(session.token, name=f"the Vault token with accessor {session.accessor}")
+        with self._lock:
+            self._session, self._following = session, number + 1
+        return session
+
+    def _own_login(self, credential: VaultAuth) -> VaultSession:
+        session, holding = obtain(
+            self._custodian.ledger(),
+            self._requested(LeaseKind.TOKEN, login_path(credential)),
+            lambda: login(self.server, credential),
+            lambda granted: Issued(granted.accessor, granted.ttl_seconds),
+            _end_token,
+        )
+        self._custodian.keep(holding)
+        if session.grant.renewable and session.lifetime_seconds:
+            self._renew_later(holding, session, session.renew, session.lifetime_seconds)
+        return session
+
+    def _unwrap(self, token: SecretStr) -> SecretStr:
+        return self._unwrapped.get(token, lambda: unwrap(self.server, token))
+
+    def _requested(self, kind: LeaseKind, path: str) -> Lease:
+        return requested(
+            self._custodian.holder, kind, server=self.server.address, namespace=self.server.namespace, path=path
+        )
+
+    def _renew_later(
+        self, holding: Holding, session: VaultSession, renew: Callable[[int], int], lifetime_seconds: int
+    ) -> None:
+        now = time.monotonic()
+        item = _Renewal(holding, session, renew, lifetime_seconds, _due(now, lifetime_seconds), now + lifetime_seconds)
+        with self._lock:
+            self._renewals.append(item)
+
+    def _renew(self, item: _Renewal) -> None:
+        now = time.monotonic()
+        try:
+            left = item.renew(item.lifetime_seconds)
+            item.holding.extend(Issued(item.holding.lease.reference, left))
+        except HoldtrueError as error:
+            self._retry_or_drop(item, error, now)
+            return
+        if item.has_failed:
+            _LOGGER.info("renewed %s after all", item.holding.lease.path)
+        item.has_failed = False
+        item.deadline = now + left
+        item.due = _due(now, left) if left >= item.lifetime_seconds * _CAPPED else math.inf
+
+    def _retry_or_drop(self, item: _Renewal, error: HoldtrueError, now: float) -> None:
+        left = item.deadline - now
+        if left <= 0 or isinstance(error, AccessDenied):
+            item.due = math.inf
+        else:
+            item.due = now + left * _RETRY_PART
+        if not item.has_failed:
+            _LOGGER.warning("could not renew what %s issued; it ends in %d s: %s", item.holding.lease.path, left, error)
+        item.has_failed = True
+
+
+def _end_token(session: VaultSession) -> None:
+    try:
+        session.revoke()
+    except AccessDenied:
+        if session.is_alive():
+            raise
+    finally:
+        session.close()
+
+
+def _end_lease(session: VaultSession, lease_id: str) -> None:
+    """Revoke it; it is gone too when the server does not know it, or when its token is dead."""
+    try:
+        session.revoke_lease(lease_id)
+    except ResourceMissing:
+        return
+    except AccessDenied:
+        if session.is_alive():
+            raise
+
+
+def _due(now: float, ttl_seconds: float) -> float:
+    return now + ttl_seconds * random.uniform(_RENEW_FROM, _RENEW_TO)  # noqa: S311 - spreads load, keeps no secret
+
+
+def _is_usable(session: VaultSession, minimum_seconds: float) -> bool:
+    if not session.lifetime_seconds:  # a token without end, such as a root token
+        return True
+    wanted = max(minimum_seconds, session.lifetime_seconds * _USABLE)
+    return session.ttl_seconds >= min(wanted, session.lifetime_seconds * _CAPPED)

@@ -1,0 +1,53 @@
+"""What a sweep found of dead runs, and what became of it."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from holdtrue.models.base import Value
+from holdtrue.models.lease import LeaseKind
+
+
+class SweepOutcome(StrEnum):
+    """What became of one lease that a dead run left."""
+
+    REVOKED = "revoked"
+    """Revoked now, and a look-up after that did not find it."""
+    GONE = "gone"
+    """It had ended before: its own end, its token's, or somebody else's revocation."""
+    LOST = "lost"
+    """The run died between asking and writing down the answer: there is nothing to revoke it by, it ends by itself."""
+    IRREVOCABLE = "irrevocable"
+    """Nobody can revoke its kind (AWS sessions, SSH certificates): it lives until it expires."""
+    FAILED = "failed"
+    """It could not be revoked or looked up; the next sweep tries again."""
+
+
+class SweptLease(Value):
+    """One lease of one dead run; never its value."""
+
+    run: str = Field(description="Id of the flow run that held it; empty outside a flow.")
+    run_name: str
+    host: str
+    kind: LeaseKind
+    server: str
+    path: str = Field(description="API path that issued it.")
+    reference: str = Field(description="Accessor, lease id or serial; opens nothing.")
+    expires_at: datetime | None
+    outcome: SweepOutcome
+    detail: str = ""
+
+
+class SweepReport(Value):
+    """One sweep of the ledger."""
+
+    leases: tuple[SweptLease, ...]
+    dead_runs: int = Field(description="Holders that ended without settling what they held.")
+    live_runs: int = Field(description="Holders that hold something and live; nothing of theirs was touched.")
+    started_at: datetime
+    duration_seconds: float
+
+    def of(self, outcome: SweepOutcome) -> tuple[SweptLease, ...]:
+        """The leases with this outcome."""
+        return tuple(lease for lease in self.leases if lease.outcome is outcome)

@@ -1,0 +1,155 @@
+"""Which adapter stands behind each seam: the one place that puts references and adapters together.
+
+Adapters are imported when a tool is asked for, so that an audit does not pay for Pulumi.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from holdtrue.credentials.reference import CredentialReference
+from holdtrue.models.advisory import DependencyAuditor
+from holdtrue.models.base import ProgressSink
+from holdtrue.models.configuration import Configurator
+from holdtrue.models.credentials import HostAccess, SshAccess
+from holdtrue.models.environment import Environment, Traffic
+from holdtrue.models.host import Host
+from holdtrue.models.report import ProgramTests
+from holdtrue.models.stack import StackEngine
+from holdtrue.models.traffic import TrafficSwitch
+from holdtrue.models.validation import CheckResult, HostChecks, Prober
+from holdtrue.settings import load_settings
+
+R = TypeVar("R", bound=CredentialReference)
+
+
+class ReferenceLoader(Protocol):
+    """Where credential references are kept: Prefect's blocks, or the fleet's own documents."""
+
+    def __call__(self, kind: type[R], name: str, /) -> R:
+        """The reference of this kind saved as `name`.
+
+        Raises:
+            BlockMissing: there is none.
+            RejectedError: its document does not fit the kind.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """One factory a seam."""
+
+    stack_engine: Callable[[Environment], AbstractContextManager[StackEngine]]
+    program_tests: Callable[[Environment, ProgressSink], ProgramTests]
+    host_access: Callable[[Environment, Sequence[Host]], AbstractContextManager[SshAccess]]
+    reach: Callable[[HostAccess], tuple[CheckResult, ...]]
+    configurator: Callable[[Environment, HostAccess], Configurator]
+    host_checks: Callable[[Environment, SshAccess], HostChecks]
+    prober: Callable[[], Prober]
+    traffic_switch: Callable[[Traffic, str], TrafficSwitch]
+    auditor: Callable[[], DependencyAuditor]
+
+
+def real_tools(load: ReferenceLoader) -> Toolbox:
+    """The adapters, with the credentials that `load` finds."""
+    return Toolbox(
+        stack_engine=partial(_stack_engine, load),
+        program_tests=_program_tests,
+        host_access=partial(_host_access, load),
+        reach=_reach,
+        configurator=_configurator,
+        host_checks=_host_checks,
+        prober=_prober,
+        traffic_switch=_traffic_switch,
+        auditor=_auditor,
+    )
+
+
+def _fleet() -> Path:
+    return load_settings().fleet.expanduser().resolve()
+
+
+@contextmanager
+def _stack_engine(load: ReferenceLoader, environment: Environment) -> Iterator[StackEngine]:
+    from holdtrue.adapters.pulumi.engine import PulumiEngine  # noqa: PLC0415
+    from holdtrue.credentials.aws import VaultAwsCredentials  # noqa: PLC0415
+    from holdtrue.credentials.pulumi import PulumiBackend  # noqa: PLC0415
+
+    limit = environment.infrastructure.timeout_seconds
+    cloud = load(VaultAwsCredentials, environment.credentials.aws).environment(minimum_seconds=limit)
+    yield PulumiEngine(
+        project=_fleet() / environment.infrastructure.project,
+        stack=environment.infrastructure.stack,
+        access=load(PulumiBackend, environment.credentials.pulumi).open(cloud, operation_seconds=limit),
+        timeout_seconds=limit,
+    )
+
+
+def _program_tests(environment: Environment, on_progress: ProgressSink) -> ProgramTests:
+    from holdtrue.adapters.program_tests import run_program_tests  # noqa: PLC0415
+
+    return run_program_tests(
+        _fleet() / environment.infrastructure.tests_path,
+        project=_fleet() / environment.infrastructure.project,
+        timeout_seconds=environment.infrastructure.timeout_seconds,
+        on_progress=on_progress,
+    )
+
+
+@contextmanager
+def _host_access(load: ReferenceLoader, environment: Environment, hosts: Sequence[Host]) -> Iterator[SshAccess]:
+    from holdtrue.adapters.ssh import open_ssh_access  # noqa: PLC0415
+    from holdtrue.credentials.ssh import VaultSshCertificates  # noqa: PLC0415
+
+    certificates = load(VaultSshCertificates, environment.credentials.ssh)
+    with open_ssh_access(hosts, certificates.issue(), certificates.host_ca_lines()) as access:
+        yield access
+
+
+def _reach(access: HostAccess) -> tuple[CheckResult, ...]:
+    from holdtrue.adapters.ssh import reach  # noqa: PLC0415
+
+    return reach(access.ssh, access.hosts, load_settings().connect_timeout_seconds)
+
+
+def _configurator(environment: Environment, access: HostAccess) -> Configurator:
+    from holdtrue.adapters.ansible import AnsibleConfigurator  # noqa: PLC0415
+
+    return AnsibleConfigurator(
+        playbook=_fleet() / environment.configuration.playbook,
+        hosts=access.hosts,
+        access=access.ssh,
+        timeout_seconds=environment.configuration.timeout_seconds,
+    )
+
+
+def _host_checks(environment: Environment, access: SshAccess) -> HostChecks:
+    from holdtrue.adapters.testinfra import TestinfraChecks  # noqa: PLC0415
+
+    return TestinfraChecks(
+        suites=[_fleet() / suite for suite in environment.validation.suites],
+        access=access,
+        timeout_seconds=environment.validation.timeout_seconds,
+    )
+
+
+def _prober() -> Prober:
+    from holdtrue.adapters.http import HttpProber  # noqa: PLC0415
+
+    return HttpProber()
+
+
+def _traffic_switch(traffic: Traffic, socket: str) -> TrafficSwitch:
+    from holdtrue.adapters.haproxy import HaproxySwitch  # noqa: PLC0415
+
+    return HaproxySwitch(socket=Path(socket), backend=traffic.backend)
+
+
+def _auditor() -> DependencyAuditor:
+    from holdtrue.adapters.pip_audit import PipAudit  # noqa: PLC0415
+
+    settings = load_settings()
+    return PipAudit(osv_url=str(settings.osv_url).rstrip("/"), timeout_seconds=settings.audit_timeout_seconds)
