@@ -135,6 +135,7 @@ class Sandbox:
             variables |= self._prefect.environment()
         if self._openbao is not None:
             variables["HOLDTRUE_VAULT_SECRET_ID"] = self._openbao.secret_id.get_secret_value()
+            variables["HOLDTRUE_SWEEP_SECRET_ID"] = self._openbao.sweep_role.secret_id.get_secret_value()
         if self._osv is not None:
             variables["HOLDTRUE_OSV_URL"] = self._osv.url
         if self._otlp is not None:

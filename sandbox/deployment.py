@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from sandbox.assembly import AWS_SECRET_PATH, Sandbox
+from sandbox.assembly import Sandbox
 from sandbox.errors import SandboxError
-from sandbox.openbao import SSH_PRINCIPAL
 
 ROOT: Final = Path(__file__).parent.parent
 BLOCK_NAME: Final = "demo"
-"""What fleet/environments/demo.yaml calls all four blocks."""
+"""What fleet/environments/demo.yaml calls all its blocks."""
 
 _DEPLOY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.5
@@ -61,33 +60,32 @@ def flow_environment(sandbox: Sandbox) -> dict[str, str]:
         "HOLDTRUE_HOME": str(ROOT),
         "HOLDTRUE_FLEET": os.environ.get("HOLDTRUE_FLEET", str(ROOT / "fleet")),
         "HOLDTRUE_REPORTS": str(sandbox.directory / "reports"),
+        "HOLDTRUE_LEDGER_URL": f"sqlite:///{sandbox.directory / 'ledger.db'}",
         "HOLDTRUE_PASS_ENVIRONMENT": "HOLDTRUE_SANDBOX",
         "PYTHONPATH": str(ROOT),
     }
 
 
-def save_blocks(sandbox: Sandbox, name: str = BLOCK_NAME) -> None:
-    """Register the block types and save one of each under `name`; their documents hold references only."""
-    from blocks.aws import VaultAwsCredentials  # noqa: PLC0415 - imports Prefect, which reads its settings then
-    from blocks.loading import load_block  # noqa: PLC0415
-    from blocks.pulumi import PulumiBackend  # noqa: PLC0415
-    from blocks.ssh import VaultSshCertificates  # noqa: PLC0415
-    from blocks.vault import AppRoleAuth, VaultCredentials  # noqa: PLC0415
+def save_blocks(sandbox: Sandbox) -> None:
+    """Save the blocks that the fleet declares, as `make blocks` does."""
+    from blocks.publish import publish  # noqa: PLC0415 - imports Prefect, which reads its settings then
+    from holdtrue.credentials.documents import load_documents  # noqa: PLC0415
 
-    vault = VaultCredentials(
-        address=sandbox.openbao.address,
-        ca_file=sandbox.openbao.ca_file,
-        auth=AppRoleAuth(role_id=sandbox.openbao.role_id),
-    )
-    vault.save(name, overwrite=True)
-    saved = load_block(VaultCredentials, name)
-    aws = VaultAwsCredentials(
-        vault=saved, path=AWS_SECRET_PATH, region=sandbox.aws.region, endpoint_url=sandbox.aws.endpoint_url
-    )
-    ssh = VaultSshCertificates(vault=saved, role=SSH_PRINCIPAL, principals=(SSH_PRINCIPAL,), host_ca_mount="ssh-host")
-    backend = PulumiBackend(vault=saved, url=sandbox.state_url, secrets_provider="hashivault://pulumi")
-    for block in (aws, ssh, backend):
-        block.save(name, overwrite=True)
+    fleet = Path(flow_environment(sandbox)["HOLDTRUE_FLEET"])
+    publish(load_documents(fleet, block_variables(sandbox)))
+
+
+def block_variables(sandbox: Sandbox) -> dict[str, str]:
+    """What fleet/blocks.yaml leaves to the environment."""
+    return {
+        "DEMO_VAULT_ADDRESS": sandbox.openbao.address,
+        "DEMO_VAULT_CA_FILE": str(sandbox.openbao.ca_file),
+        "DEMO_ROLE_ID": sandbox.openbao.role_id,
+        "DEMO_SWEEP_ROLE_ID": sandbox.openbao.sweep_role.role_id,
+        "DEMO_AWS_REGION": sandbox.aws.region,
+        "DEMO_AWS_ENDPOINT_URL": sandbox.aws.endpoint_url,
+        "DEMO_STATE_URL": sandbox.state_url,
+    }
 
 
 def deploy_all(sandbox: Sandbox) -> str:

@@ -1,6 +1,7 @@
 """OpenBao: a real Vault API server over TLS, with the mounts, roles and policy that Holdtrue expects."""
 
 import importlib.util
+import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -14,8 +15,10 @@ from sandbox.errors import SandboxError
 from sandbox.workplace import Workplace
 
 APP_ROLE = "holdtrue"
+SWEEP_ROLE = "holdtrue-sweep"
 TOKEN_TTL_SECONDS = 1200
 TOKEN_MAX_TTL_SECONDS = 7200
+SWEEP_TTL_SECONDS = 300
 SSH_PRINCIPAL = "deploy"
 START_SECONDS = 30.0
 REQUEST_SECONDS = 15
@@ -35,6 +38,16 @@ path "auth/token/renew-self"    { capabilities = ["update"] }
 path "auth/token/revoke-self"   { capabilities = ["update"] }
 """
 
+SWEEP_POLICY = """
+path "auth/token/lookup-accessor" { capabilities = ["update"] }
+path "auth/token/revoke-accessor" { capabilities = ["update"] }
+path "auth/token/lookup-self"     { capabilities = ["read"] }
+path "auth/token/renew-self"      { capabilities = ["update"] }
+path "auth/token/revoke-self"     { capabilities = ["update"] }
+path "sys/leases/lookup"          { capabilities = ["update"] }
+path "sys/leases/revoke"          { capabilities = ["update"] }
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class AppRole:
@@ -44,14 +57,26 @@ class AppRole:
     secret_id: SecretStr
 
 
+@dataclass(frozen=True, slots=True)
+class AuditedRequest:
+    """One request as the server saw it."""
+
+    operation: str
+    path: str
+    accessor: str
+    """HMAC of the token's accessor: the same for the same token."""
+
+
 class OpenBao:
     """A server with in-memory storage, or with storage on disk when `durable`.
 
     Attributes:
         address: Base URL, `https://127.0.0.1:PORT`.
         ca_file: The authority (PEM) that signed the server's certificate.
+        audit_file: What was asked of the server, a JSON object a line, with every secret hashed.
         root_token: May do everything; for the sandbox and the tests, never for a flow.
         app_role: The login of the least-privilege role `holdtrue`.
+        sweep_role: The login of the role that may end what other runs left.
         user_ca: Public key line that SSH hosts trust for user certificates.
         host_ca: Public key line of the authority that signs host keys.
     """
@@ -65,6 +90,7 @@ class OpenBao:
         self.address = f"https://127.0.0.1:{self._port}"
         self._files = issue_loopback_certificate(self._directory)
         self.ca_file = self._files.authority
+        self.audit_file = self._directory / "audit.log"
         self._write_configuration()
         self._daemon = self._launch()
         initialised = hvac.Client(url=self.address, verify=str(self.ca_file), timeout=REQUEST_SECONDS).sys.initialize(
@@ -74,7 +100,9 @@ class OpenBao:
         self.root_token = SecretStr(initialised["root_token"])
         self.unseal()
         self.user_ca, self.host_ca = self._mount()
-        self.app_role = self._make_app_role()
+        self.client().sys.enable_auth_method("approle")
+        self.app_role = self._make_app_role(APP_ROLE, POLICY, TOKEN_TTL_SECONDS, TOKEN_MAX_TTL_SECONDS)
+        self.sweep_role = self._make_app_role(SWEEP_ROLE, SWEEP_POLICY, SWEEP_TTL_SECONDS, SWEEP_TTL_SECONDS)
 
     @property
     def role_id(self) -> str:
@@ -103,6 +131,23 @@ class OpenBao:
             lambda: client.sys.read_health_status(method="HEAD").status_code == HTTPStatus.OK,
             LEADER_SECONDS,
         )
+
+    def requests(self) -> list[AuditedRequest]:
+        """What was asked of the server so far, in order, from its audit log."""
+        entries = (json.loads(line) for line in self.audit_file.read_text().splitlines())
+        return [
+            AuditedRequest(
+                operation=entry["request"]["operation"],
+                path=entry["request"]["path"],
+                accessor=(entry.get("auth") or {}).get("accessor", ""),
+            )
+            for entry in entries
+            if entry["type"] == "request"
+        ]
+
+    def accessors(self) -> frozenset[str]:
+        """Accessors of all tokens that live; HMACs in the audit log are of the same."""
+        return frozenset(self.client().list("auth/token/accessors")["data"]["keys"])
 
     def pause(self) -> None:
         """Make the server hang: connections are accepted and never answered."""
@@ -209,6 +254,11 @@ listener "tcp" {{
   tls_cert_file = "{self._files.certificate}"
   tls_key_file  = "{self._files.key}"
 }}
+audit "file" "requests" {{
+  options {{
+    file_path = "{self.audit_file}"
+  }}
+}}
 log_level = "warn"
 """)
 
@@ -244,20 +294,18 @@ log_level = "warn"
         client.write_data("ssh-host/roles/host", data=host_role)
         return authorities[0], authorities[1]
 
-    def _make_app_role(self) -> AppRole:
-        client = self.client()
-        client.sys.enable_auth_method("approle")
-        self.write_policy(APP_ROLE, POLICY)
-        client.auth.approle.create_or_update_approle(
-            APP_ROLE,
-            token_policies=[APP_ROLE],
+    def _make_app_role(self, name: str, rules: str, ttl_seconds: int, max_ttl_seconds: int) -> AppRole:
+        approle = self.client().auth.approle
+        self.write_policy(name, rules)
+        approle.create_or_update_approle(
+            name,
+            token_policies=[name],
             token_no_default_policy=True,
-            token_ttl=f"{TOKEN_TTL_SECONDS}s",
-            token_max_ttl=f"{TOKEN_MAX_TTL_SECONDS}s",
+            token_ttl=f"{ttl_seconds}s",
+            token_max_ttl=f"{max_ttl_seconds}s",
         )
-        role_id = client.auth.approle.read_role_id(APP_ROLE)["data"]["role_id"]
-        secret_id = client.auth.approle.generate_secret_id(APP_ROLE)["data"]["secret_id"]
-        return AppRole(role_id, SecretStr(secret_id))
+        role_id = approle.read_role_id(name)["data"]["role_id"]
+        return AppRole(role_id, SecretStr(approle.generate_secret_id(name)["data"]["secret_id"]))
 
 
 def server_binary() -> Path:
