@@ -247,7 +247,7 @@ def _escaped(value: str) -> Iterator[str]:
     yield from (json.dumps(form, ensure_ascii=False)[1:-1] for form in (plain, ascii_only))
     raw = value.encode(errors="surrogatepass")
     # A double quote in front makes repr quote with single ones; which of the two is escaped depends on the whole text.
-    for form in (repr(f'"{value}')[2:-1], repr(b'"' + raw)[3:-1]):
+    for form in (repr(f'"{value}')[2:-1], ascii(f'"{value}')[2:-1], repr(b'"' + raw)[3:-1]):
         yield form.replace(r"\'", "'")
         yield form.replace(r"\'", "'").replace("'", r"\'")
 

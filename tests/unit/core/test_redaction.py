@@ -45,6 +45,8 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "html": escape,
     "repr": lambda text: repr(text)[1:-1],
     "repr in a longer text": lambda text: repr(f"'\"{text}")[4:-1],
+    "ascii": lambda text: ascii(f"'\"{text}")[4:-1],
+    "name of a pytest case": lambda text: text.encode("unicode_escape").decode(),
     "repr of bytes": lambda text: repr(text.encode())[2:-1],
     "json in json": lambda text: json.dumps(json.dumps({"key": text}))[12:-4],
     "html of Go": lambda text: escape(text, quote=False).replace('"', "&#34;").replace("'", "&#39;"),
