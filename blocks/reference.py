@@ -27,7 +27,13 @@ class Reference(Block):
     in any field that looks like a secret. The refusal repeats neither.
     """
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    # Built when first used: most runs need two of the types.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    @classmethod
+    def __dispatch_key__(cls) -> str:
+        """The slug, as the base class has it, but without building the JSON schema of every type at import."""
+        return cls.get_block_type_slug()
 
     @model_validator(mode="before")
     @classmethod

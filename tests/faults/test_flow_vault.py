@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from prefect import Flow
 
-from blocks.vault import AppRoleAuth, FileSecretId, VaultCredentials
+from blocks.vault import VaultCredentials
 from flows.drift import drift
 from flows.provision import provision
 from flows.validate import validate
 from holdtrue.adapters.tools import find_tool
+from holdtrue.credentials.logins import AppRoleAuth
+from holdtrue.credentials.sources import FileSource
 from sandbox import Sandbox
 from sandbox.certificates import issue_loopback_certificate
 from sandbox.deployment import save_blocks
@@ -77,7 +79,7 @@ def role(stage: Stage, folder: Path, name: str, *, rules: str = POLICY, ttl_seco
     )
     path = folder / "secret-id"
     path.write_text(made.secret_id.get_secret_value())
-    return AppRoleAuth(role_id=made.role_id, secret_id=FileSecretId(path=path))
+    return AppRoleAuth(role_id=made.role_id, secret_id=FileSource(path=path))
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,10 @@ from blocks.pulumi import PulumiBackend
 from blocks.reference import Reference
 from blocks.register import BLOCK_TYPES, register_blocks
 from blocks.ssh import VaultSshCertificates
-from blocks.vault import AppRoleAuth, EnvironmentSecretId, FileSecretId, VaultCredentials, VaultSecret
+from blocks.vault import VaultCredentials, VaultSecret
 from holdtrue.adapters.aws import caller_identity
+from holdtrue.credentials.logins import AppRoleAuth
+from holdtrue.credentials.sources import EnvironmentSource, FileSource
 from holdtrue.errors import (
     AccessDenied,
     BlockMissing,
@@ -64,7 +66,7 @@ def saved(sandbox: Sandbox, secret_id_file: Path) -> None:
     vault = VaultCredentials(
         address=sandbox.openbao.address,
         ca_file=sandbox.openbao.ca_file,
-        auth=AppRoleAuth(role_id=sandbox.openbao.role_id, secret_id=FileSecretId(path=secret_id_file)),
+        auth=AppRoleAuth(role_id=sandbox.openbao.role_id, secret_id=FileSource(path=secret_id_file)),
     )
     vault.save("block-test", overwrite=True)
     VaultSecret(vault=vault, path="holdtrue/block-test", field="password").save("block-test", overwrite=True)
@@ -188,7 +190,7 @@ class TestUse:
 
     def test_a_secret_id_that_is_not_there(self) -> None:
         block = load_block(VaultCredentials, "block-test")
-        lost = EnvironmentSecretId(variable="HOLDTRUE_NO_SUCH_VARIABLE")
+        lost = EnvironmentSource(variable="HOLDTRUE_NO_SUCH_VARIABLE")
         with (
             pytest.raises(ResourceMissing),
             block.model_copy(update={"auth": AppRoleAuth(role_id=block.auth.role_id, secret_id=lost)}).session(),

@@ -20,7 +20,8 @@ import pytest
 from pydantic import SecretStr
 
 from holdtrue.adapters.ssh import generate_key_pair
-from holdtrue.adapters.vault import AppRole, VaultServer, VaultSession, open_vault
+from holdtrue.adapters.vault import VaultServer, VaultSession, open_vault
+from holdtrue.adapters.vault.auth import AppRole
 from holdtrue.errors import (
     AccessDenied,
     CertificateRefused,
@@ -123,7 +124,7 @@ def test_reads_an_older_version(sandbox: Sandbox, server: VaultServer, auth: App
 def test_signs_a_key_for_the_asked_principals_and_time(server: VaultServer, auth: AppRole, tmp_path: Path) -> None:
     _, public_key = generate_key_pair()
     with open_vault(server, auth) as vault:
-        line = vault.sign_ssh_key("ssh", "deploy", public_key, ("deploy",), 300)
+        line = vault.sign_ssh_key("ssh", "deploy", public_key, ("deploy",), 300).certificate
         signer = vault.ssh_ca("ssh")
     (tmp_path / "key-cert.pub").write_text(line + "\n")
     (tmp_path / "ca.pub").write_text(signer + "\n")
@@ -205,7 +206,8 @@ CHILD = """
 import signal, sys, time
 from pathlib import Path
 from pydantic import SecretStr
-from holdtrue.adapters.vault import AppRole, VaultServer, open_vault
+from holdtrue.adapters.vault import VaultServer, open_vault
+from holdtrue.adapters.vault.auth import AppRole
 from holdtrue.runtime.tracing import flush_tracing, start_tracing
 
 class Terminated(BaseException):
@@ -252,7 +254,7 @@ def test_the_token_is_revoked_on_sigterm_and_no_span_holds_a_secret(
         child.kill()
         child.wait()
     assert not _is_alive(root, accessor)
-    assert {"vault login", "vault read", "vault revoke"} <= set(re.findall(r'"name": "([^"]+)"', spans))
+    assert {"vault log in by AppRole", "vault read the secret", "vault revoke the token of this session"} <= set(re.findall(r'"name": "([^"]+)"', spans))
     assert VALUE not in spans
     assert auth.secret_id.get_secret_value() not in spans
 
@@ -453,7 +455,7 @@ def test_an_expired_token_is_denied_and_said_to_be_over(sandbox: Sandbox, server
         time.sleep(1.5)
         error = _refusal(AccessDenied, vault.token, call=lambda: vault.read_secret("secret", secret))
         assert vault.ttl_seconds == 0
-    assert "token_ttl" in str(error)
+    assert "token_max_ttl" in str(error)
 
 
 def test_a_revoked_token_is_denied(root: hvac.Client, server: VaultServer, auth: AppRole, secret: str) -> None:

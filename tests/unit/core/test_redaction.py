@@ -72,6 +72,12 @@ def test_no_form_survives(name: str, secret: str, before: str, after: str) -> No
     assert whole_groups not in redact(f"{before}{form}{after}", [secret])
 
 
+@pytest.mark.parametrize("name", ENCODERS.keys() - {"base64"})
+@pytest.mark.parametrize("secret", ["a\"b'c\\d<e>&f/g+h é\u2028\U0001f511%41", 'it\'s a `$secret`, "quoted"; #~!'])
+def test_a_form_is_covered_from_end_to_end(name: str, secret: str) -> None:
+    assert redact(f"<{ENCODERS[name](secret)}>", [secret]) == f"<{REPLACEMENT}>"
+
+
 @given(secret=SECRETS, before=st.binary(max_size=7), after=st.binary(max_size=7), url_safe=st.booleans())
 @example(secret="\u00ff\u00fe\u00ff\u00fe\u00ff\u00fe\u00ff\u00fe", before=b"", after=b"", url_safe=True)
 def test_no_alignment_of_base64_survives(secret: str, before: bytes, after: bytes, *, url_safe: bool) -> None:
