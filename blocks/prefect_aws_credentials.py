@@ -15,6 +15,10 @@ class RefreshingAwsCredentials(AwsCredentials):
     who share this object, and it refreshes like everything its session made.
     """
 
+    # Of its own: with the inherited slug, saved AwsCredentials blocks would load as this class.
+    _block_type_name = "Refreshing AWS Credentials"
+    _block_type_slug = "holdtrue-refreshing-aws-credentials"
+
     _session: boto3.Session = PrivateAttr()
 
     @classmethod

@@ -6,13 +6,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from sandbox.assembly import Sandbox
 from sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from holdtrue.credentials.documents import Document
 
 ROOT: Final = Path(__file__).parent.parent
 BLOCK_NAME: Final = "demo"
@@ -66,13 +69,19 @@ def flow_environment(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-def save_blocks(sandbox: Sandbox) -> None:
-    """Save the blocks that the fleet declares, as `make blocks` does."""
+def save_blocks(sandbox: Sandbox, name: str = BLOCK_NAME) -> None:
+    """Save the blocks that the fleet declares, as `make blocks` does; those called `demo` as `name`."""
     from blocks.publish import publish  # noqa: PLC0415 - imports Prefect, which reads its settings then
     from holdtrue.credentials.documents import load_documents  # noqa: PLC0415
 
     fleet = Path(flow_environment(sandbox)["HOLDTRUE_FLEET"])
-    publish(load_documents(fleet, block_variables(sandbox)))
+    declared = load_documents(fleet, block_variables(sandbox))
+    renamed = (_rename(entry, name) if entry.name == BLOCK_NAME else entry for entry in declared.entries)
+    publish(replace(declared, entries=tuple(renamed)))
+
+
+def _rename(entry: "Document", name: str) -> "Document":
+    return replace(entry, name=name, login=name if entry.login else "")
 
 
 def block_variables(sandbox: Sandbox) -> dict[str, str]:

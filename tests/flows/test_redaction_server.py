@@ -5,6 +5,7 @@ import base64
 import json
 import logging
 import secrets
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -60,17 +61,21 @@ def at_debug_level() -> Iterator[None]:
 
 def told(value: str) -> set[str]:
     """Forms of the value in the server's database, journal included: every table, every column."""
-    APILogWorker.drain_all()
-    EventsWorker.drain_all()
-    url = get_current_settings().server.database.connection_url
-    assert url is not None
-    database = Path(url.get_secret_value().partition("///")[2])
-    files = [file for file in database.parent.glob(f"{database.name}*") if file.is_file()]
-    content = b"".join(file.read_bytes() for file in files)
+    content = database()
     assert b"holdtrue-redaction-control" in content, "it is the database of these runs"
     # The database holds JSON, so that a form may be escaped once more.
     forms = {*encodings(value), *(json.dumps(form)[1:-1] for form in encodings(value))}
     return {form for form in forms if form.encode() in content}
+
+
+def database() -> bytes:
+    """All its files. Events come into it some seconds after they were sent."""
+    APILogWorker.drain_all()
+    EventsWorker.drain_all()
+    url = get_current_settings().server.database.connection_url
+    assert url is not None
+    path = Path(url.get_secret_value().partition("///")[2])
+    return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*") if file.is_file())
 
 
 def leak(value: str) -> None:
@@ -202,6 +207,27 @@ def test_positive_control_without_registration_all_of_it_is_told(run: Callable[.
     groups = base64.b64encode(raw[: len(raw) - len(raw) % 3]).decode()
     assert {line, groups, raw.hex(), urllib.parse.quote(value)} - told(value) == set()
     assert told_in(state, line) == {"logs", "artifacts", "states"}
+
+
+def test_an_event_is_clean_before_it_is_queued(value: str) -> None:
+    control = f"holdtrue-redaction-control-{secrets.token_hex(12)}"
+
+    @flow(name="eventful")
+    @redacted_run
+    def run() -> None:
+        learn(value, known=True)
+        for text in (value, control):
+            payload = {"deep": [{"token": text, text: 1}]}
+            related = [{"prefect.resource.id": f"x.{text}", "prefect.resource.role": "x"}]
+            emit_event(f"leak {text}", {"prefect.resource.id": f"leak.{text}"}, related=related, payload=payload)
+
+    run()
+    deadline = time.monotonic() + 30
+    while control.encode() not in database() and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+    assert control.encode() in database(), "positive control: such an event is told"
+    assert told(value) == set()
 
 
 def test_prefect_prints_no_variables_of_a_failing_frame(value: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hvac
 import pytest
@@ -21,12 +21,14 @@ from prefect.variables import Variable
 from blocks.aws import VaultAwsCredentials
 from blocks.loading import load_block
 from blocks.pulumi import PulumiBackend
-from blocks.reference import Reference
 from blocks.register import BLOCK_TYPES, register_blocks
 from blocks.ssh import VaultSshCertificates
 from blocks.vault import VaultCredentials, VaultSecret
 from holdtrue.adapters.aws import caller_identity
+from holdtrue.credentials.aws import KvAwsKeys
 from holdtrue.credentials.logins import AppRoleAuth
+from holdtrue.credentials.reference import CredentialReference
+from holdtrue.credentials.scope import credential_scope
 from holdtrue.credentials.sources import EnvironmentSource, FileSource
 from holdtrue.errors import (
     AccessDenied,
@@ -47,7 +49,11 @@ FOUND = "a-value-that-was-saved-on-purpose"
 @pytest.fixture(scope="module", autouse=True)
 def _api(sandbox: Sandbox) -> Iterator[None]:
     """Every Prefect call of this module goes to the sandbox's server."""
-    with temporary_settings({PREFECT_API_URL: sandbox.prefect.api_url}):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        temporary_settings({PREFECT_API_URL: sandbox.prefect.api_url}),
+    ):
+        patch.setenv("HOLDTRUE_LEDGER_URL", f"sqlite:///{sandbox.directory / 'ledger.db'}")
         yield
 
 
@@ -71,7 +77,10 @@ def saved(sandbox: Sandbox, secret_id_file: Path) -> None:
     vault.save("block-test", overwrite=True)
     VaultSecret(vault=vault, path="holdtrue/block-test", field="password").save("block-test", overwrite=True)
     VaultAwsCredentials(
-        vault=vault, path="holdtrue/aws", region=sandbox.aws.region, endpoint_url=sandbox.aws.endpoint_url
+        vault=vault,
+        region=sandbox.aws.region,
+        endpoint_url=sandbox.aws.endpoint_url,
+        source=KvAwsKeys(path="holdtrue/aws"),
     ).save("block-test", overwrite=True)
     VaultSshCertificates(
         vault=vault, role="deploy", principals=("deploy",), ttl_seconds=600, host_ca_mount="ssh-host"
@@ -81,34 +90,28 @@ def saved(sandbox: Sandbox, secret_id_file: Path) -> None:
     )
 
 
-def _accessors(sandbox: Sandbox) -> set[str]:
-    return set(sandbox.openbao.client().list("auth/token/accessors")["data"]["keys"])
-
-
 @pytest.fixture
-def no_token_stays(sandbox: Sandbox) -> Iterator[None]:
-    before = _accessors(sandbox)
-    yield
-    assert _accessors(sandbox) <= before
+def scope(sandbox: Sandbox) -> Iterator[None]:
+    """What a run has around it; no token stays when it is over."""
+    before = sandbox.openbao.accessors()
+    with credential_scope():
+        yield
+    assert sandbox.openbao.accessors() <= before
 
 
-@pytest.mark.usefixtures("saved", "no_token_stays")
+@pytest.mark.usefixtures("saved", "scope")
 class TestUse:
-    def test_a_session(self) -> None:
-        with load_block(VaultCredentials, "block-test").session() as vault:
-            assert vault.read_secret("secret", "holdtrue/block-test")["password"].get_secret_value() == VALUE
+    def test_a_login(self) -> None:
+        vault = load_block(VaultCredentials, "block-test").connect()
+        assert vault.read_secret("secret", "holdtrue/block-test")["password"].get_secret_value() == VALUE
 
     def test_what_a_block_says_it_needs_is_what_vault_says_it_has(self) -> None:
-        kinds: tuple[type[Reference], ...] = BLOCK_TYPES
-        needed = {
-            path: capability
-            for kind in kinds
-            for path, capability in load_block(kind, "block-test").capabilities().items()
-        }
-        with load_block(VaultCredentials, "block-test").session() as vault:
-            granted = vault.capabilities(needed)
+        kinds = (VaultCredentials, VaultSecret, VaultAwsCredentials, VaultSshCertificates, PulumiBackend)
+        references = [cast("CredentialReference", load_block(kind, "block-test")) for kind in kinds]
+        needed = {path: what for reference in references for path, what in reference.capabilities().items()}
+        granted = load_block(VaultCredentials, "block-test").connect().session().capabilities(needed)
         assert {path for path, capability in needed.items() if capability not in granted[path]} == set()
-        assert len(needed) == 6
+        assert len(needed) == 8
 
     def test_a_secret(self) -> None:
         assert load_block(VaultSecret, "block-test").get().get_secret_value() == VALUE
@@ -134,21 +137,25 @@ class TestUse:
 
     def test_temporary_keys_bring_their_token(self, sandbox: Sandbox) -> None:
         sandbox.openbao.write_secret("holdtrue/temporary", {"id": "ASIA1", "key": "k", "session_token": "of-a-while"})
-        block = load_block(VaultAwsCredentials, "block-test").model_copy(
-            update={"path": "holdtrue/temporary", "access_key_id_field": "id", "secret_access_key_field": "key"}
-        )
+        source = KvAwsKeys(path="holdtrue/temporary", access_key_id_field="id", secret_access_key_field="key")
+        block = load_block(VaultAwsCredentials, "block-test").model_copy(update={"source": source})
         assert block.environment()["AWS_SESSION_TOKEN"].get_secret_value() == "of-a-while"
-        assert block.get_credentials().aws_session_token == "of-a-while"
+        keys = block.get_credentials().get_boto3_session().get_credentials()
+        assert keys is not None
+        assert keys.token == "of-a-while"
 
     def test_prefects_own_aws_block_made_in_memory(self) -> None:
         credentials = load_block(VaultAwsCredentials, "block-test").get_credentials()
-        identity = (
-            credentials.get_boto3_session()
-            .client("sts", **credentials.aws_client_parameters.get_params_override())
-            .get_caller_identity()
-        )
-        assert identity["Arn"].endswith(":user/holdtrue")
-        assert credentials._block_document_id is None
+        assert credentials.get_client("sts").get_caller_identity()["Arn"].endswith(":user/holdtrue")
+        assert credentials.get_boto3_session().client("sts").get_caller_identity()["Arn"].endswith(":user/holdtrue")
+
+    def test_prefects_own_aws_block_shows_no_key_and_cannot_be_saved(self, sandbox: Sandbox) -> None:
+        credentials = load_block(VaultAwsCredentials, "block-test").get_credentials()
+        shown = f"{credentials!r} {credentials} {credentials.model_dump()}"
+        assert sandbox.aws.access_key_id not in shown
+        assert sandbox.aws.secret_access_key.get_secret_value() not in shown
+        with pytest.raises(TypeError, match="one run only"):
+            credentials.save("anything")
 
     def test_an_ssh_identity_that_the_ca_signed(self) -> None:
         block = load_block(VaultSshCertificates, "block-test")
@@ -164,15 +171,16 @@ class TestUse:
         lines = load_block(VaultSshCertificates, "block-test").host_ca_lines()
         assert lines == (f"@cert-authority * {sandbox.openbao.host_ca}",)
 
-    def test_stack_access_whose_token_dies_with_it(self) -> None:
-        backend = load_block(PulumiBackend, "block-test")
-        cloud = load_block(VaultAwsCredentials, "block-test").environment()
-        with backend.open(cloud) as access:
+    def test_stack_access_whose_token_dies_with_the_scope(self) -> None:
+        with credential_scope() as scope:
+            cloud = load_block(VaultAwsCredentials, "block-test").environment()
+            access = load_block(PulumiBackend, "block-test").open(cloud, operation_seconds=60)
             values = {name: value.get_secret_value() for name, value in access.environment.items()}
             client = hvac.Client(values["VAULT_ADDR"], token=values["VAULT_TOKEN"], verify=values["VAULT_CACERT"])
             made = client.write_data("transit/encrypt/pulumi", data={"plaintext": "aGVsbG8="})
             assert made["data"]["ciphertext"].startswith("vault:")
             assert values["VAULT_TOKEN"] not in repr(access)
+            scope.close()
         assert access.backend_url == values["PULUMI_BACKEND_URL"] == "file:///var/lib/pulumi"
         assert access.secrets_provider == "hashivault://pulumi"
         assert set(cloud) < set(values)
@@ -180,22 +188,12 @@ class TestUse:
         with pytest.raises(hvac.exceptions.Forbidden):
             client.auth.token.lookup_self()
 
-    def test_stack_access_whose_token_dies_with_a_failed_body(self, sandbox: Sandbox) -> None:
-        alive: list[set[str]] = []
-        before = _accessors(sandbox)
-        with pytest.raises(KeyboardInterrupt), load_block(PulumiBackend, "block-test").open({}):  # noqa: PT012
-            alive.append(_accessors(sandbox) - before)
-            raise KeyboardInterrupt
-        assert len(alive[0]) == 1
-
     def test_a_secret_id_that_is_not_there(self) -> None:
         block = load_block(VaultCredentials, "block-test")
         lost = EnvironmentSource(variable="HOLDTRUE_NO_SUCH_VARIABLE")
-        with (
-            pytest.raises(ResourceMissing),
-            block.model_copy(update={"auth": AppRoleAuth(role_id=block.auth.role_id, secret_id=lost)}).session(),
-        ):
-            pass
+        login = AppRoleAuth(role_id="role", secret_id=lost)
+        with pytest.raises(ResourceMissing):
+            block.model_copy(update={"auth": login}).connect().session()
 
 
 def _keygen_certificate(line: str) -> str:
@@ -246,7 +244,7 @@ def test_a_document_that_does_not_fit_is_rejected_without_its_content() -> None:
             "/block_documents/",
             json={
                 "name": "odd",
-                "data": document.data | {"address": "nonsense", "secret_id": pasted},
+                "data": document.data | {"address": "nonsense", "timeout": pasted},
                 "block_type_id": str(document.block_type_id),
                 "block_schema_id": str(document.block_schema_id),
             },
@@ -255,7 +253,7 @@ def test_a_document_that_does_not_fit_is_rejected_without_its_content() -> None:
     with pytest.raises(RejectedError) as caught:
         load_block(VaultCredentials, "odd")
     assert "address" in str(caught.value)
-    assert "secret_id" in str(caught.value)
+    assert "timeout" in str(caught.value)
     assert pasted not in str(caught.value)
 
 
@@ -315,7 +313,8 @@ def test_prefect_keeps_references_only(sandbox: Sandbox) -> None:
     VaultCredentials(address="https://vault.example.org:8200", auth=AppRoleAuth(role_id=FOUND)).save(
         "control", overwrite=True
     )
-    load_block(VaultSecret, "block-test").get()
+    with credential_scope():
+        load_block(VaultSecret, "block-test").get()
     secrets = {sandbox.openbao.secret_id.get_secret_value(), VALUE, sandbox.aws.secret_access_key.get_secret_value()}
 
     files = [path for path in sandbox.prefect.home.rglob("*") if path.is_file()]

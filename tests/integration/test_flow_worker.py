@@ -142,7 +142,13 @@ def test_provision_from_a_parent_flow_is_one_connected_trace(stage: Stage, worke
     assert [name for name in STAGES if names.count(f"stage {name}") != 1] == []
     assert names.count("ansible-playbook") == 2
     assert names.count("program-tests") == names.count("testinfra") == 1
-    assert {"pulumi stack output", "pulumi preview", "pulumi up", "vault log in by AppRole", "vault revoke the token of this session"} <= set(names)
+    assert {
+        "pulumi stack output",
+        "pulumi preview",
+        "pulumi up",
+        "vault log in by AppRole",
+        "vault revoke the token of this session",
+    } <= set(names)
     assert disconnected(spans) == []
     (root,) = [found for found in spans if found.name == "flow provision"]
     assert disconnected([found for found in spans if found is not root]), "the check sees a parent that is missing"

@@ -254,7 +254,9 @@ def test_the_token_is_revoked_on_sigterm_and_no_span_holds_a_secret(
         child.kill()
         child.wait()
     assert not _is_alive(root, accessor)
-    assert {"vault log in by AppRole", "vault read the secret", "vault revoke the token of this session"} <= set(re.findall(r'"name": "([^"]+)"', spans))
+    assert {"vault log in by AppRole", "vault read the secret", "vault revoke the token of this session"} <= set(
+        re.findall(r'"name": "([^"]+)"', spans)
+    )
     assert VALUE not in spans
     assert auth.secret_id.get_secret_value() not in spans
 

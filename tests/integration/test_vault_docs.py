@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -17,9 +18,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from blocks.aws import VaultAwsCredentials
 from blocks.loading import load_block
 from blocks.pulumi import PulumiBackend
-from blocks.reference import Reference
 from blocks.ssh import VaultSshCertificates
 from blocks.vault import VaultCredentials
+from holdtrue.core.vault_policy import SWEEP_CAPABILITIES
+from holdtrue.credentials.reference import CredentialReference
+from holdtrue.credentials.scope import credential_scope
 from holdtrue.errors import AccessDenied
 from sandbox import Sandbox
 
@@ -58,7 +61,8 @@ def _followed(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "AWS_ACCESS_KEY_ID": "AKIADOCSTEST",
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
     }
-    ending = '\nprintf "%s\\n%s\\n" "$ROLE_ID" "$HOLDTRUE_VAULT_SECRET_ID" >&3\n'
+    names = ("ROLE_ID", "SWEEP_ROLE_ID", "HOLDTRUE_VAULT_SECRET_ID", "HOLDTRUE_SWEEP_SECRET_ID")
+    ending = "\nprintf '%s\\n' " + " ".join(f'"${name}"' for name in names) + " >&3\n"
     with (programs / "ids").open("w") as ids:
         shell = subprocess.run(
             ("bash", "-c", f"exec 3>&{ids.fileno()}\nset -euo pipefail\n" + _blocks("sh") + ending),
@@ -71,20 +75,27 @@ def _followed(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Ite
         )
     assert shell.returncode == 0, shell.stdout + shell.stderr
     assert SECRET_KEY not in shell.stdout + shell.stderr
-    role_id, secret_id = (programs / "ids").read_text().split()
-    python = subprocess.run(
-        (sys.executable, "-c", _blocks("python")),
-        env={**environment, "ROLE_ID": role_id},
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert python.returncode == 0, python.stdout + python.stderr
+    found = dict(zip(names, (programs / "ids").read_text().split(), strict=True))
+    fleet = tmp_path_factory.mktemp("fleet")
+    (fleet / "blocks.yaml").write_text(_blocks("yaml"))
+    for expected in (0, 0):  # Twice is once.
+        published = subprocess.run(
+            (sys.executable, "-m", "blocks.publish"),
+            env={**environment, **found, "HOLDTRUE_FLEET": str(fleet)},
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert published.returncode == expected, published.stdout + published.stderr
+    assert "missing" not in published.stdout
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: sandbox.prefect.api_url}):
-        patch.setenv("HOLDTRUE_VAULT_SECRET_ID", secret_id)
-        yield
+        for name, value in found.items():
+            patch.setenv(name, value)
+        patch.setenv("HOLDTRUE_LEDGER_URL", f"sqlite:///{sandbox.directory / 'ledger.db'}")
+        with credential_scope():
+            yield
 
 
 @pytest.mark.usefixtures("_followed")
@@ -100,27 +111,34 @@ class TestReader:
         assert block.host_ca_lines()[0].startswith("@cert-authority * ssh-ed25519 ")
 
     def test_opens_the_backend_in_the_namespace(self) -> None:
-        with load_block(PulumiBackend, NAME).open({}) as access:
-            assert access.environment["VAULT_NAMESPACE"].get_secret_value() == NAMESPACE
+        access = load_block(PulumiBackend, NAME).open({}, operation_seconds=60)
+        assert access.environment["VAULT_NAMESPACE"].get_secret_value() == NAMESPACE
 
     def test_has_every_capability_that_the_blocks_name_and_no_other(self) -> None:
-        kinds: tuple[type[Reference], ...] = (
-            VaultCredentials,
-            VaultAwsCredentials,
-            VaultSshCertificates,
-            PulumiBackend,
-        )
-        needed = {path: what for kind in kinds for path, what in load_block(kind, NAME).capabilities().items()}
-        with load_block(VaultCredentials, NAME).session() as vault:
-            granted = vault.capabilities(needed)
-            others = vault.capabilities(["secret/data/other", "ssh-host/sign/host", "sys/policies/acl/holdtrue"])
-            with pytest.raises(AccessDenied):
-                vault.read_secret("secret", "other")
+        kinds = (VaultCredentials, VaultAwsCredentials, VaultSshCertificates, PulumiBackend)
+        references = [cast("CredentialReference", load_block(kind, NAME)) for kind in kinds]
+        needed = {path: what for reference in references for path, what in reference.capabilities().items()}
+        vault = load_block(VaultCredentials, NAME).connect().session()
+        granted = vault.capabilities(needed)
+        others = vault.capabilities(["secret/data/other", "ssh-host/sign/host", "sys/policies/acl/holdtrue"])
+        with pytest.raises(AccessDenied):
+            vault.read_secret("secret", "other")
         assert granted == {path: frozenset({what}) for path, what in needed.items()}
         assert set(others.values()) == {frozenset({"deny"})}
 
-    def test_the_table_has_a_row_for_each_line_of_the_policy(self) -> None:
+    def test_the_sweep_may_end_what_others_began_and_nothing_else(self) -> None:
+        other = load_block(VaultCredentials, NAME).connect().session()
+        vault = load_block(VaultCredentials, "sweeper").connect().session()
+        assert vault.lookup_accessor(other.accessor) is not None
+        vault.revoke_accessor(other.accessor)
+        assert vault.lookup_accessor(other.accessor) is None
+        with pytest.raises(AccessDenied):
+            vault.read_secret("secret", "holdtrue/aws")
+        sweeps = set(re.findall(r'^path "([^"]+)"', _blocks("sh").split("holdtrue-sweep -", 1)[1], re.MULTILINE))
+        assert sweeps == set(SWEEP_CAPABILITIES)
+
+    def test_the_table_has_a_row_for_each_line_of_the_policies(self) -> None:
         policy = dict(re.findall(r'^path "([^"]+)"\s+\{ capabilities = \["(\w+)"\] \}', _blocks("sh"), re.MULTILINE))
         table = dict(re.findall(r"^\| `([^`]+)` \| (read|update) \|", DOCUMENT, re.MULTILINE))
         assert policy == table
-        assert len(policy) == 6
+        assert len(policy) == 12

@@ -48,7 +48,7 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "ascii": lambda text: ascii(f"'\"{text}")[4:-1],
     "name of a pytest case": lambda text: text.encode("unicode_escape").decode(),
     "repr of bytes": lambda text: repr(text.encode())[2:-1],
-    "json in json": lambda text: json.dumps(json.dumps({"key": text}))[12:-4],
+    "json in json": lambda text: json.dumps(json.dumps({"key": text}))[13:-4],
     "html of Go": lambda text: escape(text, quote=False).replace('"', "&#34;").replace("'", "&#39;"),
     "hex": lambda text: text.encode().hex(),
     "hex in capitals": lambda text: text.encode().hex().upper(),
