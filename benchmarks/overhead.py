@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from sandbox import Sandbox  # noqa: E402 - the checkout is put on the path first
-from sandbox.deployment import deploy_all, flow_environment, joined, run_flow, save_blocks  # noqa: E402
+from sandbox.deployment import deploy_all, flow_environment, joined, pause_schedules, run_flow, save_blocks  # noqa: E402
 from sandbox.openbao import server_binary  # noqa: E402
 
 RATIO_CLAIM = 1.25
@@ -152,6 +152,7 @@ def main() -> int:
     with Sandbox() as sandbox, joined(sandbox):
         save_blocks(sandbox)
         deploy_all(sandbox)
+        pause_schedules()
         worker = sandbox.start_worker(env=flow_environment(sandbox))
         run_flow("provision/provision", DEMO, timeout_seconds=300)  # makes the stack
         plain(sandbox)  # warms the script's files as the first provision has warmed ours

@@ -74,13 +74,13 @@ def require(run: FinishedRun, state_name: str, needles: Sequence[str] = ()) -> N
 def register_blocks(story: Story) -> str:
     """Save the blocks that the manifest names."""
     save_blocks(story.sandbox)
-    return "VaultCredentials, VaultAwsCredentials, VaultSshCertificates and PulumiBackend are saved as 'demo'"
+    return "the references of fleet/blocks.yaml are saved: 'demo', and 'sweeper' for the sweep"
 
 
 def deploy(story: Story) -> str:
     """Register the deployments of prefect.yaml."""
     deploy_all(story.sandbox)
-    return "provision, validate, drift (hourly) and audit (daily) are deployed"
+    return "provision, validate, drift (hourly), audit (daily) and sweep (every minute) are deployed"
 
 
 def start_worker(story: Story) -> str:

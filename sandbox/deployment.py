@@ -120,6 +120,15 @@ def deploy_all(sandbox: Sandbox) -> str:
     return done.stdout
 
 
+def pause_schedules() -> None:
+    """Let no deployment start runs by itself."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - reads its settings when imported
+
+    with get_client(sync_client=True) as client:
+        for deployment in client.read_deployments():
+            client.pause_deployment(deployment.id)
+
+
 def run_flow(deployment: str, parameters: Mapping[str, Any], *, timeout_seconds: float = 180) -> FinishedRun:
     """Run `flow/deployment` on the worker and wait for its end.
 

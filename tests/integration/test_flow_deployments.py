@@ -37,7 +37,7 @@ def test_untyped_parameters_are_seen() -> None:
     assert untyped(parameter_schema(careless.fn).model_dump_for_openapi()) == ["environment"]
 
 
-@pytest.mark.parametrize("name", ["drift", "audit"])
+@pytest.mark.parametrize("name", ["drift", "audit", "sweep"])
 def test_scheduled_flows_say_when_and_in_which_timezone(name: str) -> None:
     (deployment,) = [item for item in DEPLOYMENTS if item["name"] == name]
     (schedule,) = deployment["schedules"]

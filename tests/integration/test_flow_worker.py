@@ -19,7 +19,7 @@ from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY
 from flows.validate import validate
 from holdtrue.runtime.tracing import flush_tracing, start_tracing
 from sandbox import Sandbox, guardian
-from sandbox.deployment import deploy_all, flow_environment
+from sandbox.deployment import deploy_all, flow_environment, pause_schedules
 from sandbox.orchestrator import PrefectWorker
 from sandbox.otlp import ReceivedSpan
 from tests.integration.flow_evidence import nothing_left, take_snapshot, texts_of
@@ -60,6 +60,8 @@ def worker(joined_stage: Stage) -> Iterator[PrefectWorker]:
     deploy_all(sandbox)
     assert made.keys() - first.keys() or first
     assert deployments() == made
+    # A sweep each minute would hold a token of its own, and these tests count tokens.
+    pause_schedules()
     environment = flow_environment(sandbox) | {"HOLDTRUE_FLEET": str(joined_stage.fleet.root)}
     running = sandbox.start_worker(env=environment)
     yield running
@@ -75,9 +77,9 @@ def test_deployments_are_there_with_their_schedules(worker: PrefectWorker) -> No
     assert worker.is_running()
     with get_client(sync_client=True) as client:
         found = {deployment.name: deployment for deployment in client.read_deployments()}
-    assert {"provision", "validate", "drift", "audit"} <= found.keys()
-    schedules = {name: [item.schedule for item in found[name].schedules] for name in ("drift", "audit")}
-    assert {name: len(items) for name, items in schedules.items()} == {"drift": 1, "audit": 1}
+    assert {"provision", "validate", "drift", "audit", "sweep"} <= found.keys()
+    schedules = {name: [item.schedule for item in found[name].schedules] for name in ("drift", "audit", "sweep")}
+    assert {name: len(items) for name, items in schedules.items()} == {"drift": 1, "audit": 1, "sweep": 1}
     assert all(getattr(items[0], "timezone", None) for items in schedules.values())
 
 
