@@ -1,0 +1,386 @@
+"""What a run holds: asked for once, renewed, replaced when dead, and gone with the run, whatever becomes of it."""
+
+import contextvars
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from pydantic import SecretStr
+
+from holdtrue.adapters.ledger import open_ledger
+from holdtrue.credentials.logins import AppRoleAuth, TokenAuth
+from holdtrue.credentials.scope import CredentialScope, RunLabel, credential_scope, current_scope
+from holdtrue.credentials.sources import EnvironmentSource, FileSource
+from holdtrue.credentials.sweep import sweep
+from holdtrue.credentials.transit import VaultTransit
+from holdtrue.credentials.vault import VaultCredentials, VaultSecret
+from holdtrue.errors import AccessDenied, RejectedError, ServiceUnreachable
+from holdtrue.models.lease import LeaseKind, LeaseLedger, LeaseState
+from holdtrue.models.sweep import SweepOutcome
+from sandbox import Sandbox
+
+PATH = "holdtrue/scope-test"
+VALUE = "value-of-the-scope-test"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One Vault as this module sees it, and what it was asked since the test began."""
+
+    sandbox: Sandbox
+    folder: Path
+    seen: int
+    alive: frozenset[str]
+
+    def vault(
+        self, name: str = "scope-test", *, ttl_seconds: int = 300, max_ttl_seconds: int = 600
+    ) -> VaultCredentials:
+        """A login whose secret id is in a file."""
+        openbao = self.sandbox.openbao
+        openbao.client().auth.approle.create_or_update_approle(
+            name,
+            token_policies=["holdtrue"],
+            token_no_default_policy=True,
+            token_ttl=f"{ttl_seconds}s",
+            token_max_ttl=f"{max_ttl_seconds}s",
+        )
+        approle = openbao.client().auth.approle
+        file = self.folder / f"{name}.secret-id"
+        file.write_text(approle.generate_secret_id(name)["data"]["secret_id"])
+        auth = AppRoleAuth(role_id=approle.read_role_id(name)["data"]["role_id"], secret_id=FileSource(path=file))
+        return VaultCredentials(address=openbao.address, ca_file=openbao.ca_file, timeout_seconds=3, auth=auth)
+
+    def secret(self, vault: VaultCredentials) -> VaultSecret:
+        return VaultSecret(vault=vault, path=PATH, field="password")
+
+    def asked(self, path: str) -> int:
+        """How often the server was asked for this path in this test."""
+        return [request.path for request in self.sandbox.openbao.requests()[self.seen :]].count(path)
+
+    def left(self) -> frozenset[str]:
+        """Tokens that live now and did not when the test began."""
+        return self.sandbox.openbao.accessors() - self.alive
+
+    def ledger(self) -> LeaseLedger:
+        return open_ledger(os.environ["HOLDTRUE_LEDGER_URL"])
+
+    def sweeper(self) -> VaultCredentials:
+        openbao = self.sandbox.openbao
+        file = self.folder / "sweeper.secret-id"
+        file.write_text(openbao.sweep_role.secret_id.get_secret_value())
+        auth = AppRoleAuth(role_id=openbao.sweep_role.role_id, secret_id=FileSource(path=file))
+        return VaultCredentials(address=openbao.address, ca_file=openbao.ca_file, timeout_seconds=3, auth=auth)
+
+
+@pytest.fixture
+def place(clean_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setenv("HOLDTRUE_LEDGER_URL", f"sqlite:///{tmp_path / 'ledger.db'}")
+    clean_sandbox.openbao.write_secret(PATH, {"password": VALUE, "other": "kept-as-it-is"})
+    openbao = clean_sandbox.openbao
+    return Place(clean_sandbox, tmp_path, len(openbao.requests()), openbao.accessors())
+
+
+# Asked for once
+
+
+def test_a_hundred_threads_make_one_login_and_one_read(place: Place) -> None:
+    secret = place.secret(place.vault())
+    with credential_scope(), ThreadPoolExecutor(100) as pool:
+        contexts = [contextvars.copy_context() for _ in range(100)]
+        values = [pool.submit(context.run, secret.get) for context in contexts]
+        assert {value.result().get_secret_value() for value in values} == {VALUE}
+    assert place.asked("auth/approle/login") == 1
+    assert place.asked(f"secret/data/{PATH}") == 1
+    assert place.left() == frozenset()
+
+
+def test_a_hundred_threads_make_one_login_that_fails(place: Place) -> None:
+    vault = place.vault()
+    assert isinstance(vault.auth, AppRoleAuth)
+    assert isinstance(vault.auth.secret_id, FileSource)
+    vault.auth.secret_id.path.write_text("not-the-secret-id")
+    with credential_scope(), ThreadPoolExecutor(100) as pool:
+        contexts = [contextvars.copy_context() for _ in range(100)]
+        values = [pool.submit(context.run, place.secret(vault).get) for context in contexts]
+        assert {type(value.exception()) for value in values} == {AccessDenied}
+    assert place.asked("auth/approle/login") < 20, "each waiting thread tried by itself"
+
+
+def test_scopes_nest_and_different_identities_log_in_by_themselves(place: Place) -> None:
+    one, other = place.vault("scope-one"), place.vault("scope-other")
+    with credential_scope() as outer:
+        place.secret(one).get()
+        with credential_scope() as inner:
+            assert inner is outer
+            place.secret(other).get()
+        assert len(place.left()) == 2
+    assert place.left() == frozenset()
+
+
+def test_a_written_field_is_read_back_and_the_others_stay(place: Place) -> None:
+    place.sandbox.openbao.write_policy(
+        "scope-write", f'path "secret/data/{PATH}" {{ capabilities = ["create", "read", "update"] }}'
+    )
+    token = place.sandbox.openbao.issue_token(policy="scope-write", ttl_seconds=60)
+    auth = TokenAuth(source=EnvironmentSource(variable="SCOPE_TEST_TOKEN"))
+    vault = place.vault().model_copy(update={"auth": auth})
+    secret = place.secret(vault)
+    with pytest.MonkeyPatch.context() as patch, credential_scope():
+        patch.setenv("SCOPE_TEST_TOKEN", token.get_secret_value())
+        with pytest.raises(AccessDenied):  # The policy lacks lookup-self, which adopting a token needs.
+            secret.get()
+    place.sandbox.openbao.write_policy(
+        "scope-write",
+        f'path "secret/data/{PATH}" {{ capabilities = ["create", "read", "update"] }}\n'
+        'path "auth/token/lookup-self" { capabilities = ["read"] }',
+    )
+    with pytest.MonkeyPatch.context() as patch, credential_scope():
+        patch.setenv("SCOPE_TEST_TOKEN", token.get_secret_value())
+        assert secret.get().get_secret_value() == VALUE
+        version = secret.set(SecretStr("a-new-value-of-it"))
+        assert secret.get().get_secret_value() == "a-new-value-of-it"
+        assert secret.model_copy(update={"field": "other"}).get().get_secret_value() == "kept-as-it-is"
+        with pytest.raises(RejectedError, match="check-and-set"):
+            secret.set(SecretStr("too-late-for-this"), cas=version - 1)
+    assert place.sandbox.openbao.client().lookup_token(token.get_secret_value()), "a token of others was revoked"
+
+
+# Renewed, and replaced
+
+
+def test_a_token_is_renewed_before_it_ends(place: Place) -> None:
+    vault = place.vault(ttl_seconds=3, max_ttl_seconds=60)
+    with credential_scope():
+        session = vault.connect().session()
+        time.sleep(5)
+        assert session.is_alive()
+        place.secret(vault).get()
+    assert place.asked("auth/approle/login") == 1
+    assert place.asked("auth/token/renew-self") >= 2
+    assert place.left() == frozenset()
+
+
+def test_a_token_at_its_maximum_is_replaced(place: Place) -> None:
+    vault = place.vault(ttl_seconds=2, max_ttl_seconds=3)
+    with credential_scope():
+        first = vault.connect().session()
+        time.sleep(4)
+        assert vault.connect().session() is not first
+        place.secret(vault).get()
+    assert place.asked("auth/approle/login") == 2
+    assert place.left() == frozenset()
+
+
+def test_a_revoked_token_is_replaced_once(place: Place) -> None:
+    vault = place.vault()
+    with credential_scope():
+        accessor = vault.connect().session().accessor
+        place.sandbox.openbao.client().auth.token.revoke_accessor(accessor)
+        assert place.secret(vault).get().get_secret_value() == VALUE
+    assert place.asked("auth/approle/login") == 2
+    assert place.left() == frozenset()
+
+
+def test_what_the_policy_lacks_is_refused_without_another_login(place: Place) -> None:
+    secret = place.secret(place.vault()).model_copy(update={"path": "outside/of/it"})
+    with credential_scope(), pytest.raises(AccessDenied, match="secret/data/outside/of/it"):
+        secret.get()
+    assert place.asked("auth/approle/login") == 1
+
+
+# Gone with the run
+
+
+@pytest.mark.parametrize("end", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_everything_ends_in_reverse_order_whatever_ends_the_run(place: Place, end: type[BaseException]) -> None:
+    one, other = place.vault("scope-one"), place.vault("scope-other")
+    with pytest.raises(end), credential_scope(RunLabel("run-id", "run-name", "flow")) as scope:  # noqa: PT012
+        first = one.connect().session().accessor
+        second = other.connect().session().accessor
+        (holding,) = place.ledger().unsettled()
+        assert (holding.holder.run, holding.holder.flow) == ("run-id", "flow")
+        assert [lease.reference for lease in holding.leases] == [first, second]
+        assert {lease.state for lease in holding.leases} == {LeaseState.HELD}
+        assert all(lease.expires_at and lease.expires_at > datetime.now(UTC) for lease in holding.leases)
+        raise end
+    assert place.left() == frozenset()
+    assert place.ledger().unsettled() == ()
+    revoked = [request.accessor for request in place.sandbox.openbao.requests() if request.path.endswith("revoke-self")]
+    reads = [request.accessor for request in place.sandbox.openbao.requests()[place.seen :]]
+    assert len(set(revoked[-2:])) == 2
+    assert scope.run.name == "run-name"
+    assert reads
+
+
+def test_a_login_that_the_ledger_cannot_note_is_not_made(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDTRUE_LEDGER_URL", "sqlite:////proc/no/ledger.db")
+    with credential_scope(), pytest.raises(AccessDenied, match="HOLDTRUE_LEDGER_URL"):
+        place.secret(place.vault()).get()
+    assert place.asked("auth/approle/login") == 0
+
+
+def test_what_cannot_be_revoked_is_left_to_the_sweep(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    vault = place.vault()
+    with credential_scope():
+        accessor = vault.connect().session().accessor
+        place.sandbox.openbao.stop()
+    place.sandbox.openbao.start()
+    assert accessor in caplog.text
+    (holding,) = place.ledger().unsettled()
+    assert holding.holder.closed_at is not None
+    with credential_scope():
+        report = sweep(current_scope().ledger(), [place.sweeper()])
+    assert [(lease.outcome, lease.reference) for lease in report.leases] == [(SweepOutcome.REVOKED, accessor)]
+    assert place.left() == frozenset()
+
+
+def test_an_ssh_certificate_is_named_as_what_nobody_can_revoke(place: Place) -> None:
+    from holdtrue.credentials.ssh import VaultSshCertificates  # noqa: PLC0415 - beside its one use
+
+    ssh = VaultSshCertificates(
+        vault=place.vault(), role="deploy", principals=("deploy",), ttl_seconds=60, host_ca_mount="ssh-host"
+    )
+    with credential_scope():
+        ssh.issue()
+    (holding,) = place.ledger().unsettled()
+    assert [lease.kind for lease in holding.leases] == [LeaseKind.SSH_CERTIFICATE]
+    with credential_scope():
+        (swept,) = sweep(current_scope().ledger(), [place.sweeper()]).leases
+    assert swept.outcome is SweepOutcome.IRREVOCABLE
+    assert swept.expires_at is not None
+
+
+def test_transit_keeps_what_must_be_stored(place: Place) -> None:
+    with credential_scope():
+        key = VaultTransit(vault=place.vault(), key="pulumi")
+        stored = key.encrypt(SecretStr("what must be stored"))
+        assert stored.startswith("vault:v1:")
+        assert key.decrypt(stored).get_secret_value() == "what must be stored"
+        assert key.secrets_provider == "hashivault://pulumi"
+
+
+# Killed
+
+CHILD = """
+    import sys, time
+    from pathlib import Path
+    from holdtrue.credentials.scope import RunLabel, credential_scope, current_scope
+    from holdtrue.credentials.vault import VaultCredentials
+
+    how, document = sys.argv[1:]
+    vault = VaultCredentials.model_validate_json(document)
+    if how == "scope":
+        with credential_scope(RunLabel("killed-run", "killed", "test")):
+            print(vault.connect().session().accessor, flush=True)
+            time.sleep(60)
+    else:
+        print(vault.connect().session().accessor, flush=True)
+        if how == "sleep":
+            time.sleep(60)
+"""
+
+
+@pytest.fixture
+def run_child(place: Place) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
+    """Starts a process that holds a login in the way that is named, and returns it with the token's accessor."""
+    children: list[subprocess.Popen[str]] = []
+
+    def start(how: str, vault: VaultCredentials) -> tuple[subprocess.Popen[str], str]:
+        child = subprocess.Popen(
+            (sys.executable, "-c", dedent(CHILD), how, vault.model_dump_json()),
+            env={"PATH": "/usr/bin:/bin", "HOLDTRUE_LEDGER_URL": os.environ["HOLDTRUE_LEDGER_URL"]},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        children.append(child)
+        assert child.stdout is not None
+        return child, child.stdout.readline().strip()
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate(timeout=10)
+    assert place.folder.is_dir()
+
+
+def test_a_process_without_a_scope_ends_its_login_when_it_ends(
+    place: Place, run_child: Callable[..., tuple[subprocess.Popen[str], str]]
+) -> None:
+    child, accessor = run_child("exit", place.vault())
+    assert child.wait(10) == 0
+    assert accessor
+    assert place.left() == frozenset()
+    assert place.ledger().unsettled() == ()
+
+
+def test_a_killed_run_is_swept_and_a_live_one_is_not(
+    place: Place, run_child: Callable[..., tuple[subprocess.Popen[str], str]]
+) -> None:
+    vault = place.vault()
+    killed, lost = run_child("scope", vault)
+    stopped, kept = run_child("scope", vault)
+    stopped.send_signal(signal.SIGSTOP)
+    killed.kill()
+    killed.wait(10)
+    assert {lost, kept} <= place.left(), "a killed process cannot revoke"
+    with credential_scope():
+        report = sweep(current_scope().ledger(), [place.sweeper()])
+    assert [(lease.outcome, lease.reference, lease.run) for lease in report.leases] == [
+        (SweepOutcome.REVOKED, lost, "killed-run")
+    ]
+    assert (report.dead_runs, report.live_runs) == (1, 1)
+    assert place.left() == {kept}
+    stopped.send_signal(signal.SIGCONT)
+    with credential_scope():
+        assert sweep(current_scope().ledger(), [place.sweeper()]).leases == ()
+
+
+def test_a_sweep_without_a_login_for_the_server_says_so(
+    place: Place, run_child: Callable[..., tuple[subprocess.Popen[str], str]]
+) -> None:
+    killed, accessor = run_child("scope", place.vault())
+    killed.kill()
+    killed.wait(10)
+    with credential_scope():
+        (left,) = sweep(current_scope().ledger(), []).leases
+    assert left.outcome is SweepOutcome.FAILED
+    assert place.left() == {accessor}
+    place.sandbox.openbao.pause()
+    with credential_scope():
+        (left,) = sweep(current_scope().ledger(), [place.sweeper()]).leases
+    place.sandbox.openbao.resume()
+    assert left.outcome is SweepOutcome.FAILED
+    with credential_scope():
+        (left,) = sweep(current_scope().ledger(), [place.sweeper()]).leases
+    assert left.outcome is SweepOutcome.REVOKED
+    assert place.left() == frozenset()
+
+
+def test_a_forked_child_neither_uses_nor_ends_what_its_parent_holds(place: Place) -> None:
+    vault = place.vault()
+    with credential_scope() as scope:
+        vault.connect().session()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if isinstance(current_scope(), CredentialScope) and current_scope() is not scope else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert vault.connect().session().is_alive()
+
+
+def test_a_server_that_is_away_is_a_transient_error(place: Place) -> None:
+    vault = place.vault()
+    place.sandbox.openbao.stop()
+    with credential_scope(), pytest.raises(ServiceUnreachable):
+        place.secret(vault).get()
+    place.sandbox.openbao.start()
+    with credential_scope():
+        assert place.secret(vault).get().get_secret_value() == VALUE
