@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so that a shell's completion or
 
 import argparse
 import json
+import os
 import signal
 import sys
 import time
@@ -65,7 +66,20 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_audit(
         commands.add_parser("audit", help="audit dependencies: 0 clean, 1 vulnerable, 2 bad input, 3 incomplete")
     )
+    preflight = commands.add_parser("preflight", help="ask everything a provision needs: 0 all there, 1 broken")
+    _add_fleet(preflight)
+    preflight.add_argument("--json", action="store_true", help="print the report as JSON")
+    preflight.set_defaults(run=_preflight)
+    policy = commands.add_parser("policy", help="print the Vault policy (HCL) that a flow needs for an environment")
+    _add_fleet(policy)
+    policy.add_argument("--flow", choices=("provision", "validate", "drift", "sweep"), default="provision")
+    policy.set_defaults(run=_print_policy)
     return parser
+
+
+def _add_fleet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("environment", metavar="ENVIRONMENT", help="name of a file in the fleet's environments folder")
+    parser.add_argument("--fleet", metavar="FOLDER", type=Path, help="the fleet (default: HOLDTRUE_FLEET)")
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +101,53 @@ def _print_schema(_: argparse.Namespace) -> ExitCode:
 
     print(json.dumps(Environment.model_json_schema(), indent=2))  # noqa: T201 - the command's result
     return ExitCode.GOOD
+
+
+def _preflight(options: argparse.Namespace) -> ExitCode:
+    from holdtrue.adapters.manifest import load_environment  # noqa: PLC0415 - see the module's docstring
+    from holdtrue.credentials.documents import load_documents  # noqa: PLC0415
+    from holdtrue.credentials.scope import RunLabel, credential_scope  # noqa: PLC0415
+    from holdtrue.models.preflight import PreflightReport, PrerequisiteOutcome  # noqa: PLC0415
+    from holdtrue.preflight import ask_chain  # noqa: PLC0415
+    from holdtrue.toolbox import real_tools  # noqa: PLC0415
+
+    fleet = _fleet(options)
+    environment, documents = load_environment(fleet, options.environment), load_documents(fleet)
+    with _unwound_on_termination(), credential_scope(RunLabel(flow="holdtrue preflight")):
+        found = ask_chain(environment, documents.load, real_tools(documents.load))
+    report = PreflightReport(environment=environment.name, prerequisites=found)
+    if options.json:
+        print(report.model_dump_json(indent=2))  # noqa: T201 - the command's result
+    for item in () if options.json else report.prerequisites:
+        advice = f" Next: {item.next_step}" if item.outcome is PrerequisiteOutcome.BROKEN else ""
+        print(_plain(f"{item.outcome:<14} {item.name}: {item.detail}{advice}"))  # noqa: T201 - same
+    return ExitCode.FINDINGS if report.broken else ExitCode.GOOD
+
+
+def _print_policy(options: argparse.Namespace) -> ExitCode:
+    from holdtrue.adapters.manifest import load_environment  # noqa: PLC0415 - see the module's docstring
+    from holdtrue.core.vault_policy import PREFLIGHT_CAPABILITIES, SWEEP_CAPABILITIES, policy  # noqa: PLC0415
+    from holdtrue.credentials.documents import load_documents, load_references  # noqa: PLC0415
+
+    fleet = _fleet(options)
+    environment = load_environment(fleet, options.environment)
+    references = load_references(load_documents(fleet), environment.credentials)
+    match options.flow:
+        case "sweep":
+            needs = [dict(SWEEP_CAPABILITIES)]
+        case "provision":
+            needs = [dict(PREFLIGHT_CAPABILITIES), *(reference.capabilities() for reference in references)]
+        case _:
+            needs = [reference.reading_capabilities() for reference in references]
+    print(policy(needs))  # noqa: T201 - the command's result
+    return ExitCode.GOOD
+
+
+def _fleet(options: argparse.Namespace) -> Path:
+    """The fleet of the command line, which the adapters find by the setting."""
+    if options.fleet is not None:
+        os.environ["HOLDTRUE_FLEET"] = str(options.fleet)
+    return _load_settings().fleet.expanduser()
 
 
 def _audit(options: argparse.Namespace) -> ExitCode:

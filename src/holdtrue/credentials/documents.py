@@ -33,6 +33,7 @@ from holdtrue.credentials.ssh import VaultSshCertificates
 from holdtrue.credentials.transit import VaultTransit
 from holdtrue.credentials.vault import VaultCredentials, VaultSecret
 from holdtrue.errors import BlockMissing
+from holdtrue.models.environment import Credentials
 from holdtrue.runtime.yaml_document import FieldPath, YamlDocument, read_yaml
 
 R = TypeVar("R", bound=CredentialReference)
@@ -87,6 +88,20 @@ class Documents:
             where=str(self.path),
             next_step="declare it there, or name another one in the environment's manifest.",
         )
+
+
+def load_references(documents: Documents, names: Credentials) -> tuple[CredentialReference, ...]:
+    """The references that an environment names.
+
+    Raises:
+        BlockMissing: one is not declared.
+    """
+    return (
+        documents.load(VaultCredentials, names.vault),
+        documents.load(VaultAwsCredentials, names.aws),
+        documents.load(VaultSshCertificates, names.ssh),
+        documents.load(PulumiBackend, names.pulumi),
+    )
 
 
 def load_documents(fleet: Path, environment: Mapping[str, str] = os.environ) -> Documents:
