@@ -28,7 +28,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from sandbox import Sandbox  # noqa: E402 - the checkout is put on the path first
-from sandbox.deployment import deploy_all, flow_environment, joined, pause_schedules, run_flow, save_blocks  # noqa: E402
+from sandbox.deployment import (  # noqa: E402
+    deploy_all,
+    flow_environment,
+    joined,
+    pause_schedules,
+    run_flow,
+    save_blocks,
+)
 from sandbox.openbao import server_binary  # noqa: E402
 
 RATIO_CLAIM = 1.25

@@ -2,7 +2,6 @@
 
 from typing import Any, NoReturn, Self
 
-import boto3
 from prefect_aws.client_parameters import AwsClientParameters
 from prefect_aws.credentials import AwsCredentials
 from pydantic import PrivateAttr
@@ -19,10 +18,10 @@ class RefreshingAwsCredentials(AwsCredentials):
     _block_type_name = "Refreshing AWS Credentials"
     _block_type_slug = "holdtrue-refreshing-aws-credentials"
 
-    _session: boto3.Session = PrivateAttr()
+    _session: Any = PrivateAttr()
 
     @classmethod
-    def around(cls, session: boto3.Session, region: str, endpoint_url: str | None) -> Self:
+    def around(cls, session: Any, region: str, endpoint_url: str | None) -> Self:
         """The block around this session."""
         block = cls(region_name=region, aws_client_parameters=AwsClientParameters(endpoint_url=endpoint_url))
         block._session = session
@@ -34,7 +33,7 @@ class RefreshingAwsCredentials(AwsCredentials):
     def __eq__(self, other: object) -> bool:
         return self is other
 
-    def get_boto3_session(self) -> boto3.Session:
+    def get_boto3_session(self) -> Any:
         """The session that refreshes."""
         return self._session
 

@@ -1,14 +1,11 @@
 """What all blocks here share: they hold references and nothing else, and say so to Prefect's catalogue."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from prefect.blocks.core import Block
-from pydantic import BaseModel, ConfigDict, HttpUrl, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, HttpUrl, model_validator
 
 from holdtrue.core.secret_detection import find_secrets
-
-BlockName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-"""What Prefect lets a block document be called."""
 
 DOCUMENTATION: Final = HttpUrl("https://github.com/holdtrue/holdtrue/blob/main/docs/vault.md")
 # Images that Prefect's own block types show: the catalogue takes an image by URL only.

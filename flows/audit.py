@@ -7,6 +7,7 @@ from prefect import flow
 
 from holdtrue.core.audit import merge
 from holdtrue.models.advisory import AuditReport
+from holdtrue.models.environment import GivenName
 from holdtrue.settings import load_settings
 from tasks.conclusions import conclude_audit
 from tasks.dependencies import audit_each, audit_targets
@@ -16,7 +17,7 @@ from tasks.run import as_run
 
 @flow(name="audit", persist_result=False, timeout_seconds=3600)
 @as_run(conclude=conclude_audit, error_state="Incomplete")
-def audit(environments: list[str] | None = None) -> AuditReport:
+def audit(environments: list[GivenName] | None = None) -> AuditReport:
     """Ask an OSV endpoint about every dependency, once for the whole batch.
 
     Args:

@@ -7,7 +7,7 @@ from prefect import flow
 
 from holdtrue.core.drift import judge, overall
 from holdtrue.models.drift import DriftReport, EnvironmentDrift
-from holdtrue.models.environment import DriftLayer, Environment
+from holdtrue.models.environment import DriftLayer, Environment, GivenName
 from tasks.conclusions import conclude_drift
 from tasks.configuration import check_configuration
 from tasks.drift import look
@@ -20,7 +20,7 @@ from tasks.validation import check_runtime
 
 @flow(name="drift", persist_result=False, timeout_seconds=3600)
 @as_run(conclude=conclude_drift, error_state="Incomplete")
-def drift(environments: list[str] | None = None) -> DriftReport:
+def drift(environments: list[GivenName] | None = None) -> DriftReport:
     """Look for drift in every layer; changes nothing.
 
     Args:

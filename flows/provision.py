@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from prefect import flow
 
+from holdtrue.models.environment import GivenDigest, GivenName
 from holdtrue.models.report import ProvisionReport
 from tasks.approval import require_approval
 from tasks.conclusions import conclude_provision
@@ -20,7 +21,7 @@ from tasks.validation import require_pass, validate_hosts
 
 @flow(name="provision", persist_result=False, timeout_seconds=14400)
 @as_run(conclude=conclude_provision, expected_stages=9)
-def provision(environment: str, approved_plan: str | None = None) -> ProvisionReport:
+def provision(environment: GivenName, approved_plan: GivenDigest | None = None) -> ProvisionReport:
     """Make one environment what its manifest says, and prove it before traffic moves.
 
     Args:

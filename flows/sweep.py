@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from blocks.reference import BlockName
+from holdtrue.models.environment import BlockName
 from holdtrue.models.sweep import SweepReport
 from tasks.conclusions import conclude_sweep
 from tasks.run import as_run

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from prefect import flow
 
 from holdtrue.core.junit import render_junit
+from holdtrue.models.environment import GivenName
 from holdtrue.models.report import ValidationReport
 from tasks.conclusions import conclude_validation
 from tasks.fleet import load_environment
@@ -17,11 +18,11 @@ from tasks.validation import validate_hosts
 
 @flow(name="validate", persist_result=False, timeout_seconds=3600)
 @as_run(conclude=conclude_validation, error_state="Incomplete")
-def validate(environment: str) -> ValidationReport:
+def validate(environment: GivenName) -> ValidationReport:
     """Check one environment's hosts as they are; changes nothing.
 
     Args:
-        environment: Name of the environment: a file in the fleet's `environments` folder.
+        environment: GivenName of the environment: a file in the fleet's `environments` folder.
     """
     started_at, clock = datetime.now(UTC), time.monotonic()
     declared = load_environment(environment)

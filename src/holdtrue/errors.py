@@ -11,6 +11,7 @@ HoldtrueError
 │   ├── AccessDenied          the credential was refused, has expired or its policy lacks the path
 │   ├── CertificateRefused    the server's certificate does not belong to the configured CA
 │   ├── SecretInvalid         the secret was found, but is not what the caller needs
+│   ├── SecretExposed         a secret was given where a reference belongs
 │   ├── PreflightFailed       a prerequisite is broken; every broken one is a line of its own
 │   ├── ProgramTestsFailed    the program's unit tests failed, or there were none
 │   ├── ProgramFailed         the infrastructure program raised, or the engine refused an operation
@@ -101,6 +102,10 @@ class CertificateRefused(RejectedError):
 
 class SecretInvalid(RejectedError):
     """The secret was found, but is not what the caller needs."""
+
+
+class SecretExposed(RejectedError):
+    """A secret was given where it would be kept for others to read; a reference to it belongs there."""
 
 
 class PreflightFailed(RejectedError):

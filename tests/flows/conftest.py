@@ -24,7 +24,8 @@ from holdtrue.testing import (
     FakeStackEngine,
     FakeTrafficSwitch,
 )
-from tasks.toolbox import Toolbox, use_toolbox
+from holdtrue.toolbox import Toolbox
+from tasks.toolbox import use_toolbox
 
 FLEET = Path(__file__).parents[2] / "fleet"
 NAMES = ("web-1", "web-2")

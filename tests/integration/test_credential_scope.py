@@ -82,7 +82,7 @@ class Place:
 
 
 @pytest.fixture
-def place(clean_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(clean_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("HOLDTRUE_LEDGER_URL", f"sqlite:///{tmp_path / 'ledger.db'}")
     clean_sandbox.openbao.write_secret(PATH, {"password": VALUE, "other": "kept-as-it-is"})
     openbao = clean_sandbox.openbao

@@ -522,7 +522,7 @@ def test_fields_that_are_not_strings_are_refused_without_their_values(
 
 def _sign(vault: VaultSession, *, role: str = "deploy", principal: str = "deploy", ttl_seconds: int = 60) -> str:
     _, public_key = generate_key_pair()
-    return vault.sign_ssh_key("ssh", role, public_key, (principal,), ttl_seconds)
+    return vault.sign_ssh_key("ssh", role, public_key, (principal,), ttl_seconds).certificate
 
 
 def test_a_principal_that_the_role_does_not_allow_is_denied(server: VaultServer, auth: AppRole) -> None:

@@ -4,7 +4,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from holdtrue.models.base import Value
 from holdtrue.models.stack import Operation
@@ -12,6 +12,10 @@ from holdtrue.models.stack import Operation
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 """A name that is safe in file names, block names, artifact keys and stack names."""
 
+# Parameters of flows: the server that enforces a deployment's schema refuses anything else before there is a run. In
+# Python they are any text, which the manifest's loader refuses by name; Prefect's own refusal would log what was given.
+GivenName = Annotated[str, WithJsonSchema({"type": "string", "pattern": r"^[a-z0-9][a-z0-9-]{0,62}$"})]
+GivenDigest = Annotated[str, WithJsonSchema({"type": "string", "pattern": r"^[0-9a-f]{64}$"})]
 BlockName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of a saved Prefect block.")]
 
 
