@@ -133,6 +133,15 @@ def test_the_tool_may_finish_its_work_within_the_grace(shell: _Shell) -> None:
     assert (shell.folder / "state").read_text() == "saved\n"
 
 
+def test_the_tool_takes_the_interrupt_that_a_background_worker_ignores(shell: _Shell) -> None:
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        test_the_tool_may_finish_its_work_within_the_grace(shell)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
 def test_a_tool_that_ignores_the_interrupt_is_killed(shell: _Shell) -> None:
     with pytest.raises(ToolTimeout):
         shell.run("trap '' INT TERM; while :; do sleep 0.05; done", timeout_seconds=0.2)

@@ -13,11 +13,12 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,15 +122,16 @@ class _Tree:
 
     def start(self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
         try:
-            self._process = subprocess.Popen(
-                arguments,
-                cwd=folder,
-                env={**environment, _MARKER: self._marker},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
+            with _interruptible():
+                self._process = subprocess.Popen(
+                    arguments,
+                    cwd=folder,
+                    env={**environment, _MARKER: self._marker},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
         except OSError as error:
             raise ToolMissing(
                 f"{arguments[0]} cannot be started: {error.strerror}",
@@ -171,6 +173,22 @@ class _Tree:
         if self._process is not None:
             found |= _find_session(self._process.pid)
         return found
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a child started here take SIGINT, which a worker that a shell runs in the background (`&`) ignores.
+
+    An ignored signal stays ignored in children; one with a handler is back to its default there (execve(2)).
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
