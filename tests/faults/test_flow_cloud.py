@@ -8,7 +8,7 @@ from blocks.aws import VaultAwsCredentials
 from flows.drift import drift
 from flows.provision import provision
 from sandbox.deployment import save_blocks
-from tests.faults.aws_proxy import AwsProxy, aws_proxy
+from tests.integration.aws_proxy import AwsProxy, aws_proxy
 from tests.integration.flow_stage import Stage, provide_baseline
 
 

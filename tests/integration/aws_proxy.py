@@ -6,11 +6,17 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 _READS: Final = re.compile(r"(?:Get|Describe|List|Head)[A-Z]\w*")
+_KEY_ID: Final = re.compile(r"Credential=(\w+)/")
 _TIMEOUT_SECONDS: Final = 30
+_EXPIRED: Final = (
+    b"<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code>"
+    b"<Message>The security token included in the request is expired</Message></Error></ErrorResponse>"
+)
 
 
 class AwsProxy:
@@ -21,12 +27,14 @@ class AwsProxy:
         reads: What was asked, in AWS's own words where the protocol has them.
         writes: The same for what would change something.
         refuses_writes: From the first write on, hang up on everything.
+        expired: Access key ids whose requests are answered as AWS answers keys that have ended.
     """
 
     def __init__(self, endpoint_url: str) -> None:
         self.reads: list[str] = []
         self.writes: list[str] = []
         self.refuses_writes = False
+        self.expired: set[str] = set()
         self._is_down = False
         target = urlsplit(endpoint_url).netloc
         proxy = self
@@ -39,6 +47,9 @@ class AwsProxy:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if not proxy._admits(self.command, self.path, self.headers.get("X-Amz-Target") or "", body):
                     self.close_connection = True
+                    return
+                if proxy.expired & set(_KEY_ID.findall(self.headers.get("Authorization") or "")):
+                    self._refuse()
                     return
                 connection = http.client.HTTPConnection(target, timeout=_TIMEOUT_SECONDS)
                 try:
@@ -61,6 +72,12 @@ class AwsProxy:
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
+
+            def _refuse(self) -> None:
+                self.send_response(HTTPStatus.FORBIDDEN)
+                self.send_header("Content-Length", str(len(_EXPIRED)))
+                self.end_headers()
+                self.wfile.write(_EXPIRED)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
                 """Stay quiet."""
