@@ -25,8 +25,8 @@ from holdtrue.errors import (
     ServiceUnreachable,
 )
 
-_QUOTED_CHARACTERS: Final = 300
-"""As much of Vault's own answer as a message quotes: a proxy's error page may be a megabyte."""
+_SHOWN_CHARACTERS: Final = 500
+"""As much as a message says of what happened, Vault's own answer included: a proxy's error page may be a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,9 @@ def translate(server: VaultServer, call: Call, secrets: Iterable[SecretStr] = ()
         failure = _failure(error, server, call, hint)
         if failure is None:
             raise
-        values = [secret.get_secret_value() for secret in secrets]
-        raise type(failure)(redact(failure.what, values), where=failure.where, next_step=failure.next_step) from error
+        # Redacted before it is cut: half a secret would not be known again.
+        what = _cut(redact(failure.what, [secret.get_secret_value() for secret in secrets]))
+        raise type(failure)(what, where=failure.where, next_step=failure.next_step) from error
 
 
 def place(server: VaultServer, call: Call) -> str:
@@ -293,4 +294,8 @@ def _quoted(error: Exception) -> str:
     """What Vault said, on one line: its error list, or the text of an answer that was not Vault's."""
     listed = getattr(error, "errors", None)
     said = " ".join(str(item) for item in listed) if listed else str(getattr(error, "text", None) or "")
-    return " ".join(said.split())[:_QUOTED_CHARACTERS] or type(error).__name__
+    return " ".join(said.split()) or type(error).__name__
+
+
+def _cut(what: str) -> str:
+    return what if len(what) <= _SHOWN_CHARACTERS else what[: _SHOWN_CHARACTERS - 1] + "…"
