@@ -1,6 +1,8 @@
 """Deployments on a worker: one trace through every process, and nothing left of a run that is cancelled."""
 
+import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +19,11 @@ from prefect.states import Cancelling
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY
 
 from flows.validate import validate
+from holdtrue.adapters.ledger import open_ledger
+from holdtrue.models.lease import LeaseKind
 from holdtrue.runtime.tracing import flush_tracing, start_tracing
 from sandbox import Sandbox, guardian
-from sandbox.deployment import deploy_all, flow_environment, pause_schedules
+from sandbox.deployment import deploy_all, flow_environment, pause_schedules, run_flow
 from sandbox.orchestrator import PrefectWorker
 from sandbox.otlp import ReceivedSpan
 from tests.integration.flow_evidence import nothing_left, take_snapshot, texts_of
@@ -197,6 +201,33 @@ def test_cancelled_provision_leaves_nothing_behind(stage: Stage, tmp_path: Path)
         wait_until(lambda: _type_of(run.id) is StateType.CANCELLED, "the run is cancelled", 30)
     assert [folder for folder in folders if folder.exists()] == []
     stage.require_no_secret(worker_texts(stage, run.id), "Take very long")
+
+
+def test_what_a_killed_run_held_is_swept(stage: Stage, tmp_path: Path) -> None:
+    started, over = tmp_path / "started", tmp_path / "over"
+    command = f"touch {started}; until [ -e {over} ]; do sleep 0.2; done"
+    stage.fleet.write(
+        "ansible/tiny.yml",
+        f"{TINY_PLAYBOOK}    - name: Take very long\n      ansible.builtin.shell: '{command}'\n",
+    )
+    sandbox = stage.sandbox
+    ledger = open_ledger(flow_environment(sandbox)["HOLDTRUE_LEDGER_URL"])
+    before = sandbox.openbao.accessors()
+    with get_client(sync_client=True) as client, touching(over):
+        wanted = client.read_deployment_by_name("provision/provision")
+        run = client.create_flow_run_from_deployment(wanted.id, parameters={"environment": "tiny"})
+        wait_until(started.exists, "the playbook's task runs")
+        (held,) = [found for found in ledger.unsettled() if found.holder.run == str(run.id)]
+        (token,) = [lease for lease in held.leases if lease.kind is LeaseKind.TOKEN]
+        os.kill(held.holder.process.pid, signal.SIGKILL)
+        wait_until(lambda: _type_of(run.id) is StateType.CRASHED, "the worker sees that the run is gone", 30)
+    assert token.reference in sandbox.openbao.accessors() - before, "a killed run cannot revoke"
+    swept = run_flow("sweep/sweep", {"vaults": ["sweeper"]})
+    assert swept.state_name == "Swept", swept.message
+    assert token.reference in swept.report.replace("\\", "")
+    wait_until(lambda: sandbox.openbao.accessors() <= before, "no token of either run is left", 5)
+    assert not [lease for found in ledger.unsettled() for lease in found.leases if lease.kind.revocable]
+    stage.require_no_secret(worker_texts(stage, swept.id), "Swept")
 
 
 def worker_texts(stage: Stage, run_id: UUID) -> dict[str, str]:
