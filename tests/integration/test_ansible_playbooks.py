@@ -83,8 +83,12 @@ def _folders(access: SshAccess) -> list[Path]:
 
 def _processes(access: SshAccess) -> set[int]:
     """What runs for this access beside its own agent and shared connections."""
-    pids = find_marked("SSH_AUTH_SOCK", str(access.agent_socket))
-    return {pid for pid in pids if b"ansible" in Path(f"/proc/{pid}/environ").read_bytes()}
+    found = set()
+    for pid in find_marked("SSH_AUTH_SOCK", str(access.agent_socket)):
+        with suppress(OSError):  # It may have ended since.
+            if b"ansible" in Path(f"/proc/{pid}/environ").read_bytes():
+                found.add(pid)
+    return found
 
 
 def _left_of_ansible(access: SshAccess) -> list[str]:

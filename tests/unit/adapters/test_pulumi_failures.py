@@ -102,3 +102,14 @@ def test_a_plan_violation_keeps_names_and_drops_values() -> None:
 
 def test_a_traceback_reads_as_its_last_line_and_place() -> None:
     assert readable(TRACEBACK) == "ValueError: no owner at /srv/fleet/demo/infrastructure.py:21"
+
+
+def test_steps_that_a_failure_kept_from_being_reached_do_not_hide_it() -> None:
+    undone = "expected resource operations for urn:pulumi:demo::demo::pulumi-python:dynamic/aws:TargetGroup::web"
+    failed = Diagnostic(severity="error", text="bucket belongs to somebody else", urn=BUCKET)
+    consequence = Diagnostic(severity="error", text=undone)
+    for diagnostics in ((failed, consequence), (consequence, failed)):
+        error = translate(evidence(f"error: {undone}", *diagnostics))
+        assert "belongs to somebody else" in error.what
+        assert "plan" not in error.what
+    assert "the plan does not hold this step" in translate(evidence(f"error: {undone}", consequence)).what

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from holdtrue.adapters.pulumi.messages import Diagnostic
 from holdtrue.core.redaction import redact
@@ -23,6 +24,10 @@ from holdtrue.errors import (
 )
 
 _MAXIMUM_CHARACTERS = 600
+
+
+_UNDONE: Final = re.compile(r"expected resource operations for \S+.*")
+"""What the engine says of planned steps that it did not come to; where a resource failed before them, its consequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,15 @@ class Evidence:
     def errors(self) -> tuple[Diagnostic, ...]:
         """The diagnostics that are errors, without the engine's closing words."""
         closing = {"preview failed", "update failed", "refresh failed"}
-        return tuple(item for item in self.diagnostics if item.severity == "error" and item.text not in closing)
+        found = [item for item in self.diagnostics if item.severity == "error" and item.text not in closing]
+        causes = [item for item in found if not _UNDONE.search(item.text)]
+        return tuple(causes if any(item.urn for item in causes) else found)
 
     @property
     def all_text(self) -> str:
         """Every text, the most specific first."""
-        return "\n".join([*(item.text for item in self.errors), self.text, self.error_tail])
+        text = "\n".join([*(item.text for item in self.errors), self.text, self.error_tail])
+        return _UNDONE.sub("", text) if any(item.urn for item in self.errors) else text
 
     @property
     def place(self) -> str:

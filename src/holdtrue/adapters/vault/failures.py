@@ -160,6 +160,13 @@ def _unanswered(error: Exception, server: VaultServer, call: Call) -> HoldtrueEr
             where=place(server, call),
             next_step="check that the server is up and that nothing on the way drops packets.",
         )
+    if server.address.startswith("http://") and isinstance(_root_cause(error), ConnectionResetError):
+        # A TLS port answers plain HTTP with 400 and hangs up; which of the two arrives is a matter of timing.
+        return RejectedError(
+            f"could not {call.action}: the server hung up on a request without TLS",
+            where=place(server, call),
+            next_step="write the address of the VaultCredentials block with https://.",
+        )
     if isinstance(error, exceptions.ConnectionError | exceptions.ChunkedEncodingError):
         return ServiceUnreachable(
             f"could not {call.action}: no connection to Vault ({_root_cause(error)})",
