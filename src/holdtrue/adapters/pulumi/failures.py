@@ -27,7 +27,7 @@ _MAXIMUM_CHARACTERS = 600
 
 
 _UNDONE: Final = re.compile(r"expected resource operations for \S+.*")
-"""What the engine says of planned steps that it did not come to; where a resource failed before them, its consequence."""
+"""What the engine says of planned steps that it did not come to, as it does not when a resource before them failed."""
 
 
 @dataclass(frozen=True, slots=True)
