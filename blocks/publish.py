@@ -7,9 +7,11 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Final
 
 from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import Field
 
 from blocks.loading import load_block
@@ -137,9 +139,13 @@ def _saved_names() -> Iterator[tuple[str, str]]:
     with get_client(sync_client=True) as client:
         for block_type in BLOCK_TYPES:
             slug = block_type.get_block_type_slug()
-            for document in client.read_block_documents_by_type(slug, include_secrets=False):
-                if document.name is not None:
-                    yield slug, document.name
+            try:
+                documents = client.read_block_documents_by_type(slug, include_secrets=False)
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code == HTTPStatus.NOT_FOUND:  # The type is not registered yet.
+                    continue
+                raise
+            yield from ((slug, document.name) for document in documents if document.name is not None)
 
 
 def _delete(undeclared: Sequence[BlockDifference]) -> None:

@@ -1,0 +1,76 @@
+"""The fleet's references as saved blocks: only what differs is saved, and only what is asked is deleted."""
+
+from pathlib import Path
+
+import pytest
+
+from blocks.loading import load_block
+from blocks.publish import Difference, compare, main, publish
+from blocks.vault import VaultCredentials, VaultSecret
+from holdtrue.credentials.documents import Documents, load_documents
+from holdtrue.errors import BlockMissing
+
+FILE = """
+blocks:
+  - type: vault-credentials
+    name: publish-test
+    address: https://vault.example.org:8200
+    auth: {kind: approle, role_id: first}
+  - type: vault-secret
+    name: publish-test
+    vault: publish-test
+    path: app
+    field: word
+"""
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> Documents:
+    (tmp_path / "blocks.yaml").write_text(FILE)
+    return load_documents(tmp_path)
+
+
+def differences(documents: Documents) -> dict[str, str]:
+    return {item.block_type: item.difference for item in compare(documents) if item.name == "publish-test"}
+
+
+def test_twice_is_once_a_change_is_shown_and_nothing_else_is_touched(
+    declared: Documents, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login, secret = "holdtrue-vault-credentials", "holdtrue-vault-secret"
+    VaultCredentials(address="https://other.example.org", auth={"kind": "kubernetes", "role": "r"}).save("undeclared")
+    assert differences(declared) == {login: Difference.MISSING, secret: Difference.MISSING}
+    publish(declared)
+    assert differences(declared) == {login: Difference.SAME, secret: Difference.SAME}
+    assert load_block(VaultSecret, "publish-test").vault.address == "https://vault.example.org:8200"
+
+    (tmp_path / "blocks.yaml").write_text(FILE.replace("role_id: first", "role_id: second"))
+    monkeypatch.setenv("HOLDTRUE_FLEET", str(tmp_path))
+    assert main(["--dry-run"]) == 1
+    shown = capsys.readouterr().out
+    assert "changed" in shown
+    assert "first" in shown
+    assert "second" in shown
+    assert "undeclared" in shown
+    assert load_block(VaultCredentials, "publish-test").auth.role_id == "first"  # type: ignore[union-attr]
+    assert main([]) == 0
+    assert load_block(VaultSecret, "publish-test").vault.auth.role_id == "second"  # type: ignore[union-attr]
+    assert load_block(VaultCredentials, "undeclared").address == "https://other.example.org"
+
+    assert main(["--prune"]) == 0
+    with pytest.raises(BlockMissing):
+        load_block(VaultCredentials, "undeclared")
+    assert load_block(VaultCredentials, "publish-test").auth.role_id == "second"  # type: ignore[union-attr]
+
+
+def test_a_wrong_file_saves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "blocks.yaml").write_text(
+        FILE.replace("publish-test", "never-saved").replace("field: word", "fields: 1")
+    )
+    monkeypatch.setenv("HOLDTRUE_FLEET", str(tmp_path))
+    assert main([]) == 2
+    assert "blocks.yaml:" in capsys.readouterr().err
+    with pytest.raises(BlockMissing):
+        load_block(VaultCredentials, "never-saved")
