@@ -5,7 +5,7 @@ import json
 import shlex
 import sys
 from array import array
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,18 +13,17 @@ from typing import Final
 from urllib.parse import unquote, unquote_plus
 
 from holdtrue.core.redaction import encodings, refusal
-from holdtrue.errors import RejectedError
 from holdtrue.models.leak import Form, KnownValue
 
 PARTIAL_LENGTH: Final = 12
 """So many characters of a long value's begin or end are searched for too: people and tools cut texts short."""
 
 _LONG: Final = 2 * PARTIAL_LENGTH
-_LONGEST: Final = 65_536
-"""Longer values than this are files, not secrets; the search keeps a multiple of it in memory."""
-
 _COMMON_HEADS: Final = ("-----BEGIN", "eyJ", "github_pat_", "pypi-AgEI", "AGE-SECRET-K", "sk-ant-", "sk-proj-", "dckr_pat_")
 """Begins that all secrets of a kind share: finding one of them says nothing."""
+
+_STANDARD: Final = str.maketrans("-_", "+/")
+"""From base64's URL-safe alphabet."""
 
 _WORDS: Final[Mapping[int, str]] = {8: "Q", 4: "I"}
 """Sizes of the words that are looked up, and the type codes of `array` for them, the rarer first.
@@ -117,10 +116,12 @@ class StreamSearch:
         """Take what begins before `decided`: a form that begins there is known whole."""
         for start, needle in sorted(self._index.find(data), key=lambda item: (item[0], -len(item[1].content))):
             at = self._held_at + start
-            end = at + len(needle.content)
-            if start >= decided or end <= self._covered.get(needle.name, 0):
+            covered = self._covered.get(needle.name, 0)
+            if start >= decided:
+                break
+            self._covered[needle.name] = max(covered, at + len(needle.content))
+            if at < covered:
                 continue
-            self._covered[needle.name] = end
             key = (needle.name, needle.form)
             earlier = self._found.get(key)
             self._found[key] = Found(
@@ -136,20 +137,6 @@ def search_bytes(index: NeedleIndex, data: bytes) -> tuple[Found, ...]:
     search = StreamSearch(index)
     search.feed(data)
     return search.finish()
-
-
-def check_value(value: KnownValue) -> None:
-    """Refuse a value that cannot be searched for.
-
-    Raises:
-        RejectedError: it is too short, too common or too long; the message holds its name only.
-    """
-    text = value.value.get_secret_value()
-    reason = f"it has more than {_LONGEST} characters" if len(text) > _LONGEST else refusal(text)
-    if reason is not None:
-        raise RejectedError(
-            f"{value.name} cannot be searched for: {reason}", next_step="leave it out, or replace the secret by a better one."
-        )
 
 
 def _needles(value: KnownValue) -> Iterator[Needle]:
@@ -198,14 +185,13 @@ def _form_of(form: str, text: str) -> Form:  # noqa: PLR0911 - one form each
     variants = {text, text.strip()}
     if form in variants:
         return Form.PLAIN
-    if form in text or form in _joined(text):
+    if form in text:
         return Form.LINE
     if any(form.lower() == variant.encode(errors="surrogatepass").hex() for variant in variants):
         return Form.HEX
     raw = text.encode(errors="surrogatepass")
     with suppress(ValueError):
-        decoded = urlsafe_b64decode(form.translate(_URL_SAFE))
-        if decoded in raw:
+        if b64decode(form.translate(_STANDARD), validate=True) in raw:
             return Form.BASE64
     with suppress(ValueError):
         if json.loads(f'"{form}"', strict=False) in variants:
@@ -216,10 +202,3 @@ def _form_of(form: str, text: str) -> Form:  # noqa: PLR0911 - one form each
         if html.unescape(form) not in variants and shlex.split(form) in [[variant] for variant in variants]:
             return Form.SHELL
     return Form.ESCAPED
-
-
-def _joined(text: str) -> tuple[str, ...]:
-    return tuple(joint.join(text.splitlines()).strip() for joint in ("", " ", "\n", "\r\n"))
-
-
-_URL_SAFE: Final = str.maketrans("+/", "-_")

@@ -25,7 +25,7 @@ from holdtrue.errors import (
     ServiceUnreachable,
 )
 
-_SHOWN_CHARACTERS: Final = 500
+_SHOWN_CHARACTERS: Final = 400
 """As much as a message says of what happened, Vault's own answer included: a proxy's error page may be a megabyte."""
 
 
