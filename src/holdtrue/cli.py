@@ -74,6 +74,9 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_fleet(policy)
     policy.add_argument("--flow", choices=("provision", "validate", "drift", "sweep"), default="provision")
     policy.set_defaults(run=_print_policy)
+    _add_leaks(
+        commands.add_parser("leaks", help="search places for secrets: 0 clean, 1 leaked, 2 bad input, 3 incomplete")
+    )
     return parser
 
 
@@ -94,6 +97,30 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--osv-url", metavar="URL", help="base address of the OSV API (default: HOLDTRUE_OSV_URL)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_audit)
+
+
+def _add_leaks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="a file or folder, packed ones included")
+    parser.add_argument(
+        "--values", metavar="FILE", type=Path, default=Path("-"),
+        help="the values, in a file that only you can read (default: standard input); lines, NAME=VALUE lines, or JSON",
+    )  # fmt: skip
+    parser.add_argument(
+        "--exclude", metavar="PATH", type=Path, action="append", default=[],
+        help="a file or folder to leave out (repeatable)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--database", dest="databases", metavar="URL", action="append", default=[],
+        help="a database, all its tables; env:NAME reads the URL from a variable (repeatable)",
+    )  # fmt: skip
+    parser.add_argument("--processes", action="store_true", help="command lines and environments on this machine")
+    parser.add_argument(
+        "--exclude-pid", dest="excluded_pids", metavar="PID", type=int, action="append", default=[],
+        help="a process to leave out (repeatable)",
+    )  # fmt: skip
+    parser.add_argument("--prefect-api", metavar="URL", help="a Prefect server, with PREFECT_API_KEY or _AUTH_STRING")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=_search_leaks)
 
 
 def _print_schema(_: argparse.Namespace) -> ExitCode:
@@ -141,6 +168,32 @@ def _print_policy(options: argparse.Namespace) -> ExitCode:
             needs = [reference.reading_capabilities() for reference in references]
     print(policy(needs))  # noqa: T201 - the command's result
     return ExitCode.GOOD
+
+
+def _search_leaks(options: argparse.Namespace) -> ExitCode:
+    from holdtrue.adapters import leaks  # noqa: PLC0415 - see the module's docstring
+    from holdtrue.core.leak_report import describe  # noqa: PLC0415
+    from holdtrue.models.leak import Files, LeakVerdict, Place, Processes  # noqa: PLC0415
+
+    # The values come from there, and are not found there.
+    excluded = (*options.exclude, Path("/dev/stdin") if options.values == Path("-") else options.values)
+    places: list[Place] = [Files(path=path, exclude=excluded) for path in options.paths]
+    places += [leaks.database_at(url, os.environ) for url in options.databases]
+    places += [Processes(exclude=frozenset(options.excluded_pids))] if options.processes else []
+    places += [leaks.prefect_api_at(options.prefect_api, os.environ)] if options.prefect_api else []
+    with _unwound_on_termination():
+        report = leaks.search(leaks.read_values(options.values), places)
+    lines = [report.model_dump_json(indent=2)] if options.json else [_plain(line) for line in describe(report)]
+    print("\n".join(lines))  # noqa: T201 - the command's result
+    match report.verdict:
+        case LeakVerdict.CLEAN:
+            return ExitCode.GOOD
+        case LeakVerdict.LEAKED:
+            return ExitCode.FINDINGS
+        case LeakVerdict.INCOMPLETE:
+            return ExitCode.COULD_NOT_LOOK
+        case _:
+            assert_never(report.verdict)
 
 
 def _fleet(options: argparse.Namespace) -> Path:
