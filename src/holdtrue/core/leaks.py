@@ -1,35 +1,30 @@
 """Known values found again in bytes: all forms of all values in one pass, however long the bytes are."""
 
-import html
 import json
+import re
 import shlex
 import sys
 from array import array
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-from holdtrue.core.redaction import encodings, refusal
+from holdtrue.core.redaction import base64_forms, encodings, refusal
 from holdtrue.models.leak import Form, KnownValue
 
 PARTIAL_LENGTH: Final = 12
 """So many characters of a long value's begin or end are searched for too: people and tools cut texts short."""
 
 _LONG: Final = 2 * PARTIAL_LENGTH
-_COMMON_HEADS: Final = (
-    "-----BEGIN",
-    "eyJ",
-    "github_pat_",
-    "pypi-AgEI",
-    "AGE-SECRET-K",
-    "sk-ant-",
-    "sk-proj-",
-    "dckr_pat_",
+
+_COMMON: Final = re.compile(
+    r"-----(?:BEGIN|END) [A-Z0-9 ]+-----|eyJ[\w-]*\.(?:eyJ[\w-]*\.)?"
+    r"|github_pat_|pypi-AgEI\w{14}|AGE-SECRET-KEY-1|sk-[a-z]+-"
 )
-"""Begins that all secrets of a kind share: finding one of them says nothing."""
+"""What all secrets of a kind have in common, so that finding it says nothing: of a JWT all but the signature."""
 
 _STANDARD: Final = str.maketrans("-_", "+/")
 """From base64's URL-safe alphabet."""
@@ -154,15 +149,15 @@ def _needles(value: KnownValue) -> Iterator[Needle]:
         yield Needle(value.name, _form_of(form, text), form.encode(errors="surrogatepass"))
     for variant in {text, text.strip()}:
         yield from (Needle(value.name, form, content) for form, content in _wide(variant))
-    body = [line.strip() for line in text.splitlines() if refusal(line) is None and not line.startswith("-----")]
-    if body and len("".join(body)) >= _LONG:
-        if not body[0].startswith(_COMMON_HEADS):
-            yield from _partial(value.name, Form.HEAD, body[0][:PARTIAL_LENGTH])
-        yield from _partial(value.name, Form.TAIL, body[-1][-PARTIAL_LENGTH:])
+    own = _COMMON.sub("", text).strip()
+    if len(own) >= _LONG:
+        yield from _partial(value.name, Form.HEAD, own[:PARTIAL_LENGTH])
+        yield from _partial(value.name, Form.TAIL, own[-PARTIAL_LENGTH:])
+        yield from (Needle(value.name, Form.BASE64_PART, content) for content in _wrapped(own))
 
 
 def _partial(name: str, form: Form, text: str) -> Iterator[Needle]:
-    if len(text) == PARTIAL_LENGTH and refusal(text) is None:
+    if refusal(text) is None:
         yield Needle(name, form, text.encode(errors="surrogatepass"))
 
 
@@ -171,12 +166,21 @@ def _wide(text: str) -> Iterator[tuple[Form, bytes]]:
     for codec in ("utf-16-le", "utf-16-be"):
         raw = text.encode(codec, errors="surrogatepass")
         yield Form.UTF16, raw
-        with suppress(UnicodeDecodeError):  # two-byte characters beyond ASCII have no such text
-            yield from ((Form.UTF16, form.encode()) for form in encodings(raw.decode()))
+        yield from ((Form.UTF16, form.encode()) for form in base64_forms(raw))
     with suppress(UnicodeEncodeError):
         raw = text.encode("latin-1")
         if not text.isascii():
             yield Form.ESCAPED, raw
+
+
+def _wrapped(text: str) -> Iterator[bytes]:
+    """Pieces of base64 in every alignment: a line of base64 of more than this text holds at least one of them whole."""
+    raw = text.encode(errors="surrogatepass")
+    for offset in range(3):
+        yield from (
+            b64encode(raw[at : at + PARTIAL_LENGTH])
+            for at in range(offset, len(raw) - PARTIAL_LENGTH + 1, PARTIAL_LENGTH)
+        )
 
 
 def _without_repetition(needles: Iterable[Needle]) -> Iterator[Needle]:
@@ -207,7 +211,8 @@ def _form_of(form: str, text: str) -> Form:  # noqa: PLR0911 - one form each
             return Form.JSON
     if unquote(form) in variants or unquote_plus(form) in variants:
         return Form.URL
-    with suppress(ValueError):
-        if html.unescape(form) not in variants and shlex.split(form) in [[variant] for variant in variants]:
-            return Form.SHELL
+    for quoted in (form, f"'{form}'", f'"{form}"'):
+        with suppress(ValueError):
+            if shlex.split(quoted) in [[variant] for variant in variants]:
+                return Form.SHELL
     return Form.ESCAPED

@@ -199,9 +199,15 @@ def encodings(secret: str) -> frozenset[str]:
     for value in {secret, secret.strip()}:
         # Lone surrogates stand for bytes that were no UTF-8 when they were read.
         raw = value.encode(errors="surrogatepass")
-        forms |= {value, raw.hex(), raw.hex().upper(), *_base64_groups(raw), *_base64_lines(raw)}
+        forms |= {value, raw.hex(), raw.hex().upper(), *base64_forms(raw)}
         if not _NEVER_ESCAPED.fullmatch(value):
             forms |= {*_escaped(value), *_marked_up(value), *_quoted(raw), *_for_shells(value)}
+    return frozenset(form for form in forms if len(form) >= MINIMUM_LENGTH)
+
+
+def base64_forms(raw: bytes) -> frozenset[str]:
+    """What base64 writes for a text that holds these bytes, and the lines it breaks into when they stand alone."""
+    forms = {*_base64_groups(raw), *_base64_lines(raw)}
     return frozenset(form for form in forms if len(form) >= MINIMUM_LENGTH)
 
 

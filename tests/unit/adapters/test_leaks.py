@@ -13,7 +13,9 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from pydantic import SecretStr
@@ -108,7 +110,7 @@ def test_a_damaged_archive_is_a_gap_and_what_comes_before_is_searched(tmp_path: 
     (tmp_path / "cut.gz").write_bytes(content[:-cut])
     report = look(Files(path=tmp_path))
     assert [gap.place for gap in report.not_searched] == [f"{tmp_path}/cut.gz!"]
-    assert places_of(report) == [f"{tmp_path}/cut.gz!"]
+    assert f"{tmp_path}/cut.gz!" in places_of(report)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,7 @@ def as_nobody() -> Iterator[None]:
 
 def test_what_may_not_be_read_is_listed_and_hides_nothing_else(tmp_path: Path) -> None:
     # Below the folder that pytest keeps from other users.
-    with __import__("tempfile").TemporaryDirectory() as name:
+    with TemporaryDirectory() as name:
         place = Path(name)
         for folder in ("closed", "open"):
             (place / folder).mkdir()
@@ -346,8 +348,8 @@ def test_a_search_that_finds_nothing_that_is_there_says_nothing(
 def test_each_kind_of_place_is_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     (tmp_path / "file").write_bytes(b"nothing")
     place: Place = Processes() if kind == "processes" else Database(url=SecretStr(f"sqlite:///{tmp_path}/x.db"))
-    blind = f"search_{kind}"
-    monkeypatch.setattr(f"holdtrue.adapters.leaks.search.{blind}", lambda *_: None)
+    module = import_module("holdtrue.adapters.leaks.search")  # not the function of that name in its package
+    monkeypatch.setattr(module, f"search_{kind}", lambda *_: None)
     with pytest.raises(UnavailableError, match=kind):
         look(place)
 

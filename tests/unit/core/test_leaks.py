@@ -55,9 +55,7 @@ def find(value: str, data: bytes) -> tuple[Found, ...]:
 @pytest.mark.parametrize("encode", ENCODERS.values(), ids=ENCODERS)
 @pytest.mark.parametrize("value", [SECRET, TOKEN, KEY, "pässwörd-ü€"])
 def test_every_form_is_found(value: str, encode: Callable[[bytes], bytes]) -> None:
-    if value == KEY:  # its last line break is no part of it
-        value = value.strip()
-    assert find(value, b"\x00before " + encode(value.encode()) + b" after")
+    assert find(value, b"\x00before " + encode(value.strip().encode()) + b" after")
 
 
 @pytest.mark.parametrize("encode", ENCODERS.values(), ids=ENCODERS)
@@ -86,7 +84,7 @@ def test_any_cut_into_chunks_finds_the_same(noise: list[bytes], size: int) -> No
 
     whole = search_bytes(index, data)
     assert sorted(search.finish(), key=str) == sorted(whole, key=str)
-    assert (Found("it", Form.PLAIN, data.index(TOKEN.encode()), 1)) in whole
+    assert Found("it", Form.PLAIN, data.index(TOKEN.encode()), 1) in whole
 
 
 @pytest.mark.parametrize(
@@ -115,7 +113,7 @@ def test_a_line_of_a_key_is_a_part_of_it_and_its_armour_is_not() -> None:
 
 
 def test_what_all_tokens_of_a_kind_begin_with_is_none_of_them() -> None:
-    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJlLW9mLWl0"
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.NJVrYPzD1k0dW9mT3xq7sLhU2aG8eZtB"
     assert find(token, b"eyJhbGciOiJIUzI1NiJ9.somebody-else") == ()
     assert find(token, token[-12:].encode())
 
@@ -124,8 +122,8 @@ def test_occurrences_are_counted_and_two_values_told_apart() -> None:
     index = NeedleIndex([known(TOKEN, "token"), known(f"{TOKEN}-and-more", "longer")])
     found = search_bytes(index, f"{TOKEN} {TOKEN}-and-more".encode())
     counts = {(item.name, item.form): item.count for item in found}
-    assert counts[("token", Form.PLAIN)] == 2
-    assert counts[("longer", Form.PLAIN)] == 1
+    assert counts["token", Form.PLAIN] == 2
+    assert counts["longer", Form.PLAIN] == 1
 
 
 def values(text: str) -> dict[str, str]:
