@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from holdtrue.adapters.vault import auth
 from holdtrue.credentials.sources import EnvironmentSource, FileSource, PlainSource, SecretSource, Unwrap
 from holdtrue.models.base import Value
+from holdtrue.runtime.redaction import register_secret
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -110,6 +111,8 @@ class AwsIamAuth(Value):
         from holdtrue.adapters.aws import worker_keys  # noqa: PLC0415 - boto3 takes half a second to import
 
         keys = worker_keys()
+        for secret in filter(None, (keys.secret_access_key, keys.session_token)):
+            register_secret(secret, name="the worker's own AWS keys")
         return auth.AwsIam(
             role=self.role,
             access_key_id=keys.access_key_id,
@@ -147,6 +150,7 @@ class TokenAuth(Value):
     def credential(self, unwrap: Unwrap) -> auth.Token:
         """The token, read now."""
         if self.value is not None:
+            register_secret(self.value, name="the Vault token of a block's document")
             return auth.Token(self.value)
         assert self.source is not None  # noqa: S101 - the validator's promise, for the type checker
         return auth.Token(self.source.read(unwrap))

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 
 from holdtrue.errors import ResourceMissing, SecretInvalid
 from holdtrue.models.base import Value
+from holdtrue.runtime.redaction import register_secret
 
 Unwrap = Callable[[SecretStr], SecretStr]
 """Exchanges a wrapping token for what it wraps; each token works once."""
@@ -29,7 +30,7 @@ class EnvironmentSource(Value):
                 where="environment of this process",
                 next_step="set it where the worker is started, or let the block name a file.",
             )
-        return SecretStr(value)
+        return _registered(SecretStr(value), f"the variable {self.variable}")
 
 
 class FileSource(Value):
@@ -59,7 +60,7 @@ class FileSource(Value):
                 next_step="write the secret to it, e.g. `vault write -field=secret_id -f "
                 "auth/approle/role/ROLE/secret-id`.",
             )
-        return SecretStr(value)
+        return _registered(SecretStr(value), f"the content of {self.path}")
 
 
 class WrappedSource(Value):
@@ -72,7 +73,12 @@ class WrappedSource(Value):
 
     def read(self, unwrap: Unwrap) -> SecretStr:
         """Raise what the token's source and the unwrapping raise."""
-        return unwrap(self.token.read(unwrap))
+        return _registered(unwrap(self.token.read(unwrap)), "what a wrapping token held")
+
+
+def _registered(value: SecretStr, name: str) -> SecretStr:
+    register_secret(value, name=name)
+    return value
 
 
 PlainSource = Annotated[EnvironmentSource | FileSource, Field(discriminator="kind")]

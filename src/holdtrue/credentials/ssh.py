@@ -9,6 +9,7 @@ from holdtrue.credentials.reference import CredentialReference
 from holdtrue.credentials.vault import VaultCredentials, VaultPath
 from holdtrue.models.credentials import SshIdentity
 from holdtrue.models.lease import LeaseKind
+from holdtrue.runtime.redaction import register_secret
 
 
 class VaultSshCertificates(CredentialReference):
@@ -43,6 +44,7 @@ class VaultSshCertificates(CredentialReference):
         from holdtrue.adapters.ssh import generate_key_pair  # noqa: PLC0415 - it imports an SSH library
 
         private_key, public_key = generate_key_pair()
+        register_secret(private_key, name=f"the SSH key for {self.mount}/sign/{self.role}")
         expires_at = datetime.now(UTC) + timedelta(seconds=self.ttl_seconds)
         signed = self.vault.connect().obtain(
             LeaseKind.SSH_CERTIFICATE,
