@@ -3,8 +3,6 @@
 import time
 from datetime import UTC, datetime
 
-from prefect import flow
-
 from holdtrue.core.audit import merge
 from holdtrue.models.advisory import AuditReport
 from holdtrue.models.environment import GivenName
@@ -13,6 +11,7 @@ from tasks.conclusions import conclude_audit
 from tasks.dependencies import audit_each, audit_targets
 from tasks.fleet import load_environment, select_environments
 from tasks.run import as_run
+from tasks.submission import flow
 
 
 @flow(name="audit", persist_result=False, timeout_seconds=3600)

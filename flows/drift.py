@@ -3,8 +3,6 @@
 import time
 from datetime import UTC, date, datetime
 
-from prefect import flow
-
 from holdtrue.core.drift import judge, overall
 from holdtrue.models.drift import DriftReport, EnvironmentDrift
 from holdtrue.models.environment import DriftLayer, Environment, GivenName
@@ -15,6 +13,7 @@ from tasks.fleet import load_environment, select_environments
 from tasks.hosts import host_access_on_demand
 from tasks.infrastructure import refresh_stack
 from tasks.run import as_run
+from tasks.submission import flow
 from tasks.validation import check_runtime
 
 

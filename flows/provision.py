@@ -3,8 +3,6 @@
 import time
 from datetime import UTC, datetime
 
-from prefect import flow
-
 from holdtrue.models.environment import GivenDigest, GivenName
 from holdtrue.models.report import ProvisionReport
 from tasks.approval import require_approval
@@ -15,6 +13,7 @@ from tasks.hosts import host_access
 from tasks.infrastructure import apply_stack, preview_stack, test_program
 from tasks.preflight import require_prerequisites
 from tasks.run import as_run
+from tasks.submission import flow
 from tasks.traffic import shift_traffic
 from tasks.validation import require_pass, validate_hosts
 

@@ -1,11 +1,10 @@
 """Sweep: no login and no lease of a dead run stays alive."""
 
-from prefect import flow
-
 from holdtrue.models.environment import BlockName
 from holdtrue.models.sweep import SweepReport
 from tasks.conclusions import conclude_sweep
 from tasks.run import as_run
+from tasks.submission import flow
 from tasks.sweep import sweep_leases
 
 

@@ -3,8 +3,6 @@
 import time
 from datetime import UTC, datetime
 
-from prefect import flow
-
 from holdtrue.core.junit import render_junit
 from holdtrue.models.environment import GivenName
 from holdtrue.models.report import ValidationReport
@@ -13,6 +11,7 @@ from tasks.fleet import load_environment
 from tasks.hosts import host_access
 from tasks.infrastructure import read_outputs
 from tasks.run import as_run, save_report
+from tasks.submission import flow
 from tasks.validation import validate_hosts
 
 

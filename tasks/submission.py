@@ -1,13 +1,119 @@
-"""Starting a deployment without leaving a secret in what Prefect keeps of its runs."""
+"""Starting a run without leaving a secret in what Prefect keeps of it."""
 
-from collections.abc import Mapping
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Final, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
+import prefect
+from prefect import Flow
+from prefect.blocks.core import Block
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
+from prefect.deployments.runner import RunnerDeployment
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from holdtrue.core.secret_detection import find_secrets
 from holdtrue.errors import SecretExposed
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_REFERENCE: Final = "put it into Vault, save a VaultSecret block, and pass SecretRef(block=...)."
+
+
+class GuardedFlow(Flow[P, R]):
+    """A flow that refuses a secret among its parameters, wherever they come from.
+
+    Prefect asks `serialize_parameters` for what it is about to store of a new run, and `validate_parameters` when a run
+    that the server has stored starts (flows.py and flow_engine.py of Prefect 3.8).
+    """
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """What Prefect stores of a run that is about to be created.
+
+        Raises:
+            SecretExposed: something in it is or looks like a secret; no run was created.
+        """
+        _refuse(self._given(parameters), where=f"flow {self.name}")
+        return super().serialize_parameters(parameters)
+
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Parameters as the flow's types; before that, a last look at those of a run that others have created.
+
+        Raises:
+            SecretExposed: one is or looks like a secret. The run exists and has stored it.
+        """
+        stored = "take it for lost: change it, and delete the run. From now on " + _REFERENCE
+        _refuse(self._given(parameters), where=f"flow {self.name}", done="and this run has stored it", next_step=stored)
+        return super().validate_parameters(parameters)
+
+    def with_options(self, *args: Any, **kwargs: Any) -> "GuardedFlow[P, R]":
+        """Prefect's own, guarded too."""
+        return guard(super().with_options(*args, **kwargs))
+
+    def to_deployment(self, *args: Any, **kwargs: Any) -> RunnerDeployment:
+        """Prefect's own, after a look at parameters, job variables and schedules.
+
+        Raises:
+            SecretExposed: something in them is or looks like a secret.
+        """
+        _refuse(kwargs, where=f"deployment of {self.name}", done="so it was not made")
+        return super().to_deployment(*args, **kwargs)  # type: ignore[return-value] # a coroutine in async code only
+
+    async def ato_deployment(self, *args: Any, **kwargs: Any) -> RunnerDeployment:
+        """`to_deployment` for async code, which `serve` and `deploy` use.
+
+        Raises:
+            SecretExposed: something in them is or looks like a secret.
+        """
+        _refuse(kwargs, where=f"deployment of {self.name}", done="so it was not made")
+        return await super().ato_deployment(*args, **kwargs)
+
+    def _given(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Without the object that a method belongs to: Prefect does not store it."""
+        owners = {
+            id(getattr(self.fn, name)) for name in ("__prefect_self__", "__prefect_cls__") if hasattr(self.fn, name)
+        }
+        return {name: value for name, value in parameters.items() if id(value) not in owners}
+
+
+def flow(**options: Any) -> Callable[[Callable[P, R]], GuardedFlow[P, R]]:
+    """Prefect's `@flow(...)`, guarded against secrets in parameters.
+
+    Raises:
+        SecretExposed: a parameter is declared as a secret, or has one as its default.
+    """
+
+    def decorate(body: Callable[P, R]) -> GuardedFlow[P, R]:
+        return guard(prefect.flow(**options)(body))
+
+    return decorate
+
+
+def guard(plain: Flow[P, R]) -> GuardedFlow[P, R]:
+    """The same flow, guarded.
+
+    Raises:
+        SecretExposed: a parameter is declared as a secret, or has one as its default.
+    """
+    declared = _types_of(plain.fn)
+    for name, parameter in inspect.signature(plain.fn).parameters.items():
+        if _holds_secret(declared.get(name)):
+            raise SecretExposed(
+                "a parameter is declared as a secret, and Prefect hands it on as ten asterisks",
+                where=f"flow {plain.name}, parameter {name}",
+                next_step="declare it as SecretRef, and resolve it where it is used.",
+            )
+        if parameter.default is not parameter.empty:
+            _refuse(
+                {name: parameter.default},
+                where=f"flow {plain.name}, default of a parameter",
+                done="so it was not defined",
+            )
+    guarded: GuardedFlow[P, R] = object.__new__(GuardedFlow)
+    # Its constructor would have to be given every option again, those that newer versions add included.
+    guarded.__dict__.update(plain.__dict__)
+    return guarded
 
 
 def start_run(
@@ -29,14 +135,39 @@ def start_run(
         SecretExposed: something in them is or looks like a secret; no run was created.
     """
     given = {"parameters": dict(parameters or {}), "job_variables": dict(job_variables or {})}
-    suspects = find_secrets(given)
-    if suspects:
-        places = "; ".join(f"{item.at}: {item.why}" for item in suspects)
-        raise SecretExposed(
-            f"Prefect would keep a secret in clear, so no run was created: {places}",
-            where=deployment,
-            next_step="put it into Vault, save a VaultSecret block, and pass SecretRef(block=...).",
-        )
+    _refuse(given, where=deployment)
     return run_deployment(  # type: ignore[return-value] # a coroutine in async code only
         deployment, parameters=given["parameters"], job_variables=given["job_variables"], timeout=timeout_seconds
     )
+
+
+def _refuse(
+    given: Mapping[str, Any], *, where: str, done: str = "so no run was created", next_step: str = _REFERENCE
+) -> None:
+    suspects = find_secrets(given)
+    if suspects:
+        places = "; ".join(f"{item.at}: {item.why}" for item in suspects)
+        raise SecretExposed(f"Prefect would keep a secret in clear, {done}: {places}", where=where, next_step=next_step)
+
+
+def _types_of(body: Callable[..., Any]) -> Mapping[str, Any]:
+    """Types of parameters by name; none where a name is known to type checkers only, as Prefect has it."""
+    try:
+        return get_type_hints(body)
+    except (NameError, TypeError):
+        return {}
+
+
+def _holds_secret(declared: Any, seen: frozenset[Any] = frozenset()) -> bool:
+    """Whether a type is or is made of secret types: `dict[str, SecretStr] | None`, a model with such a field.
+
+    A block as a parameter is a reference, which Prefect stores as the block's id.
+    """
+    kind = get_origin(declared) or declared
+    if isinstance(kind, type) and issubclass(kind, (SecretStr, SecretBytes, Secret)):
+        return True
+    parts = get_args(declared)
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and not issubclass(kind, Block) and kind not in seen:
+        parts += tuple(field.annotation for field in kind.model_fields.values())
+        seen |= {kind}
+    return any(_holds_secret(part, seen) for part in parts)

@@ -1,25 +1,37 @@
 """A secret that would rest in Prefect is refused before there is a run."""
 
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+import prefect
+import prefect.schedules
 import pytest
-from prefect import Flow, flow
+from prefect import Flow, State
+from prefect.blocks.system import Secret as SecretBlock
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.flow_engine import run_flow
+from prefect.utilities.asyncutils import run_coro_as_sync
 from prefect.utilities.callables import parameter_schema
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 
 from blocks.secret_ref import SecretRef
+from flows.audit import audit
+from flows.drift import drift
 from flows.provision import provision
+from flows.sweep import sweep
+from flows.validate import validate
 from holdtrue.errors import SecretExposed
-from tasks.submission import start_run
+from tasks.submission import GuardedFlow, flow, guard, start_run
 
 TOKEN = "hvs." + "CAESIJ" * 6
 
 
-@flow
+@prefect.flow
 def take(secret: SecretRef, note: str = "") -> str:
     """A user's flow."""
     return f"{secret.block}{note}"
@@ -98,3 +110,161 @@ def test_starting_a_run_with_a_reference() -> None:
 def test_a_reference_holds_no_secret() -> None:
     with pytest.raises(ValidationError):
         SecretRef(block=TOKEN)
+
+
+@flow(name="guarded")
+def guarded(note: Any = "") -> int:
+    """A user's flow that would take anything."""
+    return len(str(note))
+
+
+@flow(name="guarded-async")
+async def guarded_async(note: Any = "") -> int:
+    """The same, as a coroutine."""
+    return len(str(note))
+
+
+@dataclass
+class Login:
+    """What a user may pass about."""
+
+    user: str
+    word: SecretStr
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: provision(TOKEN),
+        lambda: provision("demo", approved_plan=TOKEN),
+        lambda: provision(SecretStr("demo")),  # type: ignore[call-overload]
+        lambda: validate(TOKEN),
+        lambda: drift([TOKEN]),
+        lambda: audit(environments=["demo", TOKEN]),
+        lambda: sweep([SecretStr("sweeper")]),  # type: ignore[list-item]
+        lambda: guarded(SecretStr("anything")),
+        lambda: guarded({"db": {"password": "in clear text"}}),
+        lambda: guarded(Login("app", SecretStr("anything"))),
+        lambda: guarded(SecretBlock(value="anything")),
+        lambda: guarded(TOKEN, return_state=True),
+        lambda: guarded.with_options(name="renamed")(TOKEN),
+        lambda: run_flow(guarded, parameters={"note": TOKEN}),
+    ],
+)
+def test_calling_a_flow_with_a_secret_makes_no_run(call: Callable[[], object]) -> None:
+    before = count_runs()
+    with pytest.raises(SecretExposed) as caught:
+        call()
+    assert "SecretRef" in str(caught.value)
+    assert TOKEN not in str(caught.value)
+    assert "anything" not in str(caught.value)
+    assert count_runs() == before
+
+
+def test_calling_a_flow_without_a_secret_makes_its_run() -> None:
+    before = count_runs()
+    assert guarded({"secret": SecretRef(block="database")}) > 0
+    assert guarded.with_options(name="renamed")() == 0
+    assert count_runs() == before + 2
+
+
+# Prefect's asynchronous client leaves the socket of its last connection to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+def test_a_flow_that_is_a_coroutine_is_guarded_too() -> None:
+    before = count_runs()
+    with pytest.raises(SecretExposed):
+        run_coro_as_sync(guarded_async(TOKEN))
+    assert count_runs() == before
+    assert run_coro_as_sync(guarded_async("fine")) == len("fine")
+    assert count_runs() == before + 1
+    gc.collect()
+
+
+def test_an_unguarded_flow_would_have_stored_it() -> None:
+    """What the guard is for, and that the count of runs can tell."""
+    before = count_runs()
+    plain = prefect.flow(name="plain")(guarded.fn)
+    state: State[int] = plain(TOKEN, return_state=True)
+    assert count_runs() == before + 1
+    with get_client(sync_client=True) as client:
+        assert state.state_details.flow_run_id
+        assert client.read_flow_run(state.state_details.flow_run_id).parameters == {"note": TOKEN}
+
+
+def test_a_child_run_is_refused_too() -> None:
+    @flow(name="parent")
+    def parent() -> int:
+        return guarded(TOKEN)
+
+    before = count_runs()
+    with pytest.raises(SecretExposed):
+        parent()
+    assert count_runs() == before + 1, "the parent's own run"
+
+
+def test_a_run_that_others_created_with_a_secret_fails_before_the_flow_begins() -> None:
+    begun = []
+
+    @flow(name="created-elsewhere")
+    def body(note: str) -> None:
+        begun.append(note)
+
+    with get_client(sync_client=True) as client:
+        given = prefect.flow(name="created-elsewhere")(body.fn)
+        run = client.create_flow_run(given, parameters={"note": TOKEN})
+        state = run_flow(body, flow_run=run, parameters={"note": TOKEN}, return_type="state")
+        assert isinstance(state, State)
+        assert state.is_failed()
+        stored = client.read_flow_run(run.id).state
+    assert begun == []
+    assert stored is not None
+    assert "delete the run" in str(stored.message)
+    assert TOKEN not in str(stored.message)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"parameters": {"note": TOKEN}},
+        {"job_variables": {"env": {"DB_PASSWORD": "in clear text"}}},
+        {"schedules": [prefect.schedules.Cron("0 0 * * *", parameters={"note": TOKEN})]},
+    ],
+)
+def test_a_deployment_made_by_code_is_refused(options: Mapping[str, Any]) -> None:
+    with pytest.raises(SecretExposed, match="deployment of guarded"):
+        guarded.to_deployment("nightly", **options)
+    with pytest.raises(SecretExposed, match="deployment of guarded"):
+        run_coro_as_sync(guarded.ato_deployment("nightly", **options))
+    assert guarded.to_deployment("nightly", parameters={"note": "fine"}).parameters == {"note": "fine"}
+
+
+class Nested(BaseModel):
+    """A model that holds a secret, and itself."""
+
+    word: SecretStr | None = None
+    next: "Nested | None" = None
+
+
+def as_secret_text(word: SecretStr) -> None: ...
+def as_secret_bytes(word: SecretBytes | None = None) -> None: ...
+def as_any_secret(words: list[Secret[int]]) -> None: ...
+def as_model(given: dict[str, Nested]) -> None: ...
+def as_default(word: str = TOKEN) -> None: ...
+
+
+@pytest.mark.parametrize("body", [as_secret_text, as_secret_bytes, as_any_secret, as_model, as_default])
+def test_a_flow_that_asks_for_a_secret_cannot_be_defined(body: Callable[..., None]) -> None:
+    with pytest.raises(SecretExposed) as caught:
+        guard(prefect.flow(name="asks")(body))
+    assert TOKEN not in str(caught.value)
+
+
+def test_a_flow_that_asks_for_a_reference_or_a_block_can() -> None:
+    def body(secret: SecretRef, block: SecretBlock[str], text: str = "", *, more: dict[str, Any] | None = None) -> None: ...
+
+    assert isinstance(guard(prefect.flow(name="asks")(body)), GuardedFlow)
+
+
+@pytest.mark.parametrize("given", [provision, validate, drift, audit, sweep])
+def test_every_flow_of_the_project_is_guarded(given: object) -> None:
+    assert isinstance(given, GuardedFlow)

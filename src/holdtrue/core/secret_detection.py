@@ -5,10 +5,12 @@ Formats: the providers' own documentation of their tokens' prefixes; names: what
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+
+SecretValue = SecretStr | SecretBytes | Secret[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,17 @@ class SuspectedSecret:
     at: str
     """Path of keys and indexes: `env.DB_PASSWORD`, `steps[2].url`; empty for the value itself."""
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One text in nested data."""
+
+    at: str
+    """As in SuspectedSecret."""
+    name: str
+    """What the text is called: its key, or for `value` and `default` what they are the value of."""
+    value: str | SecretValue
 
 
 _FORMATS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
@@ -51,7 +64,29 @@ _DEPTH: Final = 50
 
 def find_secrets(value: Any, at: str = "") -> tuple[SuspectedSecret, ...]:
     """Every place in nested data that holds a SecretStr, a known format of secret, or a text under a secret's name."""
-    return tuple(_walk(value, at, "", 0))
+    return tuple(SuspectedSecret(leaf.at, why) for leaf in leaves(value, at) if (why := why_secret(leaf)) is not None)
+
+
+def leaves(value: Any, at: str = "") -> Iterator[Leaf]:
+    """Every text in nested data, the keys included; a key that holds a secret is no part of any path."""
+    return _walk(value, at, "", 0)
+
+
+def why_secret(leaf: Leaf) -> str | None:
+    """Why a text is taken for a secret; None when it is not."""
+    if not isinstance(leaf.value, str):
+        return f"it is a {type(leaf.value).__name__}"
+    found = format_of(leaf.value)
+    if found is not None:
+        return f"it looks like {found}"
+    if leaf.value.strip() and is_secret_name(leaf.name) and not _REFERENCE.fullmatch(leaf.value):
+        return f"it is a plain text called {leaf.name}"
+    return None
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what is called so is a secret itself, not where one is."""
+    return _SECRET_NAME.search(name) is not None and _REFERENCE_NAME.search(name) is None
 
 
 def format_of(text: str) -> str | None:
@@ -59,35 +94,37 @@ def format_of(text: str) -> str | None:
     return next((name for name, pattern in _FORMATS if pattern.search(text)), None)
 
 
-def _walk(value: Any, at: str, name: str, depth: int) -> Iterator[SuspectedSecret]:  # noqa: C901 - one case a type
+def _walk(value: Any, at: str, name: str, depth: int) -> Iterator[Leaf]:  # noqa: C901 - one case a type
     if depth > _DEPTH:
         return
     match value:
-        case SecretStr() | SecretBytes():
-            yield SuspectedSecret(at, f"it is a {type(value).__name__}")
-        case str():
-            found = format_of(value)
-            if found is not None:
-                yield SuspectedSecret(at, f"it looks like {found}")
-            elif _is_named_secret(name, value):
-                yield SuspectedSecret(at, f"it is a plain text called {name}")
+        case str() | SecretStr() | SecretBytes() | Secret():
+            yield Leaf(at, name, value)
         case bytes():
-            yield from _walk(value.decode(errors="replace"), at, name, depth + 1)
+            yield Leaf(at, name, value.decode(errors="replace"))
         case BaseModel():
             for field in type(value).model_fields:
                 yield from _walk(getattr(value, field), _join(at, field), field, depth + 1)
         case Mapping():
-            for key, item in value.items():
-                yield from _walk(item, _join(at, str(key)), str(key), depth + 1)
+            yield from _walk_mapping(value, at, name, depth)
         case Sequence() | set() | frozenset():
             for index, item in enumerate(value):
                 yield from _walk(item, f"{at}[{index}]", name, depth + 1)
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            for member in fields(value):
+                yield from _walk(getattr(value, member.name), _join(at, member.name), member.name, depth + 1)
 
 
-def _is_named_secret(name: str, value: str) -> bool:
-    if not value.strip() or not _SECRET_NAME.search(name) or _REFERENCE_NAME.search(name):
-        return False
-    return not _REFERENCE.fullmatch(value)
+def _walk_mapping(value: Mapping[Any, Any], at: str, name: str, depth: int) -> Iterator[Leaf]:
+    # A list of variables as `{name: DB_PASSWORD, value: ...}`, a schema's property as `db_password: {default: ...}`.
+    sibling = value.get("name")
+    called = sibling if isinstance(sibling, str) else name
+    for key, item in value.items():
+        text = str(key)
+        if format_of(text) is not None:
+            yield Leaf(_join(at, "(a key)"), "", text)
+            text = "(a key)"
+        yield from _walk(item, _join(at, text), called if text in ("value", "default") else text, depth + 1)
 
 
 def _join(at: str, key: str) -> str:

@@ -1,10 +1,11 @@
 """What looks like a secret, and what does not. The values are made up, and put together here."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from holdtrue.core.secret_detection import find_secrets, format_of
 
@@ -58,6 +59,8 @@ def test_a_plain_text_under_a_secrets_name_is_found(name: str) -> None:
         {"digest": "sha256:" + "ab" * 32},
         {"address": "https://vault.example.org:8200"},
         {"url": "https://user@example.org/path"},
+        [{"name": "DB_USER", "value": "app"}, {"name": "DB_PASSWORD_FILE", "value": "app"}],
+        {"properties": {"db_password": {"type": "string", "title": "Password of the database"}}},
     ],
 )
 def test_references_are_no_secrets(value: object) -> None:
@@ -71,6 +74,39 @@ def test_secret_types_are_found_in_models_too() -> None:
 
     assert [item.at for item in find_secrets({"login": Login(user="u", word=SecretStr("x"))})] == ["login.word"]
     assert [item.at for item in find_secrets([SecretBytes(b"x")])] == ["[0]"]
+    assert [item.at for item in find_secrets([Secret[int](12345)])] == ["[0]"]
+
+
+def test_dataclasses_are_looked_into() -> None:
+    @dataclass
+    class Login:
+        user: str
+        password: str
+
+    assert [item.at for item in find_secrets({"login": Login("u", "in clear text")})] == ["login.password"]
+    assert find_secrets({"login": Login("u", "${PASSWORD}")}) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "at"),
+    [
+        ([{"name": "DB_PASSWORD", "value": "in clear text"}], "[0].value"),
+        (
+            {"properties": {"db_password": {"type": "string", "default": "in clear text"}}},
+            "properties.db_password.default",
+        ),
+        ({"properties": {"env": {"default": {"API_KEY": "in clear text"}}}}, "properties.env.default.API_KEY"),
+    ],
+)
+def test_a_value_is_called_what_it_is_the_value_of(value: object, at: str) -> None:
+    assert [item.at for item in find_secrets(value)] == [at]
+
+
+def test_a_secret_that_is_a_key_is_found_and_is_in_no_path() -> None:
+    token = "hvs" + f".{A36}"
+    found = find_secrets({"env": {token: {"password": "in clear text"}}})
+    assert [item.at for item in found] == ["env.(a key)", "env.(a key).password"]
+    assert token not in f"{found}"
 
 
 def test_data_that_holds_itself_ends() -> None:
