@@ -22,9 +22,16 @@ _LONG: Final = 2 * PARTIAL_LENGTH
 
 _COMMON: Final = re.compile(
     r"-----(?:BEGIN|END) [A-Z0-9 ]+-----|eyJ[\w-]*\.(?:eyJ[\w-]*\.)?"
-    r"|github_pat_|pypi-AgEI\w{14}|AGE-SECRET-KEY-1|sk-[a-z]+-"
+    r"|github_pat_|pypi-AgEI\w{14}|AGE-SECRET-KEY-1|sk-[a-z]+-|b3BlbnNzaC1rZXktdjEA[\w+/]*"
 )
-"""What all secrets of a kind have in common, so that finding it says nothing: of a JWT all but the signature."""
+"""What all secrets of a kind have in common, so that finding it says nothing: of a JWT all but the signature, of an
+OpenSSH key the first line."""
+
+_LINE: Final = 76
+"""Characters of the longest line of PEM and its like."""
+
+_ARMOUR: Final = "-----BEGIN "
+"""What is in PEM begins and ends as others of its kind do; its lines are looked for one by one."""
 
 _STANDARD: Final = str.maketrans("-_", "+/")
 """From base64's URL-safe alphabet."""
@@ -146,13 +153,15 @@ def search_bytes(index: NeedleIndex, data: bytes) -> tuple[Found, ...]:
 def _needles(value: KnownValue) -> Iterator[Needle]:
     text = value.value.get_secret_value()
     for form in encodings(text):
-        yield Needle(value.name, _form_of(form, text), form.encode(errors="surrogatepass"))
+        if len(form) > _LINE or _COMMON.sub("", form):
+            yield Needle(value.name, _form_of(form, text), form.encode(errors="surrogatepass"))
     for variant in {text, text.strip()}:
         yield from (Needle(value.name, form, content) for form, content in _wide(variant))
     own = _COMMON.sub("", text).strip()
     if len(own) >= _LONG:
-        yield from _partial(value.name, Form.HEAD, own[:PARTIAL_LENGTH])
-        yield from _partial(value.name, Form.TAIL, own[-PARTIAL_LENGTH:])
+        if _ARMOUR not in text:
+            yield from _partial(value.name, Form.HEAD, own[:PARTIAL_LENGTH])
+            yield from _partial(value.name, Form.TAIL, own[-PARTIAL_LENGTH:])
         yield from (Needle(value.name, Form.BASE64_PART, content) for content in _wrapped(own))
 
 

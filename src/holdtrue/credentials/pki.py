@@ -64,7 +64,7 @@ class VaultPki(CredentialReference):
     def files(self) -> Iterator[CertificateFiles]:
         """Issue one as files, which most clients ask for: in memory (/dev/shm), mode 0600, gone after the block."""
         issued = self.issue()
-        with private_folder("pki") as folder:
+        with private_folder("holdtrue-pki") as folder:
             paths = CertificateFiles(certificate=folder / "client.pem", key=folder / "client.key")
             paths.certificate.write_text("\n".join((issued.certificate, *issued.chain)) + "\n")
             paths.key.touch(mode=0o600)

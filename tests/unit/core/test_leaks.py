@@ -12,6 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from holdtrue.adapters.ssh import generate_key_pair
 from holdtrue.core.leak_report import conclude, describe
 from holdtrue.core.leak_values import parse_values
 from holdtrue.core.leaks import Found, NeedleIndex, StreamSearch, search_bytes
@@ -116,6 +117,14 @@ def test_what_all_tokens_of_a_kind_begin_with_is_none_of_them() -> None:
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.NJVrYPzD1k0dW9mT3xq7sLhU2aG8eZtB"
     assert find(token, b"eyJhbGciOiJIUzI1NiJ9.somebody-else") == ()
     assert find(token, token[-12:].encode())
+
+
+def test_two_keys_of_a_kind_are_told_apart() -> None:
+    mine, other = (key.get_secret_value() for key, _ in (generate_key_pair(), generate_key_pair()))
+    assert find(mine, other.encode()) == ()
+    lines = mine.splitlines()
+    for data in ("".join(lines), "\n".join(lines[2:]), json.dumps(mine), base64.encodebytes(mine.encode()).decode()):
+        assert find(mine, data.encode())
 
 
 def test_occurrences_are_counted_and_two_values_told_apart() -> None:
