@@ -46,11 +46,12 @@ test: setup ## Run the unit, flow and integration tests
 faults: setup ## Run the long fault matrices against real services
 	$(PYTEST) tests/faults
 
-check: setup ## Lint, format check, types, import contracts, lock file
+check: setup ## Lint, format check, types, import contracts, secrets in deployments, lock file
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy $(SOURCES)
 	.venv/bin/lint-imports
+	.venv/bin/holdtrue check-deployments
 	.venv/bin/uv lock --check
 
 bench: setup ## Run every benchmark; each prints its ratio to a peer measured in the same run

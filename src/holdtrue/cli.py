@@ -77,6 +77,12 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_leaks(
         commands.add_parser("leaks", help="search places for secrets: 0 clean, 1 leaked, 2 bad input, 3 incomplete")
     )
+    _add_check_deployments(
+        commands.add_parser(
+            "check-deployments",
+            help="find secrets that deployments would keep in clear: 0 none, 1 some, 2 bad input, 3 incomplete",
+        )
+    )
     return parser
 
 
@@ -121,6 +127,15 @@ def _add_leaks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prefect-api", metavar="URL", help="a Prefect server, with PREFECT_API_KEY or _AUTH_STRING")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_search_leaks)
+
+
+def _add_check_deployments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", metavar="FILE", type=Path, nargs="*", default=[Path("prefect.yaml")],
+        help="a prefect.yaml, or a work pool's base job template (default: prefect.yaml)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=_check_deployments)
 
 
 def _print_schema(_: argparse.Namespace) -> ExitCode:
@@ -194,6 +209,25 @@ def _search_leaks(options: argparse.Namespace) -> ExitCode:
             return ExitCode.COULD_NOT_LOOK
         case _:
             assert_never(report.verdict)
+
+
+def _check_deployments(options: argparse.Namespace) -> ExitCode:
+    from holdtrue.adapters.deployment_file import read_deployment_file  # noqa: PLC0415 - see the module's docstring
+    from holdtrue.core.deployment_exposure import check_deployments, describe  # noqa: PLC0415
+    from holdtrue.models.deployment import ExposureVerdict  # noqa: PLC0415
+
+    check = check_deployments([read_deployment_file(path) for path in options.files])
+    lines = [check.model_dump_json(indent=2)] if options.json else [_plain(line) for line in describe(check)]
+    print("\n".join(lines))  # noqa: T201 - the command's result
+    match check.verdict:
+        case ExposureVerdict.CLEAN:
+            return ExitCode.GOOD
+        case ExposureVerdict.EXPOSED:
+            return ExitCode.FINDINGS
+        case ExposureVerdict.INCOMPLETE:
+            return ExitCode.COULD_NOT_LOOK
+        case _:
+            assert_never(check.verdict)
 
 
 def _fleet(options: argparse.Namespace) -> Path:

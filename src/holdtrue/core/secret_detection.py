@@ -89,6 +89,12 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None and _REFERENCE_NAME.search(name) is None
 
 
+def path_to(at: str, key: str) -> str:
+    """The path of a mapping's entry, without a key that is a secret itself."""
+    shown = key if format_of(key) is None else "(a key)"
+    return f"{at}.{shown}" if at else shown
+
+
 def format_of(text: str) -> str | None:
     """Which kind of secret the text holds; None when it is none that is known."""
     return next((name for name, pattern in _FORMATS if pattern.search(text)), None)
@@ -104,7 +110,7 @@ def _walk(value: Any, at: str, name: str, depth: int) -> Iterator[Leaf]:  # noqa
             yield Leaf(at, name, value.decode(errors="replace"))
         case BaseModel():
             for field in type(value).model_fields:
-                yield from _walk(getattr(value, field), _join(at, field), field, depth + 1)
+                yield from _walk(getattr(value, field), path_to(at, field), field, depth + 1)
         case Mapping():
             yield from _walk_mapping(value, at, name, depth)
         case Sequence() | set() | frozenset():
@@ -112,7 +118,7 @@ def _walk(value: Any, at: str, name: str, depth: int) -> Iterator[Leaf]:  # noqa
                 yield from _walk(item, f"{at}[{index}]", name, depth + 1)
         case _ if is_dataclass(value) and not isinstance(value, type):
             for member in fields(value):
-                yield from _walk(getattr(value, member.name), _join(at, member.name), member.name, depth + 1)
+                yield from _walk(getattr(value, member.name), path_to(at, member.name), member.name, depth + 1)
 
 
 def _walk_mapping(value: Mapping[Any, Any], at: str, name: str, depth: int) -> Iterator[Leaf]:
@@ -122,10 +128,6 @@ def _walk_mapping(value: Mapping[Any, Any], at: str, name: str, depth: int) -> I
     for key, item in value.items():
         text = str(key)
         if format_of(text) is not None:
-            yield Leaf(_join(at, "(a key)"), "", text)
+            yield Leaf(path_to(at, text), "", text)
             text = "(a key)"
-        yield from _walk(item, _join(at, text), called if text in ("value", "default") else text, depth + 1)
-
-
-def _join(at: str, key: str) -> str:
-    return f"{at}.{key}" if at else key
+        yield from _walk(item, path_to(at, text), called if text in ("value", "default") else text, depth + 1)
