@@ -5,10 +5,11 @@ What `prefect deploy` and a worker fill in (cli/deploy/_core.py, deployments/ste
 
 | Placeholder | in a deployment | in its pull steps | in build and push steps | in a base job template |
 |---|---|---|---|---|
-| `{{ prefect.blocks... }}` | stored in clear | filled in by the worker | not stored | filled in by the worker |
-| `{{ $NAME }}` | stored in clear | stored in clear if set while deploying | not stored | filled in by the worker |
-| `{{ step.output }}` | stored in clear | of a build or push step: stored in clear | not stored | does not exist |
-| `{{ prefect.variables... }}` | a variable is in clear wherever it is used | | | |
+| `{{ prefect.blocks... }}` | kept in clear | by the worker | not kept | by the worker |
+| `{{ $NAME }}` | kept in clear | kept in clear if set while deploying | not kept | by the worker |
+| `{{ step.output }}` | kept in clear | kept in clear of a build or push step | not kept | none |
+
+Trigger parameters have fields of the event in place of step outputs. A `{{ prefect.variables... }}` is in clear anyway.
 """
 
 import re
@@ -35,6 +36,7 @@ class Section(StrEnum):
     """Parts of a file, by who keeps and who fills in what they say."""
 
     PARAMETERS = "parameters"
+    TRIGGER_PARAMETERS = "trigger parameters"
     DEPLOYMENT = "deployment"
     PULL = "pull"
     STEPS = "steps"
@@ -45,12 +47,14 @@ class Section(StrEnum):
 _SECTIONS: Final = (
     (Section.STEPS, re.compile(r"(?:deployments\[\d+\]\.)?(?:build|push)\b")),
     (Section.PULL, re.compile(r"(?:deployments\[\d+\]\.)?pull\b")),
-    (Section.PARAMETERS, re.compile(r"deployments\[\d+\]\.(?:(?:schedules|triggers)\[\d+\]\.)?parameters\b")),
+    (Section.PARAMETERS, re.compile(r"deployments\[\d+\]\.(?:schedules\[\d+\]\.)?parameters\b")),
+    (Section.TRIGGER_PARAMETERS, re.compile(r"deployments\[\d+\]\.triggers\[\d+\]\.parameters\b")),
     (Section.DEPLOYMENT, re.compile(r"deployments\b")),
     (Section.TEMPLATE, re.compile(r"(?:job_configuration|variables)\b")),
 )
+_STORED: Final = frozenset({Section.PARAMETERS, Section.TRIGGER_PARAMETERS, Section.DEPLOYMENT})
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([\w.\-\[\]$]+)\s*\}\}")
-_NAME: Final = r"(?:[a-z0-9]+[_-])*(?:password|passwd|passphrase|secret|token|(?:api|access|private)[_-]?key)"
+_NAME: Final = r"(?:[a-z0-9]+[_-]){0,8}(?:password|passwd|passphrase|secret|token|(?:api|access|private)[_-]?key)"
 _ASSIGNED: Final = re.compile(
     rf"(?i)(?:\b{_NAME}=|--?{_NAME}\s+)['\"]?(?!(?:id|env|src|type)=)[^\s'\"$<>{{*/.~-][^\s'\"]{{3,}}"
 )
@@ -128,7 +132,7 @@ def _judge(leaf: Leaf, local_steps: frozenset[str]) -> Iterator[_Found]:
 
 def _why_exposed(name: str, field: str, section: Section, local_steps: frozenset[str]) -> str | None:
     """Why a placeholder leaves a secret in clear; None when it brings none, or leaves it nowhere."""
-    stored = section in (Section.PARAMETERS, Section.DEPLOYMENT)
+    stored = section in _STORED
     parts = name.split(".")
     match parts:
         case ["prefect", "variables", *rest]:
@@ -146,7 +150,9 @@ def _why_exposed(name: str, field: str, section: Section, local_steps: frozenset
             return None
         case [step, *rest]:
             secret = is_secret_name(field) or any(map(is_secret_name, rest))
-            if secret and (stored or (section is Section.PULL and step in local_steps)):
+            # In a trigger's parameters it is a field of the event, which the server fills in.
+            filled_in = section in (Section.PARAMETERS, Section.DEPLOYMENT)
+            if secret and (filled_in or (section is Section.PULL and step in local_steps)):
                 return "`prefect deploy` writes the step's output into the deployment"
     return None
 
@@ -157,9 +163,9 @@ def _gaps(file: DeploymentFile) -> Iterator[NotChecked]:
         yield NotChecked(file=name, line=1, at="deployments", reason="there are none")
     for leaf in leaves(file.values):
         whole = _PLACEHOLDER.fullmatch(str(leaf.value))
-        if whole and _MAPPINGS.search(leaf.at) and _section(leaf.at) in (Section.PARAMETERS, Section.DEPLOYMENT):
+        if whole and _MAPPINGS.search(leaf.at) and _section(leaf.at) in _STORED:
             line, _ = file.positions[leaf.at]
-            reason = f"{whole[0]}: what it brings is known only while deploying"
+            reason = f"{whole[0]}: what it brings is not known before it is filled in"
             yield NotChecked(file=name, line=line, at=leaf.at, reason=reason)
 
 
@@ -176,7 +182,7 @@ def _section(at: str) -> Section:
 def _instead(at: str) -> str:
     section = _section(at)
     match section:
-        case Section.PARAMETERS:
+        case Section.PARAMETERS | Section.TRIGGER_PARAMETERS:
             return "declare the parameter as SecretRef, and write `{block: NAME}` of a VaultSecret block"
         case Section.DEPLOYMENT:
             return (

@@ -119,6 +119,7 @@ FINE: dict[str, dict[str, Any]] = {
     "the worker's variable in a template": template(DB_PASSWORD="{{ $DB_PASSWORD }}"),
     "an image": {"build": BUILD, **deployment(work_pool={"job_variables": {"image": "{{ build-image.image }}"}})},
     "a block that holds references": env(A="{{ prefect.blocks.holdtrue-vault-secret.db }}"),
+    "a field of the event": deployment(triggers=[{"parameters": {"token": "{{ event.payload.token }}"}}]),
     "the run's context": env(A="{{ ctx.flow_run.id }}"),
     "a script that reads a file": pull(script="TOKEN=$(cat /run/token) fetch --token-file /run/token --token $TOKEN"),
     "a docker build secret": {"build": [{"some.step": {"script": "docker build --secret id=token ."}}], **deployment()},
