@@ -222,6 +222,19 @@ def test_a_run_that_others_created_with_a_secret_fails_before_the_flow_begins() 
     assert TOKEN not in str(stored.message)
 
 
+def test_a_block_that_the_server_keeps_by_its_id_is_no_secret() -> None:
+    @flow(name="takes-a-block")
+    def body(word: SecretBlock[str]) -> int:
+        return len(word.get())
+
+    given = {
+        "word": {"$ref": {"block_document_id": str(SecretBlock(value="in the block").save("taken", overwrite=True))}}
+    }
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(prefect.flow(name="takes-a-block")(body.fn), parameters=given)
+    assert run_flow(body, flow_run=run, parameters=given) == len("in the block")
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -260,7 +273,9 @@ def test_a_flow_that_asks_for_a_secret_cannot_be_defined(body: Callable[..., Non
 
 
 def test_a_flow_that_asks_for_a_reference_or_a_block_can() -> None:
-    def body(secret: SecretRef, block: SecretBlock[str], text: str = "", *, more: dict[str, Any] | None = None) -> None: ...
+    def body(
+        secret: SecretRef, block: SecretBlock[str], text: str = "", *, more: dict[str, Any] | None = None
+    ) -> None: ...
 
     assert isinstance(guard(prefect.flow(name="asks")(body)), GuardedFlow)
 
