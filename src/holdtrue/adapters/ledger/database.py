@@ -34,14 +34,19 @@ def connect(url: str) -> Engine:
 
 
 def _address(url: str) -> URL:
+    # What follows an unquoted @ in a password is read as host, port and database: it must not be shown as such.
+    refusal = RejectedError(
+        "the ledger's address is no database URL",
+        where="HOLDTRUE_LEDGER_URL",
+        next_step="write sqlite:////path/ledger.db or postgresql+psycopg://user:password@host/database, with every "
+        "character of the password that is no letter or digit as %XX.",
+    )
     try:
         address = make_url(url)
-    except ArgumentError as error:
-        raise RejectedError(
-            "the ledger's address is no database URL",
-            where="HOLDTRUE_LEDGER_URL",
-            next_step="write sqlite:////path/ledger.db or postgresql+psycopg://user:password@host/database.",
-        ) from error
+    except (ArgumentError, ValueError):
+        raise refusal from None
+    if address.host is not None and "@" in f"{address.host}/{address.database}":
+        raise refusal
     if address.get_backend_name() not in ("sqlite", "postgresql"):
         raise RejectedError(
             f"a ledger cannot be kept in {address.get_backend_name()}",
