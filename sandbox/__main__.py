@@ -61,6 +61,8 @@ def describe(sandbox: Sandbox) -> dict[str, str]:
         places |= {"otlp": sandbox.otlp.endpoint}
     if Service.OSV in chosen:
         places |= {"osv": sandbox.osv.url}
+    if Service.POSTGRES in chosen:
+        places |= {"postgres": f"127.0.0.1:{sandbox.postgres.port}"}
     if Service.PREFECT in chosen:
         places |= {"prefect": sandbox.prefect.ui_url}
     return places

@@ -18,6 +18,7 @@ from sandbox.options import HostKind, SandboxOptions, Service
 from sandbox.orchestrator import PrefectServer, PrefectWorker
 from sandbox.osv import OsvServer
 from sandbox.otlp import OtlpSink
+from sandbox.postgres import Postgres
 from sandbox.workplace import Workplace
 
 AWS_SECRET_PATH = "holdtrue/aws"  # noqa: S105 - where the secret is, not what it is
@@ -45,6 +46,7 @@ class Sandbox:
         self._load_balancer: LoadBalancer | None = None
         self._otlp: OtlpSink | None = None
         self._osv: OsvServer | None = None
+        self._postgres: Postgres | None = None
         self._prefect: PrefectServer | None = None
 
     def __enter__(self) -> Self:
@@ -92,7 +94,7 @@ class Sandbox:
         finally:
             workplace.close()
             self._openbao = self._aws = self._hosts = self._load_balancer = None
-            self._otlp = self._osv = self._prefect = None
+            self._otlp = self._osv = self._postgres = self._prefect = None
 
     def restore(self) -> None:
         """Undo what a test did: pausing, stopping, sealing, weighting, sending spans, leaving things in a host.
@@ -111,6 +113,9 @@ class Sandbox:
             host.wipe()
         if self._load_balancer is not None:
             self._load_balancer.reset()
+        if self._postgres is not None:
+            self._postgres.resume()
+            self._postgres.start()
         if self._prefect is not None:
             self._prefect.resume()
             self._prefect.start()
@@ -205,6 +210,11 @@ class Sandbox:
         return _present(self._osv, Service.OSV)
 
     @property
+    def postgres(self) -> Postgres:
+        """The database server."""
+        return _present(self._postgres, Service.POSTGRES)
+
+    @property
     def prefect(self) -> PrefectServer:
         """The Prefect server."""
         return _present(self._prefect, Service.PREFECT)
@@ -221,6 +231,7 @@ class Sandbox:
             for service, start in (
                 (Service.OTLP, self._start_otlp),
                 (Service.OSV, self._start_osv),
+                (Service.POSTGRES, self._start_postgres),
                 (Service.OPENBAO, self._start_openbao),
                 (Service.HOSTS, self._start_hosts),
                 (Service.LOAD_BALANCER, self._start_load_balancer),
@@ -253,6 +264,9 @@ class Sandbox:
 
     def _start_osv(self, workplace: Workplace) -> None:
         self._osv = OsvServer(workplace.free_port())
+
+    def _start_postgres(self, workplace: Workplace) -> None:
+        self._postgres = Postgres(workplace)
 
     def _start_openbao(self, workplace: Workplace) -> None:
         self._openbao = OpenBao(workplace, durable=self.options.durable_vault)

@@ -15,6 +15,7 @@ class Service(StrEnum):
     LOAD_BALANCER = "load_balancer"
     OTLP = "otlp"
     OSV = "osv"
+    POSTGRES = "postgres"
     PREFECT = "prefect"
 
 

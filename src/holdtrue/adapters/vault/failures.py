@@ -97,6 +97,23 @@ _INVALID_REQUESTS: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]
 """Text in the answer (lower case), what it means, what to do."""
 
 
+_ENGINE_FAILURES: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]] = (
+    (
+        "password authentication failed",
+        (RejectedError, "give Vault its user's password: `vault write <mount>/config/<name> password=-`."),
+    ),
+    ("sqlstate", (RejectedError, "correct the statements of the role: `vault read <mount>/roles/<role>`.")),
+    *(
+        (
+            text,
+            (ServiceUnreachable, "check that the database is up, and where `<mount>/config/<name>` says that it is."),
+        )
+        for text in ("connection refused", "no such host", "i/o timeout", "failed to connect", "no route to host")
+    ),
+)
+"""Text in an internal error (lower case) of an engine that asks another server, what it means, what to do."""
+
+
 @contextmanager
 def translate(server: VaultServer, call: Call, secrets: Iterable[SecretStr] = (), hint: str = "") -> Iterator[None]:
     """Raise the error of our tree for whatever the body's Vault call raises, with the original as its cause.
@@ -232,12 +249,21 @@ def _answered(error: Exception, server: VaultServer, call: Call, hint: str) -> H
         case exceptions.UnexpectedError() if "unsupported operation" in _quoted(error).lower():
             return _unsupported(error, server, call)
         case _:
-            # 429 and 5xx, and what has no class of its own (412, 472, 473, 504): a server or proxy in a passing state.
-            return ServiceNotReady(
-                f"could not {call.action}: Vault is sealed, standby, starting or overloaded ({_quoted(error)})",
-                where=place(server, call),
-                next_step="see `vault status`; unseal it if it is sealed.",
-            )
+            return _failed(error, server, call)
+
+
+def _failed(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
+    """429 and 5xx, and what has no class of its own (412, 472, 473, 504): Vault, a proxy, or what an engine asked."""
+    said = _quoted(error)
+    for text, (kind, next_step) in _ENGINE_FAILURES:
+        if text in said.lower():
+            what = f"could not {call.action}: the engine at this mount failed ({said})"
+            return kind(what, where=place(server, call), next_step=next_step)
+    return ServiceNotReady(
+        f"could not {call.action}: Vault is sealed, standby, starting or overloaded ({said})",
+        where=place(server, call),
+        next_step="see `vault status`; unseal it if it is sealed.",
+    )
 
 
 def _invalid_request(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:

@@ -1,0 +1,265 @@
+"""Users of a real PostgreSQL that exist while a run needs them: Vault makes them, and they are gone with the run."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import hvac
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from holdtrue.adapters.ledger import open_ledger
+from holdtrue.core.vault_policy import policy
+from holdtrue.credentials.database import VaultDatabaseCredentials
+from holdtrue.credentials.logins import AppRoleAuth
+from holdtrue.credentials.scope import RunLabel, credential_scope
+from holdtrue.credentials.sources import FileSource
+from holdtrue.credentials.sweep import sweep
+from holdtrue.credentials.vault import VaultCredentials
+from holdtrue.errors import AccessDenied, HoldtrueError, RejectedError, ResourceMissing, ServiceUnreachable
+from holdtrue.models.lease import LeaseKind, LeaseState
+from holdtrue.models.sweep import SweepOutcome
+from sandbox import Sandbox
+
+MOUNT, ROLE = "pg", "reader"
+ADMIN = "vault_admin"
+TTL_SECONDS, MAX_TTL_SECONDS = 6, 40
+GONE_SECONDS = 5.0
+"""A run's users have to be gone this long after its end."""
+
+MAKE_USER = (
+    "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}';"
+    'GRANT SELECT ON orders TO "{{name}}";'
+)
+DROP_USER = 'REASSIGN OWNED BY "{{name}}" TO sandbox; DROP OWNED BY "{{name}}"; DROP ROLE IF EXISTS "{{name}}";'
+
+
+@pytest.fixture(scope="module")
+def admin(sandbox: Sandbox) -> hvac.Client:
+    """Vault's database engine with a role for readers of one table."""
+    postgres, client = sandbox.postgres, sandbox.openbao.client()
+    password = "admin-password-of-the-database-test"
+    postgres.execute(f"CREATE ROLE {ADMIN} SUPERUSER LOGIN PASSWORD '{password}'")
+    postgres.execute("CREATE TABLE orders (id integer)")
+    postgres.execute("INSERT INTO orders VALUES (42)")
+    client.sys.enable_secrets_engine("database", path=MOUNT)
+    configure(client, sandbox, password)
+    client.write_data(f"{MOUNT}/roles/{ROLE}", data=role(TTL_SECONDS, MAX_TTL_SECONDS))
+    return client
+
+
+def configure(client: hvac.Client, sandbox: Sandbox, password: str, name: str = "orders", port: int = 0) -> None:
+    client.write_data(
+        f"{MOUNT}/config/{name}",
+        data={
+            "plugin_name": "postgresql-database-plugin",
+            "connection_url": "postgresql://{{username}}:{{password}}@127.0.0.1:"
+            f"{port or sandbox.postgres.port}/postgres?sslmode=disable&connect_timeout=2",
+            "username": ADMIN,
+            "password": password,
+            "allowed_roles": "*",
+            "verify_connection": False,
+        },
+    )
+
+
+def role(ttl_seconds: int, max_ttl_seconds: int, database: str = "orders") -> dict[str, object]:
+    return {
+        "db_name": database,
+        "creation_statements": [MAKE_USER],
+        "revocation_statements": [DROP_USER],
+        "default_ttl": f"{ttl_seconds}s",
+        "max_ttl": f"{max_ttl_seconds}s",
+    }
+
+
+Login = Callable[..., VaultDatabaseCredentials]
+
+
+@pytest.fixture
+def credentials(
+    sandbox: Sandbox, admin: hvac.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Login]:
+    """References with the least policy that they ask for; fails the test that leaves a user in the database."""
+    monkeypatch.setenv("HOLDTRUE_LEDGER_URL", f"sqlite:///{tmp_path / 'ledger.db'}")
+    assert admin.is_authenticated()
+    before = sandbox.postgres.login_roles()
+    secret_id = tmp_path / "secret-id"
+
+    def make(name: str = ROLE) -> VaultDatabaseCredentials:
+        vault = VaultCredentials(
+            address=sandbox.openbao.address,
+            ca_file=sandbox.openbao.ca_file,
+            timeout_seconds=5,
+            auth=AppRoleAuth(role_id=sandbox.openbao.role_id),
+        )
+        made = VaultDatabaseCredentials(
+            vault=vault,
+            mount=MOUNT,
+            role=name,
+            host="127.0.0.1",
+            port=sandbox.postgres.port,
+            database="postgres",
+            driver="postgresql",
+        )
+        sandbox.openbao.write_policy("database-test", policy([vault.capabilities(), made.capabilities()]))
+        issued = sandbox.openbao.issue_app_role(
+            "database-test", policy="database-test", token_ttl_seconds=120, secret_id_ttl_seconds=600
+        )
+        secret_id.write_text(issued.secret_id.get_secret_value())
+        auth = AppRoleAuth(role_id=issued.role_id, secret_id=FileSource(path=secret_id))
+        return made.model_copy(update={"vault": vault.model_copy(update={"auth": auth})})
+
+    yield make
+    assert gone(sandbox, before), sandbox.postgres.login_roles() - before
+
+
+def gone(sandbox: Sandbox, before: frozenset[str]) -> bool:
+    """Whether all users but those of before are gone, in time."""
+    deadline = time.monotonic() + GONE_SECONDS
+    while sandbox.postgres.login_roles() - before:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def ask(url: SecretStr, statement: str) -> object:
+    with psycopg.connect(url.get_secret_value()) as connection:
+        row = connection.execute(statement.encode()).fetchone()
+        return row[0] if row else None
+
+
+def test_a_user_may_do_what_its_role_says_and_is_in_the_ledger_first(credentials: Login) -> None:
+    with credential_scope(RunLabel("run-1", "test", "database")) as scope:
+        login = credentials().login()
+        assert ask(login.url, "SELECT id FROM orders") == 42
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            ask(login.url, "INSERT INTO orders VALUES (1) RETURNING id")
+        (held,) = scope.ledger().unsettled()
+        lease = next(item for item in held.leases if item.kind is LeaseKind.SECRET)
+        assert (held.holder.run, lease.state, lease.path) == ("run-1", LeaseState.HELD, f"{MOUNT}/creds/{ROLE}")
+        assert lease.reference.startswith(f"{MOUNT}/creds/{ROLE}/")
+        assert lease.expires_at is not None
+        assert login.password.get_secret_value() not in repr((login, held))
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        ask(login.url, "SELECT 1")
+
+
+def test_two_who_ask_get_a_user_each(sandbox: Sandbox, credentials: Login) -> None:
+    with credential_scope():
+        reference = credentials()
+        first, second = reference.login(), reference.login()
+        assert first.username != second.username
+        assert {first.username, second.username} <= sandbox.postgres.login_roles()
+
+
+def test_a_user_outlives_its_first_lease_while_the_run_lasts(sandbox: Sandbox, credentials: Login) -> None:
+    with credential_scope():
+        login = credentials().login()
+        assert login.ttl_seconds == TTL_SECONDS
+        time.sleep(TTL_SECONDS + 2)
+        assert login.username in sandbox.postgres.login_roles()
+
+
+def hold_until(end: type[BaseException], reference: VaultDatabaseCredentials) -> None:
+    with credential_scope():
+        reference.login()
+        raise end
+
+
+@pytest.mark.parametrize("end", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_a_user_is_gone_however_the_run_ends(sandbox: Sandbox, credentials: Login, end: type[BaseException]) -> None:
+    before = sandbox.postgres.login_roles()
+    with pytest.raises(end):
+        hold_until(end, credentials())
+    assert gone(sandbox, before)
+
+
+def test_a_killed_run_s_user_is_swept_and_a_live_run_s_is_not(
+    sandbox: Sandbox, credentials: Login, tmp_path: Path
+) -> None:
+    reference = credentials("long")
+    admin = sandbox.openbao.client()
+    admin.write_data(f"{MOUNT}/roles/long", data=role(300, 600))
+    with held_by_another(reference) as (child, theirs), credential_scope() as scope:
+        mine = reference.login().username
+        assert {mine, theirs} <= sandbox.postgres.login_roles()
+        child.kill()
+        child.wait(5)
+        login = AppRoleAuth(role_id=sandbox.openbao.sweep_role.role_id, secret_id=sweep_secret(sandbox, tmp_path))
+        report = sweep(scope.ledger(), [reference.vault.model_copy(update={"auth": login})])
+        assert {item.outcome for item in report.leases if item.kind is LeaseKind.SECRET} == {SweepOutcome.REVOKED}
+        assert (report.dead_runs, theirs in sandbox.postgres.login_roles()) == (1, False)
+        assert mine in sandbox.postgres.login_roles()
+
+
+HOLD_A_USER = """
+import os, sys
+from holdtrue.credentials.database import VaultDatabaseCredentials
+from holdtrue.credentials.scope import credential_scope
+with credential_scope():
+    print(VaultDatabaseCredentials.model_validate_json(os.environ["REFERENCE"]).login().username, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_by_another(reference: VaultDatabaseCredentials) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A process that holds a user, and the user's name."""
+    with subprocess.Popen(
+        (sys.executable, "-c", HOLD_A_USER),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"REFERENCE": reference.model_dump_json()},
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        try:
+            yield child, child.stdout.readline().strip()
+        finally:
+            child.kill()
+
+
+def sweep_secret(sandbox: Sandbox, folder: Path) -> FileSource:
+    path = folder / "sweep-secret-id"
+    path.write_text(sandbox.openbao.sweep_role.secret_id.get_secret_value())
+    return FileSource(path=path)
+
+
+def refusal(kind: type[HoldtrueError], call: Callable[[], object], *named: str) -> None:
+    with pytest.raises(HoldtrueError) as caught, credential_scope():
+        call()
+    assert type(caught.value) is kind, caught.value
+    assert caught.value.next_step
+    assert [text for text in named if text not in str(caught.value)] == []
+
+
+def test_what_cannot_be_made_says_why(sandbox: Sandbox, credentials: Login, admin: hvac.Client) -> None:
+    refusal(ResourceMissing, credentials("nobody").login, f"{MOUNT}/creds/nobody")
+    configure(admin, sandbox, "no-longer-the-password", "stale")
+    admin.write_data(f"{MOUNT}/roles/stale", data=role(60, 60, "stale"))
+    refusal(RejectedError, credentials("stale").login, f"{MOUNT}/creds/stale", "password authentication failed")
+    statements = {"creation_statements": ["CREATE ROLE nobody IN ROLE nowhere"]}
+    admin.write_data(f"{MOUNT}/roles/wrong", data=role(60, 60) | statements)
+    refusal(RejectedError, credentials("wrong").login, f"{MOUNT}/creds/wrong", "nowhere")
+    configure(admin, sandbox, "x", "down", port=1)
+    admin.write_data(f"{MOUNT}/roles/down", data=role(60, 60, "down"))
+    refusal(ServiceUnreachable, credentials("down").login, f"{MOUNT}/creds/down")
+    reference = credentials()
+    sandbox.openbao.write_policy("database-test", 'path "auth/token/revoke-self" { capabilities = ["update"] }')
+    refusal(AccessDenied, reference.login, f'path "{MOUNT}/creds/{ROLE}" {{ capabilities = ["read"] }}')
+
+
+def test_nothing_of_it_is_in_the_ledger_s_file(credentials: Login, tmp_path: Path) -> None:
+    with credential_scope():
+        login = credentials().login()
+    content = b"".join(path.read_bytes() for path in tmp_path.glob("ledger.db*"))
+    assert b"pg/creds/reader" in content
+    assert login.password.get_secret_value().encode() not in content
+    assert open_ledger(os.environ["HOLDTRUE_LEDGER_URL"]).unsettled() == ()
