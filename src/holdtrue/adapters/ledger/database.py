@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
 
 from holdtrue.adapters.ledger.failures import translate
 from holdtrue.errors import AccessDenied, RejectedError, ToolMissing
@@ -24,7 +25,10 @@ _ADVISORY_LOCK: Final = 7_205_421_886_103_418_177
 
 
 def connect(url: str) -> Engine:
-    """An engine on an up-to-date ledger; raises what `open_ledger` says."""
+    """An engine on an up-to-date ledger; raises what `open_ledger` says.
+
+    It keeps no connection open: a run notes something every ten seconds, and many workers share one server.
+    """
     address = _address(url)
     engine = _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
     with translate(address, "open what is held"):
@@ -73,7 +77,7 @@ def _sqlite(address: URL) -> Engine:
             where=str(path),
             next_step="let the worker's user write there, or let HOLDTRUE_LEDGER_URL name another file.",
         ) from error
-    engine = create_engine(address.set(database=str(path)), connect_args={"timeout": _WAIT_SECONDS})
+    engine = create_engine(address.set(database=str(path)), poolclass=NullPool, connect_args={"timeout": _WAIT_SECONDS})
     event.listen(engine, "connect", _configure_sqlite)
     return engine
 
@@ -88,7 +92,7 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 def _postgresql(address: URL) -> Engine:
     try:
-        return create_engine(address, pool_pre_ping=True, pool_size=2, connect_args={"connect_timeout": _WAIT_SECONDS})
+        return create_engine(address, poolclass=NullPool, connect_args={"connect_timeout": _WAIT_SECONDS})
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise ToolMissing(
             "the driver for PostgreSQL is not installed",
