@@ -29,6 +29,7 @@ from prefect.states import Failed
 from pydantic import SecretStr
 
 from blocks.aws import VaultAwsCredentials
+from blocks.database import VaultDatabaseCredentials
 from blocks.loading import load_block
 from blocks.pki import VaultPki
 from blocks.pulumi import PulumiBackend
@@ -165,6 +166,7 @@ def use_every_block() -> None:
         "aws": load_block(VaultAwsCredentials, "demo").keys().secret_access_key,
         "ssh": load_block(VaultSshCertificates, "demo").issue().private_key,
         "certificate": load_block(VaultPki, ENVIRONMENT).issue().private_key,
+        "database": load_block(VaultDatabaseCredentials, ENVIRONMENT).login().url,
         "plaintext": load_block(VaultTransit, ENVIRONMENT).decrypt(os.environ["CANARY_CIPHERTEXT"]),
     }
     access = load_block(PulumiBackend, "demo").open({}, operation_seconds=60)

@@ -19,6 +19,7 @@ import pytest
 from pydantic import SecretStr
 
 from blocks.aws import VaultAwsCredentials
+from blocks.database import VaultDatabaseCredentials
 from blocks.pki import VaultPki
 from blocks.transit import VaultTransit
 from blocks.vault import VaultCredentials, VaultSecret
@@ -28,6 +29,7 @@ from holdtrue.credentials.scope import credential_scope
 from holdtrue.models.leak import Database, Files, KnownValue, LeakReport, PrefectApi
 from sandbox import Sandbox
 from sandbox.deployment import flow_environment
+from sandbox.postgres import SUPERUSER
 from tests.integration.canary_flows import CONTROL, DUMP, ENVIRONMENT
 from tests.integration.flow_stage import Fleet, Stage
 
@@ -137,7 +139,21 @@ def ciphertext(sandbox: Sandbox) -> str:
         admin.sys.enable_secrets_engine("pki", path="canary-pki")
     admin.write_data("canary-pki/root/generate/internal", data={"common_name": "canary", "ttl": "2h"})
     admin.write_data("canary-pki/roles/client", data={"allowed_domains": "example.org", "allow_subdomains": True})
-    rules = 'path "canary-pki/*" { capabilities = ["update", "read"] }\n'
+    if "canary-db/" not in admin.sys.list_mounted_secrets_engines()["data"]:
+        admin.sys.enable_secrets_engine("database", path="canary-db")
+    server = f"127.0.0.1:{sandbox.postgres.port}/postgres?sslmode=disable"
+    connection = {
+        "plugin_name": "postgresql-database-plugin",
+        "connection_url": f"postgresql://{{{{username}}}}:{{{{password}}}}@{server}",
+        "username": SUPERUSER,
+        "password": sandbox.postgres.password.get_secret_value(),
+        "allowed_roles": "reader",
+    }
+    admin.write_data("canary-db/config/postgres", data=connection)
+    statements = ["CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}'"]
+    admin.write_data("canary-db/roles/reader", data={"db_name": "postgres", "creation_statements": statements})
+    rules = 'path "canary-*" { capabilities = ["update", "read"] }\n'
+    rules += 'path "sys/leases/*" { capabilities = ["update"] }\n'
     known = admin.sys.read_policy("holdtrue")["data"]["rules"]
     sandbox.openbao.write_policy("holdtrue", known + rules)
     VaultSecret(vault=vault, path="holdtrue/canary", field="password").save(ENVIRONMENT, overwrite=True)
@@ -145,6 +161,9 @@ def ciphertext(sandbox: Sandbox) -> str:
         ENVIRONMENT, overwrite=True
     )
     VaultTransit(vault=vault, key="pulumi").save(ENVIRONMENT, overwrite=True)
+    VaultDatabaseCredentials(
+        vault=vault, mount="canary-db", role="reader", host="127.0.0.1", port=sandbox.postgres.port, database="postgres"
+    ).save(ENVIRONMENT, overwrite=True)
     VaultAwsCredentials(
         vault=vault,
         region=sandbox.aws.region,
@@ -248,6 +267,7 @@ def test_every_flow_ran_and_failed_where_it_was_made_to(evidence: Evidence) -> N
         "the SSH key for ssh/sign/deploy",
         "private key of the certificate",
         "plaintext of transit/pulumi",
+        "canary-db/creds/reader, field password",
         "the root token",
     ],
 )
