@@ -7,6 +7,8 @@ from typing import Final, TypeVar
 
 from holdtrue.adapters.aws import caller_identity
 from holdtrue.adapters.tools import find_tool
+from holdtrue.adapters.vault import VaultSession
+from holdtrue.adapters.vault.failures import Call
 from holdtrue.core.hosts import parse_hosts, placeholders
 from holdtrue.core.template import fill
 from holdtrue.core.traffic import plan_steps
@@ -15,7 +17,7 @@ from holdtrue.credentials.pulumi import PulumiBackend
 from holdtrue.credentials.reference import CredentialReference
 from holdtrue.credentials.ssh import VaultSshCertificates
 from holdtrue.credentials.vault import VaultCredentials
-from holdtrue.errors import AccessDenied, HoldtrueError, ResourceMissing
+from holdtrue.errors import AccessDenied, HoldtrueError, RejectedError, ResourceMissing
 from holdtrue.models.credentials import HostAccess
 from holdtrue.models.environment import Environment, Traffic
 from holdtrue.models.preflight import Prerequisite, PrerequisiteOutcome
@@ -63,14 +65,16 @@ def ask_chain(environment: Environment, load: ReferenceLoader, tools: Toolbox) -
     backend = chain.ask("block pulumi", lambda: load(PulumiBackend, names.pulumi), lambda block: block.url)
     if vault is None or aws is None or ssh is None or backend is None:
         chain.note("Vault, AWS, stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: a block is missing")
-    elif _ask_vault(chain, vault, (vault, aws, ssh, backend)):
+    elif _ask_vault(chain, environment, vault, (vault, aws, ssh, backend)):
         _ask_cloud(chain, environment, aws, tools)
     else:
         chain.note("AWS, stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: Vault gives no credentials")
     return tuple(chain.links)
 
 
-def _ask_vault(chain: _Chain, vault: VaultCredentials, references: Sequence[CredentialReference]) -> bool:
+def _ask_vault(
+    chain: _Chain, environment: Environment, vault: VaultCredentials, references: Sequence[CredentialReference]
+) -> bool:
     wanted = {path: capability for reference in references for path, capability in reference.capabilities().items()}
 
     def login() -> tuple[int, dict[str, frozenset[str]]]:
@@ -84,7 +88,42 @@ def _ask_vault(chain: _Chain, vault: VaultCredentials, references: Sequence[Cred
         chain.ask(f"Vault policy {path}", partial(_may, answer[1], path, capability))
         for path, capability in wanted.items()
     ]
-    return None not in allowed
+    if None in allowed:
+        return False
+    longest_seconds = environment.infrastructure.timeout_seconds
+    chain.ask("Vault token lifetime", lambda: _outlives(vault.connect().session(), longest_seconds))
+    return True
+
+
+def _outlives(session: VaultSession, longest_seconds: int) -> str:
+    """Whether a token lives as long as an engine operation may take: the engine keeps the one that it started with.
+
+    No answer of Vault has the maximum of the login's role: a renewal for longer meets it. The second renewal gives the
+    token back the end that it would have without the question.
+    """
+    lives_seconds = session.ttl_seconds
+    if not session.lifetime_seconds or _is_periodic(session):
+        return "without end"
+    if session.grant.owned and session.grant.renewable and session.lifetime_seconds < longest_seconds:
+        age_seconds = session.lifetime_seconds - lives_seconds
+        lives_seconds = session.renew(longest_seconds) + age_seconds
+        session.renew(session.lifetime_seconds)
+    elif session.grant.owned:
+        lives_seconds = session.lifetime_seconds
+    if lives_seconds < longest_seconds:
+        raise RejectedError(
+            f"a token ends after about {lives_seconds} s, and an engine operation may take {longest_seconds} s",
+            where="infrastructure.timeout_seconds",
+            next_step="raise token_max_ttl of the role, and max_lease_ttl of its mount where that is less, or lower the"
+            " timeout.",
+        )
+    return f"{longest_seconds} s for an engine operation are granted"
+
+
+def _is_periodic(session: VaultSession) -> bool:
+    """Whether renewals keep the token alive for ever (`token_period` of the role)."""
+    told = session.read(Call("look at the own token", "auth/token/lookup-self", "read")).get("data")
+    return isinstance(told, dict) and bool(told.get("period"))
 
 
 def _may(found: dict[str, frozenset[str]], path: str, capability: str) -> str:
