@@ -91,6 +91,8 @@ class Sandbox:
                     receiver.stop()
             for host in self._hosts or ():
                 host.stop()
+            if self._postgres is not None:
+                self._postgres.stop()
         finally:
             workplace.close()
             self._openbao = self._aws = self._hosts = self._load_balancer = None

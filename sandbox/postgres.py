@@ -3,9 +3,11 @@
 import importlib.util
 import os
 import secrets
+import signal
 import subprocess
 from pathlib import Path
 
+import psutil
 import psycopg
 from psycopg.rows import scalar_row
 from pydantic import SecretStr
@@ -17,10 +19,16 @@ from sandbox.workplace import Workplace
 SUPERUSER = "sandbox"
 START_SECONDS = 30.0
 CONNECT_SECONDS = 5
-# On SIGTERM it waits for its clients to go; what it did not write is in its log.
-STOP_SECONDS = 0.5
 # PostgreSQL refuses to run as root. In a user namespace of its own root is somebody else, and still owns the directory.
 AS_SOMEBODY = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+# Containers commonly forbid such namespaces. There, root becomes this user (`nobody`), who gets past the modes of the
+# folders above its own by a capability. The guardian may not see such a process: a killed owner's server then ends by
+# itself, within a minute of its data being gone.
+NOBODY = 65_534
+AS_NOBODY = (
+    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    *("--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
+)
 
 
 class Postgres:
@@ -36,6 +44,7 @@ class Postgres:
         self._directory = workplace.directory / "postgres"
         self._directory.mkdir()
         self._programs = program_folder()
+        self._user = _unprivileged(self._directory)
         self.port = workplace.free_port()
         self.password = SecretStr(secrets.token_urlsafe(18))
         self._create()
@@ -59,7 +68,11 @@ class Postgres:
 
     def stop(self) -> None:
         """End the server, whoever is connected: connections are refused."""
-        self._daemon.stop(grace_seconds=STOP_SECONDS)
+        self.resume()
+        for process in self._processes()[:1]:
+            # On Daemon.stop's SIGTERM alone it would wait for its clients to go.
+            process.send_signal(signal.SIGINT)
+        self._daemon.stop()
 
     def start(self) -> None:
         """Start a stopped server with its data; harmless when it runs."""
@@ -67,18 +80,27 @@ class Postgres:
             self._daemon = self._launch()
 
     def pause(self) -> None:
-        """Make the server hang: connections are accepted and never answered."""
-        self._daemon.pause()
+        """Make the server hang: new and open connections are never answered."""
+        for process in self._processes():
+            process.suspend()
 
     def resume(self) -> None:
-        """Let a paused server answer again."""
-        self._daemon.resume()
+        """Let a paused server answer again; harmless when it has ended."""
+        for process in self._processes():
+            process.resume()
+
+    def _processes(self) -> list[psutil.Process]:
+        """The server first, then its workers, each of which leads a process group of its own."""
+        if not self._daemon.is_running():
+            return []
+        server = psutil.Process(self._daemon.pid)
+        return [server, *server.children(recursive=True)]
 
     def _create(self) -> None:
         options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--pwfile=/dev/stdin")
         command = (self._programs / "initdb", f"--username={SUPERUSER}", *options, "-D", self._directory / "data")
         done = subprocess.run(
-            [*_prefix(), *command],
+            [*self._user, *command],
             input=self.password.get_secret_value(),
             env=self._workplace.environment(),
             cwd=self._directory,
@@ -99,7 +121,7 @@ class Postgres:
             "max_connections": 40,
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
-        command = [*_prefix(), str(self._programs / "postgres"), "-D", str(self._directory / "data"), *options]
+        command = [*self._user, str(self._programs / "postgres"), "-D", str(self._directory / "data"), *options]
         daemon = self._workplace.launch("postgres", command)
         daemon.wait_ready(self._answers, START_SECONDS)
         return daemon
@@ -123,8 +145,14 @@ class Postgres:
         return True
 
 
-def _prefix() -> tuple[str, ...]:
-    return AS_SOMEBODY if os.geteuid() == 0 else ()
+def _unprivileged(directory: Path) -> tuple[str, ...]:
+    """How a command is run as somebody else than root who may write to the directory; nothing where nobody is root."""
+    if os.geteuid() != 0:
+        return ()
+    if subprocess.run([*AS_SOMEBODY, "true"], check=False, capture_output=True).returncode == 0:
+        return AS_SOMEBODY
+    os.chown(directory, NOBODY, NOBODY)
+    return AS_NOBODY
 
 
 def program_folder() -> Path:
