@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from pydantic import SecretStr
 
@@ -87,3 +88,33 @@ def login_path(auth: VaultAuth) -> str:
             return f"auth/{auth.mount}/login/{auth.username}"
         case _:
             return f"auth/{auth.mount}/login"
+
+
+def login_advice(auth: VaultAuth) -> str:
+    """What to do when the server refuses this login, as far as its own answer does not say; empty where it does."""
+    match auth:
+        case Jwt(role=role, mount=mount):
+            return (
+                "put a fresh JWT where the block's token points; its issuer, audience, subject and claims have to be "
+                f"those of `vault read auth/{mount}/config` and `vault read auth/{mount}/role/{role}`."
+            )
+        case Kubernetes(role=role, mount=mount):
+            return (
+                f"`vault read auth/{mount}/role/{role}` has to name the pod's service account, namespace and audience; "
+                "Vault answers alike when Kubernetes refuses the token and when Vault cannot ask Kubernetes, and only "
+                "its log (level debug) tells which."
+            )
+        case ClientCertificate(role=role, mount=mount):
+            return (
+                "put a certificate that is valid now where the block's certificate_file points, with a name and a CA "
+                f"that `vault read auth/{mount}/certs/{role or '<role>'}` admits."
+            )
+        case AwsIam(role=role, mount=mount):
+            return (
+                f"`vault read auth/{mount}/role/{role}` has to be bound to the worker's AWS identity, and region and "
+                f"server_id_header of the block have to be those of `vault read auth/{mount}/config/client`."
+            )
+        case AppRole() | Userpass() | Token():
+            return ""
+        case _:
+            assert_never(auth)

@@ -1,5 +1,6 @@
 """One connection to one server: sends requests, and gives back checked answers or our own errors."""
 
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from pydantic import SecretStr
 from holdtrue.adapters.vault.failures import Call, place, translate
 from holdtrue.adapters.vault.server import VaultServer
 from holdtrue.core.vault_paths import path_problem
-from holdtrue.errors import RejectedError, ResourceMissing
+from holdtrue.errors import RejectedError, ResourceMissing, SecretInvalid
 from holdtrue.runtime.tracing import span
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def open_client(server: VaultServer, certificate: "tuple[Path, Path] | None" = N
 
     Raises:
         ResourceMissing: a file is not there.
+        SecretInvalid: the files are no client certificate and its key.
     """
     for file, what, field in (
         (server.ca_file, "CA file", "ca_file"),
@@ -101,6 +103,8 @@ def open_client(server: VaultServer, certificate: "tuple[Path, Path] | None" = N
                 where=str(file),
                 next_step=f"put the PEM file there on this worker, or correct {field} of the block.",
             )
+    if certificate is not None:
+        _check_pair(*certificate)
     from hvac import Client  # noqa: PLC0415 - 0.3 s that only a session pays
     from requests.adapters import HTTPAdapter  # noqa: PLC0415 - same
 
@@ -117,6 +121,19 @@ def open_client(server: VaultServer, certificate: "tuple[Path, Path] | None" = N
     for scheme in ("https://", "http://"):
         client.session.mount(scheme, HTTPAdapter(pool_maxsize=_POOL_SIZE))
     return client
+
+
+def _check_pair(certificate_file: "Path", key_file: "Path") -> None:
+    try:
+        # Without a password, OpenSSL would ask the terminal for that of an encrypted key, and wait.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate_file, key_file, password="")
+    except OSError as error:
+        raise SecretInvalid(
+            "the files are no client certificate and its key "
+            f"({getattr(error, 'reason', None) or type(error).__name__})",
+            where=f"{certificate_file}, {key_file}",
+            next_step="write both as PEM, the key unencrypted and readable for the worker's user.",
+        ) from error
 
 
 def data_of(answer: Mapping[str, Any], server: VaultServer, call: Call) -> dict[str, Any]:

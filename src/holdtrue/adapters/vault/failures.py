@@ -41,6 +41,8 @@ class Call:
     """What the policy has to grant on the path; empty for a login, which needs none."""
     role: str = ""
     """The role in Vault that sets the limits of the request, if one does."""
+    advice: str = ""
+    """What to do when a login is refused, as far as the answer does not say."""
 
 
 _NO_SSH_CA: Final = "create the CA: `vault write <mount>/config/ca generate_signing_key=true key_type=ed25519`."
@@ -112,6 +114,16 @@ _ENGINE_FAILURES: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]]
     ),
 )
 """Text in an internal error (lower case) of an engine that asks another server, what it means, what to do."""
+
+
+_CERTIFICATE_REFUSED: Final = "failed to verify client's certificate"
+"""Vault calls it an internal error when a client's certificate has expired."""
+
+_COMPLAINT: Final = "change what the answer complains about in the block or in Vault."
+_NOT_ENABLED: Final = (
+    "enable the auth method at this mount (`vault auth list` shows them), and check that the role admits this host's "
+    "address."
+)
 
 
 @contextmanager
@@ -255,6 +267,8 @@ def _answered(error: Exception, server: VaultServer, call: Call, hint: str) -> H
 def _failed(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
     """429 and 5xx, and what has no class of its own (412, 472, 473, 504): Vault, a proxy, or what an engine asked."""
     said = _quoted(error)
+    if _CERTIFICATE_REFUSED in said.lower():
+        return _refused(said, server, call)
     for text, (kind, next_step) in _ENGINE_FAILURES:
         if text in said.lower():
             what = f"could not {call.action}: the engine at this mount failed ({said})"
@@ -268,19 +282,29 @@ def _failed(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
 
 def _invalid_request(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
     said = _quoted(error)
-    known = (meaning for text, meaning in _INVALID_REQUESTS if text in said.lower())
-    kind, next_step = next(known, (RejectedError, "change what the answer complains about in the block or in Vault."))
+    known = next((meaning for text, meaning in _INVALID_REQUESTS if text in said.lower()), None)
+    if known is None and not call.capability:
+        return _refused(said, server, call)
+    kind, next_step = known or (RejectedError, _COMPLAINT)
     role = f" with role {call.role}" if call.role else ""
     return kind(f"could not {call.action}{role}: {said}", where=place(server, call), next_step=next_step)
 
 
+def _refused(said: str, server: VaultServer, call: Call) -> HoldtrueError:
+    """A login that Vault refused, saying why."""
+    role = f" with role {call.role}" if call.role else ""
+    return AccessDenied(
+        f"could not {call.action}{role}: {said}", where=place(server, call), next_step=call.advice or _COMPLAINT
+    )
+
+
 def _denied(server: VaultServer, call: Call, hint: str) -> HoldtrueError:
     if not call.capability:
+        role = f" with role {call.role}" if call.role else ""
         return AccessDenied(
-            f"could not {call.action}: Vault refused the login",
+            f"could not {call.action}{role}: Vault refused the login",
             where=place(server, call),
-            next_step="enable the auth method at this mount (`vault auth list` shows them), and check that the role "
-            "admits this host's address.",
+            next_step=f"{call.advice} Else {_NOT_ENABLED}" if call.advice else _NOT_ENABLED,
         )
     known = f"; {hint}" if hint else ""
     return AccessDenied(

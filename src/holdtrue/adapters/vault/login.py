@@ -14,6 +14,7 @@ from holdtrue.adapters.vault.auth import (
     Token,
     Userpass,
     VaultAuth,
+    login_advice,
     login_path,
 )
 from holdtrue.adapters.vault.connection import VaultConnection, data_of, not_vault, open_client
@@ -40,6 +41,7 @@ def login(server: VaultServer, auth: VaultAuth) -> VaultSession:
 
     Raises:
         AccessDenied: the login was refused.
+        SecretInvalid: the files are no client certificate and its key.
         RejectedError: the role gives batch tokens, which nobody can revoke.
         ServiceUnreachable, ServiceNotReady, CertificateRefused, ResourceMissing: see the message.
     """
@@ -97,7 +99,12 @@ def _exchange(
     client: "Client",
     auth: AppRole | Jwt | Kubernetes | ClientCertificate | Userpass | AwsIam,
 ) -> VaultSession:
-    call = Call(f"log in by {type(auth).__name__}", login_path(auth), role=getattr(auth, "role", ""))
+    call = Call(
+        f"log in by {type(auth).__name__}",
+        login_path(auth),
+        role=getattr(auth, "role", ""),
+        advice=login_advice(auth),
+    )
     answer = _send(VaultConnection(server, client), client, call, auth)
     granted = answer.get("auth") if isinstance(answer, dict) else None
     if not isinstance(granted, dict) or not granted.get("client_token"):
