@@ -24,7 +24,8 @@ KEPT_DAYS: Final = 30
 def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepReport:
     """Revoke every lease of every dead run, the latest first, through the login that knows its server.
 
-    A lease of a live run, and one that the ledger does not list, is never touched.
+    A lease of a live run, and one that the ledger does not list, is never touched. What another sweep settles at the
+    same time is in the report of one of the two.
 
     Raises:
         HoldtrueError: the ledger cannot be read. What fails at a server is an outcome of its lease.
@@ -38,9 +39,10 @@ def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepRepor
     ]
     logins = {(vault.server().address, vault.server().namespace): vault for vault in vaults}
     swept = [
-        _settle(ledger, holding.holder, lease, logins.get((lease.server, lease.namespace)), started_at)
+        found
         for holding in dead
         for lease in sorted(holding.leases, key=lambda lease: lease.requested_at, reverse=True)
+        if (found := _settle(ledger, holding.holder, lease, logins.get((lease.server, lease.namespace)), started_at))
     ]
     for holding in dead:
         ledger.close_holder(holding.holder.id, started_at)
@@ -56,15 +58,16 @@ def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepRepor
 
 def _settle(
     ledger: LeaseLedger, holder: Holder, lease: Lease, vault: VaultCredentials | None, now: datetime
-) -> SweptLease:
+) -> SweptLease | None:
+    """What became of the lease; None when another sweep has told it."""
     outcome, detail = _end(lease, vault, now)
     state = {
         SweepOutcome.REVOKED: LeaseState.REVOKED,
         SweepOutcome.GONE: LeaseState.EXPIRED,
         SweepOutcome.LOST: LeaseState.LOST,
     }.get(outcome)
-    if state is not None:
-        ledger.settle(lease.id, state)
+    if state is not None and not ledger.settle(lease.id, state):
+        return None
     return SweptLease(
         run=holder.run,
         run_name=holder.run_name,

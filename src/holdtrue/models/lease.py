@@ -126,8 +126,8 @@ class LeaseRecorder(Protocol):
     def hold(self, lease_id: UUID, reference: str, expires_at: datetime) -> None:
         """It was issued, or renewed until then."""
 
-    def settle(self, lease_id: UUID, state: LeaseState) -> None:
-        """It is over."""
+    def settle(self, lease_id: UUID, state: LeaseState) -> bool:
+        """It is over; False when it was settled before, and stays as it was."""
 
 
 class LeftLeases(Protocol):

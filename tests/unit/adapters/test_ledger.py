@@ -88,8 +88,8 @@ def test_what_is_settled_stays_settled(ledger: LeaseLedger) -> None:
     lease = a_lease(holder)
     ledger.open_holder(holder)
     ledger.request(lease)
-    ledger.settle(lease.id, LeaseState.LOST)
-    ledger.settle(lease.id, LeaseState.REVOKED)
+    assert ledger.settle(lease.id, LeaseState.LOST)
+    assert not ledger.settle(lease.id, LeaseState.REVOKED)
     with pytest.raises(RejectedError, match="lost"):
         ledger.hold(lease.id, "late", NOW)
     with pytest.raises(ValueError, match="held"):

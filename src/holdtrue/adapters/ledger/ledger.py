@@ -66,13 +66,18 @@ class SqlLedger:
                 state = self._state(connection, lease_id)
                 raise RejectedError(f"the lease is {state} already", where="ledger", next_step="ask for a new one.")
 
-    def settle(self, lease_id: UUID, state: LeaseState) -> None:
-        """It is over; a lease that was settled before stays as it was. Raises ResourceMissing: it is not listed."""
+    def settle(self, lease_id: UUID, state: LeaseState) -> bool:
+        """It is over; False when it was settled before, and stays as it was. Raises ResourceMissing: it is not listed.
+
+        Of several who settle one lease at once, one is told True.
+        """
         if not state.is_settled:
             raise ValueError(f"{state} settles nothing")
         with self._transaction("settle a lease") as connection:
-            if not connection.execute(_of_unsettled(lease_id).values(state=state.value)).rowcount:
+            is_first = bool(connection.execute(_of_unsettled(lease_id).values(state=state.value)).rowcount)
+            if not is_first:
                 self._state(connection, lease_id)
+            return is_first
 
     def unsettled(self) -> tuple[Holding, ...]:
         """Every holder with leases that are requested or held, in the order in which they came."""
