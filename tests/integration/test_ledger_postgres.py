@@ -2,31 +2,57 @@
 
 import subprocess
 import sys
+import threading
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from textwrap import dedent
 from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
-from holdtrue.adapters.ledger import open_ledger
-from holdtrue.adapters.ledger.database import HEAD
-from holdtrue.errors import AccessDenied, HoldtrueError, ResourceMissing, TransientError
-from holdtrue.models.lease import Holder, Lease, LeaseKind, LeaseLedger, LeaseState
+from holdtrue.adapters.ledger import database, open_ledger
+from holdtrue.adapters.ledger.ledger import SqlLedger
+from holdtrue.credentials.logins import AppRoleAuth
+from holdtrue.credentials.scope import credential_scope
+from holdtrue.credentials.sources import FileSource
+from holdtrue.credentials.sweep import sweep
+from holdtrue.credentials.vault import VaultCredentials
+from holdtrue.errors import (
+    AccessDenied,
+    HoldtrueError,
+    ResourceMissing,
+    ServiceNotReady,
+    ServiceUnreachable,
+    TransientError,
+)
+from holdtrue.models.lease import Holder, Holding, Lease, LeaseKind, LeaseLedger, LeaseState
+from holdtrue.models.sweep import SweepOutcome, SweepReport
 from holdtrue.runtime.liveness import current_process
 from sandbox import Sandbox
-from sandbox.postgres import Postgres
 
 OPENERS = 8
 WRITERS, LEASES = 8, 25
+LEFT = 8
 
 OPEN = """
     import sys
-    from holdtrue.adapters.ledger import open_ledger
-    sys.stdin.readline()
+    import alembic.command
+    from holdtrue.adapters.ledger import database, open_ledger
+
+    migrate = database._migrate
+
+    def migrate_together(engine):
+        print("found it empty", flush=True)
+        sys.stdin.readline()
+        migrate(engine)
+
+    database._migrate = migrate_together
     print(len(open_ledger(sys.argv[1]).unsettled()))
 """
 
@@ -37,6 +63,7 @@ def url(sandbox: Sandbox) -> Iterator[SecretStr]:
     name = f"ledger_{uuid4().hex[:8]}"
     sandbox.postgres.execute(f"CREATE DATABASE {name}")
     yield sandbox.postgres.url(name)
+    sandbox.postgres.resume()
     sandbox.postgres.start()
     sandbox.postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -44,6 +71,14 @@ def url(sandbox: Sandbox) -> Iterator[SecretStr]:
 @pytest.fixture
 def ledger(url: SecretStr) -> LeaseLedger:
     return open_ledger(url.get_secret_value())
+
+
+@contextmanager
+def server(url: SecretStr) -> Iterator[Connection]:
+    """A connection beside the ledger's."""
+    engine = create_engine(url.get_secret_value(), poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
 
 
 def a_holder() -> Holder:
@@ -85,12 +120,17 @@ def test_workers_that_start_together_make_its_tables_once(url: SecretStr) -> Non
         )
         for _ in range(OPENERS)
     ]
-    answers = [child.communicate("go\n", timeout=60) for child in children]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "found it empty\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    answers = [child.communicate(timeout=60) for child in children]
     assert answers == [("0\n", "")] * OPENERS
-    engine = create_engine(address)
-    with engine.connect() as connection:
-        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == HEAD
-    engine.dispose()
+    with server(url) as connection:
+        assert connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [database.HEAD]
 
 
 def test_many_writers_lose_nothing(url: SecretStr) -> None:
@@ -142,11 +182,14 @@ def test_who_may_not_is_told_so_without_the_password(sandbox: Sandbox, url: Secr
     wrong = sandbox.postgres.url(password=SecretStr("a-wrong-password"))
     with pytest.raises(AccessDenied, match="refused user or password") as caught:
         open_ledger(wrong.get_secret_value())
-    assert "a-wrong-password" not in str(caught.value)
+    assert "a-wrong-password" not in "".join(traceback.format_exception(caught.value))
     refusal(ResourceMissing, sandbox.postgres.url("no_such_database"))
     sandbox.postgres.execute("CREATE ROLE ledger_reader LOGIN PASSWORD 'reader-password'")
     name = url.get_secret_value().rpartition("/")[2]
-    refusal(AccessDenied, sandbox.postgres.url(name, user="ledger_reader", password=SecretStr("reader-password")))
+    reader = sandbox.postgres.url(name, user="ledger_reader", password=SecretStr("reader-password"))
+    refusal(AccessDenied, reader)
+    sandbox.postgres.execute("ALTER ROLE ledger_reader CONNECTION LIMIT 0")
+    refusal(ServiceNotReady, reader)
     sandbox.postgres.execute("DROP ROLE ledger_reader")
 
 
@@ -161,6 +204,87 @@ def test_a_server_that_is_away_is_transient_and_comes_back(sandbox: Sandbox, led
     assert len(ledger.unsettled()[0].leases) == 1
 
 
-def test_positive_control_a_server_that_is_there_answers(sandbox: Sandbox) -> None:
-    assert isinstance(sandbox.postgres, Postgres)
-    assert sandbox.postgres.execute("SELECT 1") == [1]
+def test_a_server_that_hangs_is_not_waited_for_without_end(
+    sandbox: Sandbox, url: SecretStr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_WAIT_SECONDS", 2)
+    ledger, holder = open_ledger(url.get_secret_value()), a_holder()
+    sandbox.postgres.pause()
+    with pytest.raises(ServiceUnreachable, match="does not answer"):
+        ledger.open_holder(holder)
+    sandbox.postgres.resume()
+    ledger.open_holder(holder)
+
+
+def test_a_table_that_somebody_keeps_locked_is_not_waited_for_without_end(
+    url: SecretStr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_WAIT_SECONDS", 1)
+    ledger, holder = open_ledger(url.get_secret_value()), a_holder()
+    with server(url) as connection:
+        connection.execute(text("LOCK TABLE holders"))
+        with pytest.raises(ServiceNotReady, match="keeps it locked"):
+            ledger.open_holder(holder)
+    ledger.open_holder(holder)
+
+
+# Two sweeps at once
+
+
+def test_two_sweeps_at_once_tell_of_each_lease_once(
+    sandbox: Sandbox, url: SecretStr, ledger: LeaseLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDTRUE_LEDGER_URL", url.get_secret_value())
+    left = {lease.reference: lease.state for lease in left_by_a_dead_run(sandbox, ledger)}
+    secret_id = tmp_path / "secret-id"
+    secret_id.write_text(sandbox.openbao.sweep_role.secret_id.get_secret_value())
+    vault = VaultCredentials(
+        address=sandbox.openbao.address,
+        ca_file=sandbox.openbao.ca_file,
+        auth=AppRoleAuth(role_id=sandbox.openbao.sweep_role.role_id, secret_id=FileSource(path=secret_id)),
+    )
+    readers = threading.Barrier(2, timeout=30)
+
+    def sweep_together() -> SweepReport:
+        with credential_scope():
+            vault.connect().session()
+            return sweep(ReadTogether(database.connect(url.get_secret_value()), readers), [vault])
+
+    with ThreadPoolExecutor(2) as pool:
+        sweeps = [pool.submit(sweep_together) for _ in range(2)]
+        told = [lease for one in sweeps for lease in one.result().leases]
+    assert sorted(lease.reference for lease in told) == sorted(left)
+    for lease in told:
+        was_held = left[lease.reference] is LeaseState.HELD
+        assert lease.outcome in ((SweepOutcome.REVOKED, SweepOutcome.GONE) if was_held else (SweepOutcome.LOST,))
+    assert ledger.unsettled() == ()
+    assert not set(left) & sandbox.openbao.accessors()
+
+
+class ReadTogether(SqlLedger):
+    """A ledger whose readers go on when all have read."""
+
+    def __init__(self, engine: Engine, readers: threading.Barrier) -> None:
+        super().__init__(engine)
+        self._readers = readers
+
+    def unsettled(self) -> tuple[Holding, ...]:
+        found = super().unsettled()
+        self._readers.wait()
+        return found
+
+
+def left_by_a_dead_run(sandbox: Sandbox, ledger: LeaseLedger) -> list[Lease]:
+    """Tokens that live, and one request that nobody knows the answer of."""
+    holder, until = a_holder(), datetime.now(UTC) + timedelta(minutes=10)
+    ledger.open_holder(holder)
+    for _ in range(LEFT):
+        token = sandbox.openbao.issue_token(ttl_seconds=600)
+        accessor = sandbox.openbao.client(token).auth.token.lookup_self()["data"]["accessor"]
+        lease = a_lease(holder).model_copy(update={"server": sandbox.openbao.address})
+        ledger.request(lease)
+        ledger.hold(lease.id, accessor, until)
+    ledger.request(a_lease(holder))
+    ledger.close_holder(holder.id, datetime.now(UTC))
+    (found,) = ledger.unsettled()
+    return list(found.leases)

@@ -18,7 +18,7 @@ HEAD: Final = "0001"
 """The newest migration; a test compares it with the folder."""
 
 _WAIT_SECONDS: Final = 10
-"""For a lock of SQLite, or a connection to PostgreSQL."""
+"""For a lock that another process holds, and for a connection to PostgreSQL."""
 
 _ADVISORY_LOCK: Final = 7_205_421_886_103_418_177
 """Any number that is ours: who migrates a PostgreSQL ledger holds this lock."""
@@ -92,13 +92,20 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 def _postgresql(address: URL) -> Engine:
     try:
-        return create_engine(address, poolclass=NullPool, connect_args={"connect_timeout": _WAIT_SECONDS})
+        engine = create_engine(address, poolclass=NullPool, connect_args={"connect_timeout": _WAIT_SECONDS})
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise ToolMissing(
             "the driver for PostgreSQL is not installed",
             where=address.render_as_string(hide_password=True),
             next_step="install holdtrue[postgresql], and write postgresql+psycopg:// in HOLDTRUE_LEDGER_URL.",
         ) from error
+    event.listen(engine, "begin", _limit_waiting)
+    return engine
+
+
+def _limit_waiting(connection: Connection) -> None:
+    """Not a startup option, which a pooler between here and the server may refuse."""
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_WAIT_SECONDS}s'")
 
 
 def _version(engine: Engine) -> str | None:
@@ -138,5 +145,7 @@ def _alone(engine: Engine) -> Iterator[Connection]:
             yield connection
     else:
         with engine.begin() as connection:
+            # Workers that start together are a queue, as long as it takes.
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
             yield connection

@@ -23,6 +23,7 @@ _CHECK_URL: Final = "correct HOLDTRUE_LEDGER_URL; docs/ledger.md shows its forms
 
 _MEANINGS: Final[tuple[tuple[str, type[HoldtrueError], str, str], ...]] = (
     ("database is locked", ServiceNotReady, "another process keeps it locked", "see who writes to it for so long."),
+    ("lock timeout", ServiceNotReady, "another process keeps it locked", "see who writes to it for so long."),
     ("readonly database", AccessDenied, "it cannot be written", "let the worker's user write the file and its folder."),
     ("read-only", AccessDenied, "it cannot be written", "let the worker's user write to it."),
     ("permission denied", AccessDenied, "this user may not use it", "grant the worker's user its tables."),
@@ -36,6 +37,8 @@ _MEANINGS: Final[tuple[tuple[str, type[HoldtrueError], str, str], ...]] = (
     ("no password supplied", AccessDenied, "the server wants a password", _CHECK_URL),
     ("no pg_hba.conf entry", AccessDenied, "the server does not admit this host or user", "change its pg_hba.conf."),
     ("too many clients", ServiceNotReady, "the server has too many connections", "raise its max_connections."),
+    ("too many connections", ServiceNotReady, "the user has too many connections", "raise its connection limit."),
+    ("connection slots", ServiceNotReady, "the server has too many connections", "raise its max_connections."),
     ("starting up", ServiceNotReady, "the server is starting", "wait for it."),
     ("shutting down", ServiceNotReady, "the server is stopping", "start it again."),
     ("does not exist", ResourceMissing, "there is no such database, role or table", _CHECK_URL),

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from pydantic import SecretStr
@@ -74,6 +75,8 @@ _INVALID_REQUESTS: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]
     ),
     ("check-and-set", (RejectedError, "somebody wrote the secret in between: read it again and decide again.")),
     ("invalid accessor", (ResourceMissing, "nothing is left to do: the token is gone.")),
+    # When somebody else revokes it between the look-up of the accessor and the revocation.
+    ("token not found", (ResourceMissing, "nothing is left to do: the token is gone.")),
     ("invalid lease", (ResourceMissing, "nothing is left to do: the lease is gone.")),
     ("lease not found", (ResourceMissing, "nothing is left to do: the lease is gone.")),
     ("certificate with serial", (ResourceMissing, "the mount does not know this serial.")),
@@ -93,6 +96,7 @@ _INVALID_REQUESTS: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]
         "unknown role",
         (ResourceMissing, "correct the role's name, or create the role; `vault list <mount>/roles` shows them."),
     ),
+    ('" not found', (ResourceMissing, "correct the role's name in the block, or create the role.")),
     ("no default issuer", (ResourceMissing, _NO_SSH_CA)),
     ("keys haven't been configured", (ResourceMissing, _NO_SSH_CA)),
 )
@@ -104,6 +108,7 @@ _ENGINE_FAILURES: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]]
         "password authentication failed",
         (RejectedError, "give Vault its user's password: `vault write <mount>/config/<name> password=-`."),
     ),
+    ("value being too large", (RejectedError, "store less in one secret, or raise `max_entry_size` of the storage.")),
     ("sqlstate", (RejectedError, "correct the statements of the role: `vault read <mount>/roles/<role>`.")),
     *(
         (
@@ -115,6 +120,16 @@ _ENGINE_FAILURES: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]]
 )
 """Text in an internal error (lower case) of an engine that asks another server, what it means, what to do."""
 
+
+_FOR_A_WHILE: Final = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.TOO_EARLY, 472, 473}
+)
+"""412: what this node needs has not reached it yet; 472 and 473: it is a standby (developer.hashicorp.com/vault/api-docs,
+HTTP status codes, and /system/health)."""
+
+_TOO_MUCH: Final = "store less in one secret, or raise `max_request_size` of the listener and of what stands before it."
+
+_NOT_VAULT: Final = "check that the address of the VaultCredentials block is Vault's, and what stands before it."
 
 _CERTIFICATE_REFUSED: Final = "failed to verify client's certificate"
 """Vault calls it an internal error when a client's certificate has expired."""
@@ -142,8 +157,35 @@ def translate(server: VaultServer, call: Call, secrets: Iterable[SecretStr] = ()
         if failure is None:
             raise
         # Redacted before it is cut: half a secret would not be known again.
-        what = _cut(redact(failure.what, [secret.get_secret_value() for secret in secrets]))
+        known = [secret.get_secret_value() for secret in secrets]
+        what = _cut(redact(failure.what, known))
+        _clean(error, known)
         raise type(failure)(what, where=failure.where, next_step=failure.next_step) from error
+
+
+def _clean(error: BaseException, secrets: list[str]) -> None:
+    """Blank the secrets out of the causes too: who logs the traceback logs what a proxy repeated of the request."""
+    for link in _links(error):
+        link.args = tuple(
+            redact(argument, secrets) if isinstance(argument, str) else argument for argument in link.args
+        )
+        for copy in ("text", "errors", "json"):
+            if hasattr(link, copy):
+                setattr(link, copy, None)
+
+
+def _links(error: BaseException) -> Iterator[BaseException]:
+    """The error with everything that it came from."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        link = waiting.pop()
+        if id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        waiting.extend(
+            item for item in (*link.args, link.__cause__, link.__context__) if isinstance(item, BaseException)
+        )
 
 
 def place(server: VaultServer, call: Call) -> str:
@@ -253,19 +295,34 @@ def _answered(error: Exception, server: VaultServer, call: Call, hint: str) -> H
         case exceptions.InvalidRequest():
             return _invalid_request(error, server, call)
         case exceptions.Forbidden() | exceptions.Unauthorized():
-            return _denied(server, call, hint)
+            return _denied(server, call, hint) if _is_of_vault(error) else _turned_away(error, server, call)
         case exceptions.InvalidPath():
             return _missing(error, server, call)
         case exceptions.UnsupportedOperation() | exceptions.ParamValidationError():
             return _unsupported(error, server, call)
-        case exceptions.UnexpectedError() if "unsupported operation" in _quoted(error).lower():
-            return _unsupported(error, server, call)
+        case exceptions.UnexpectedError():
+            return _other_status(error, server, call)
         case _:
             return _failed(error, server, call)
 
 
+def _other_status(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
+    """What has no class of its own in hvac; a refusal for good unless it is one of Vault's or HTTP's for a while."""
+    status = getattr(error, "status", 0)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED or "unsupported operation" in _quoted(error).lower():
+        return _unsupported(error, server, call)
+    if status not in range(400, 500) or status in _FOR_A_WHILE:
+        return _failed(error, server, call)
+    too_much = status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+    return RejectedError(
+        f"could not {call.action}: the server answered {status} ({_quoted(error)})",
+        where=place(server, call),
+        next_step=_TOO_MUCH if too_much else _NOT_VAULT,
+    )
+
+
 def _failed(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
-    """429 and 5xx, and what has no class of its own (412, 472, 473, 504): Vault, a proxy, or what an engine asked."""
+    """429 and 5xx, and what is like them: Vault, a proxy, or what an engine asked."""
     said = _quoted(error)
     if _CERTIFICATE_REFUSED in said.lower():
         return _refused(said, server, call)
@@ -315,15 +372,34 @@ def _denied(server: VaultServer, call: Call, hint: str) -> HoldtrueError:
     )
 
 
+def _turned_away(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
+    """Vault says no in JSON."""
+    return AccessDenied(
+        f"could not {call.action}: what stands before Vault refused the request ({_quoted(error)})",
+        where=place(server, call),
+        next_step=_NOT_VAULT,
+    )
+
+
+def _is_of_vault(error: Exception) -> bool:
+    return isinstance(getattr(error, "json", None), dict)
+
+
 def _missing(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
     said = _quoted(error).lower()
-    if _is_deleted(error):
+    metadata = _metadata(error)
+    if metadata.get("destroyed"):
+        what, next_step = "this version was destroyed", "write a new version; nothing brings this one back."
+    elif metadata.get("deletion_time"):
         what, next_step = "this version was deleted", "undelete it with `vault kv undelete`, or write a new version."
     elif "namespace not found" in said:
         what, next_step = f"there is no namespace {server.namespace!r}", "correct the namespace of the block."
     elif "no handler for route" in said or "unsupported path" in said:
         what = "the mount does not exist or is an engine of another kind"
         next_step = "`vault secrets list` shows the mounts; correct the mount in the block."
+    elif not _is_of_vault(error):
+        what = f"the server answered 404, and not as Vault does ({_cut(_quoted(error))})"
+        next_step = _NOT_VAULT
     else:
         what = "there is nothing at this path"
         next_step = (
@@ -340,11 +416,12 @@ def _unsupported(error: Exception, server: VaultServer, call: Call) -> HoldtrueE
     )
 
 
-def _is_deleted(error: Exception) -> bool:
+def _metadata(error: Exception) -> dict[str, object]:
+    """What a KV engine says about a version that it does not give out."""
     body = getattr(error, "json", None)
     data = body.get("data") if isinstance(body, dict) else None
     metadata = data.get("metadata") if isinstance(data, dict) else None
-    return isinstance(metadata, dict) and bool(metadata.get("deletion_time") or metadata.get("destroyed"))
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _quoted(error: Exception) -> str:
