@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_POOL_SIZE: Final = 32
-"""Connections kept open: threads beyond this number open one for a request and close it."""
-
 
 class VaultConnection:
     """What all requests have in common. Threads may share it."""
@@ -66,6 +63,7 @@ class VaultConnection:
                 where=self.server.address,
                 next_step="correct mount and path in the block.",
             )
+        self._check_headers(call)
         with (
             span(f"vault {call.action}", **{"vault.path": call.path}),
             translate(self.server, call, (self.token, *secrets), self.hint()),
@@ -76,11 +74,30 @@ class VaultConnection:
         """What is known here about why a request may be refused."""
         return ""
 
+    def _check_headers(self, call: Call) -> None:
+        """What goes into a header: requests would quote a value that cannot, and fail over a letter that is none."""
+        if not _is_one_word(self._client.token or ""):
+            raise SecretInvalid(
+                f"could not {call.action}: what should be a token holds a character that no token has",
+                where=place(self.server, call),
+                next_step="write the token alone, on one line, where the block's source points.",
+            )
+        if not _is_one_word(self.server.namespace):
+            raise RejectedError(
+                f"could not {call.action}: the namespace {self.server.namespace!a} holds a character that none has",
+                where=self.server.address,
+                next_step="correct the namespace of the block: ASCII letters, digits and signs, without spaces.",
+            )
+
     def _envelope(self, call: Call, request: Callable[[str], Any], secrets: Iterable[SecretStr] = ()) -> dict[str, Any]:
         answer = self.ask(call, request, secrets)
         if not isinstance(answer, dict):
             raise not_vault(self.server, call)
         return answer
+
+
+def _is_one_word(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 _UNQUOTED: Final = "/:@!$&'()+,;=~"
@@ -105,22 +122,9 @@ def open_client(server: VaultServer, certificate: "tuple[Path, Path] | None" = N
             )
     if certificate is not None:
         _check_pair(*certificate)
-    from hvac import Client  # noqa: PLC0415 - 0.3 s that only a session pays
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - same
+    from holdtrue.adapters.vault.transport import make_client  # noqa: PLC0415 - 0.3 s that only a session pays
 
-    # Empty, not None: for None, hvac takes the token from VAULT_TOKEN or ~/.vault-token, and the certificate from
-    # VAULT_CLIENT_CERT. Attempts: one, because requests' own adapters retry 0 times; retrying is the task's business.
-    client = Client(
-        url=server.address,
-        token="",
-        cert=tuple(str(file) for file in certificate) if certificate else (),
-        namespace=server.namespace or None,
-        verify=str(server.ca_file) if server.ca_file else True,
-        timeout=server.timeout_seconds,
-    )
-    for scheme in ("https://", "http://"):
-        client.session.mount(scheme, HTTPAdapter(pool_maxsize=_POOL_SIZE))
-    return client
+    return make_client(server, certificate)
 
 
 def _check_pair(certificate_file: "Path", key_file: "Path") -> None:

@@ -92,9 +92,9 @@ _INVALID_REQUESTS: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]
         "ttl is larger than maximum allowed",
         (RejectedError, "lower ttl_seconds of the block, or raise `max_ttl` of the role."),
     ),
-    (
-        "unknown role",
-        (ResourceMissing, "correct the role's name, or create the role; `vault list <mount>/roles` shows them."),
+    *(
+        (text, (ResourceMissing, "correct the role's name, or create the role; `vault list <mount>/roles` shows them."))
+        for text in ("unknown role", "' not found")
     ),
     ('" not found', (ResourceMissing, "correct the role's name in the block, or create the role.")),
     ("no default issuer", (ResourceMissing, _NO_SSH_CA)),
@@ -124,8 +124,8 @@ _ENGINE_FAILURES: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]]
 _FOR_A_WHILE: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.TOO_EARLY, 472, 473}
 )
-"""412: what this node needs has not reached it yet; 472 and 473: it is a standby (developer.hashicorp.com/vault/api-docs,
-HTTP status codes, and /system/health)."""
+"""412: what this node needs has not reached it yet; 472 and 473: it is a standby. Source: "HTTP status codes" and
+"/sys/health" at developer.hashicorp.com/vault/api-docs."""
 
 _TOO_MUCH: Final = "store less in one secret, or raise `max_request_size` of the listener and of what stands before it."
 
