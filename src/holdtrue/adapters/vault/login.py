@@ -17,6 +17,7 @@ from holdtrue.adapters.vault.auth import (
     login_advice,
     login_path,
 )
+from holdtrue.adapters.vault.aws_identity import signed_identity
 from holdtrue.adapters.vault.connection import VaultConnection, data_of, not_vault, open_client
 from holdtrue.adapters.vault.failures import Call, place
 from holdtrue.adapters.vault.server import VaultServer
@@ -105,8 +106,7 @@ def _exchange(
         role=getattr(auth, "role", ""),
         advice=login_advice(auth),
     )
-    answer = _send(VaultConnection(server, client), client, call, auth)
-    granted = answer.get("auth") if isinstance(answer, dict) else None
+    granted = _send(VaultConnection(server, client), call, auth).get("auth")
     if not isinstance(granted, dict) or not granted.get("client_token"):
         raise not_vault(server, call)
     if granted.get("token_type") == "batch":
@@ -127,10 +127,9 @@ def _exchange(
 
 def _send(
     connection: VaultConnection,
-    client: "Client",
     call: Call,
     auth: AppRole | Jwt | Kubernetes | ClientCertificate | Userpass | AwsIam,
-) -> Any:
+) -> dict[str, Any]:
     match auth:
         case AppRole(role_id=role_id, secret_id=secret_id):
             body = {"role_id": role_id, "secret_id": secret_id.get_secret_value()}
@@ -143,20 +142,6 @@ def _send(
             return connection.write(call, {"password": password.get_secret_value()}, (password,))
         case AwsIam():
             secrets = (auth.secret_access_key, *((auth.session_token,) if auth.session_token else ()))
-            return connection.ask(call, lambda _: _sign_in(client, auth), secrets)
+            return connection.write(call, signed_identity(auth), secrets)
         case _:
             assert_never(auth)
-
-
-def _sign_in(client: "Client", auth: AwsIam) -> Any:
-    """Let hvac sign sts:GetCallerIdentity for Vault to send on (developer.hashicorp.com/vault/api-docs/auth/aws)."""
-    return client.auth.aws.iam_login(
-        auth.access_key_id,
-        auth.secret_access_key.get_secret_value(),
-        auth.session_token.get_secret_value() if auth.session_token else None,
-        header_value=auth.server_id_header or None,
-        role=auth.role,
-        use_token=False,
-        region=auth.region,
-        mount_point=auth.mount,
-    )
