@@ -37,7 +37,7 @@ from holdtrue.runtime.liveness import current_process
 from sandbox import Sandbox
 
 OPENERS = 8
-WRITERS, LEASES = 8, 25
+WRITERS, LEASES = 8, 11
 LEFT = 8
 
 OPEN = """

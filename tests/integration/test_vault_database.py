@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import hvac
@@ -22,13 +24,14 @@ from holdtrue.credentials.sources import FileSource
 from holdtrue.credentials.sweep import sweep
 from holdtrue.credentials.vault import VaultCredentials
 from holdtrue.errors import AccessDenied, HoldtrueError, RejectedError, ResourceMissing, ServiceUnreachable
-from holdtrue.models.lease import LeaseKind, LeaseState
+from holdtrue.models.lease import LeaseKind, LeaseLedger, LeaseState
 from holdtrue.models.sweep import SweepOutcome
 from sandbox import Sandbox
 
 MOUNT, ROLE = "pg", "reader"
 ADMIN = "vault_admin"
-TTL_SECONDS, MAX_TTL_SECONDS = 6, 40
+TTL_SECONDS, MAX_TTL_SECONDS = 5, 40
+WRONG_PASSWORD = "no-longer-the-password"
 GONE_SECONDS = 5.0
 """A run's users have to be gone this long after its end."""
 
@@ -116,6 +119,8 @@ def credentials(
         return made.model_copy(update={"vault": vault.model_copy(update={"auth": auth})})
 
     yield make
+    sandbox.postgres.resume()
+    sandbox.postgres.start()
     assert gone(sandbox, before), sandbox.postgres.login_roles() - before
 
 
@@ -146,6 +151,7 @@ def test_a_user_may_do_what_its_role_says_and_is_in_the_ledger_first(credentials
         assert (held.holder.run, lease.state, lease.path) == ("run-1", LeaseState.HELD, f"{MOUNT}/creds/{ROLE}")
         assert lease.reference.startswith(f"{MOUNT}/creds/{ROLE}/")
         assert lease.expires_at is not None
+        assert 0 < (lease.expires_at - datetime.now(UTC)).total_seconds() <= TTL_SECONDS
         assert login.password.get_secret_value() not in repr((login, held))
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         ask(login.url, "SELECT 1")
@@ -160,11 +166,34 @@ def test_two_who_ask_get_a_user_each(sandbox: Sandbox, credentials: Login) -> No
 
 
 def test_a_user_outlives_its_first_lease_while_the_run_lasts(sandbox: Sandbox, credentials: Login) -> None:
-    with credential_scope():
+    with credential_scope() as scope:
         login = credentials().login()
         assert login.ttl_seconds == TTL_SECONDS
+        first_end = end_of(scope.ledger())
         time.sleep(TTL_SECONDS + 2)
         assert login.username in sandbox.postgres.login_roles()
+        assert end_of(scope.ledger()) > first_end
+
+
+def end_of(ledger: LeaseLedger) -> datetime:
+    """When the one user in the ledger ends."""
+    (lease,) = (item for held in ledger.unsettled() for item in held.leases if item.kind is LeaseKind.SECRET)
+    assert lease.expires_at is not None
+    return lease.expires_at
+
+
+def test_a_role_that_allows_less_than_it_gives_has_the_last_word(
+    sandbox: Sandbox, credentials: Login, admin: hvac.Client
+) -> None:
+    admin.write_data(f"{MOUNT}/roles/short", data=role(3, 4))
+    before = sandbox.postgres.login_roles()
+    with credential_scope() as scope:
+        began = datetime.now(UTC)
+        assert credentials("short").login().ttl_seconds == 3
+        time.sleep(3)
+        assert (end_of(scope.ledger()) - began).total_seconds() < 6, "the ledger believes what was asked for"
+        assert gone(sandbox, before), "nothing renews beyond the role's maximum"
+    assert open_ledger(os.environ["HOLDTRUE_LEDGER_URL"]).unsettled() == ()
 
 
 def hold_until(end: type[BaseException], reference: VaultDatabaseCredentials) -> None:
@@ -192,8 +221,7 @@ def test_a_killed_run_s_user_is_swept_and_a_live_run_s_is_not(
         assert {mine, theirs} <= sandbox.postgres.login_roles()
         child.kill()
         child.wait(5)
-        login = AppRoleAuth(role_id=sandbox.openbao.sweep_role.role_id, secret_id=sweep_secret(sandbox, tmp_path))
-        report = sweep(scope.ledger(), [reference.vault.model_copy(update={"auth": login})])
+        report = sweep(scope.ledger(), [sweeping(sandbox, reference, tmp_path)])
         assert {item.outcome for item in report.leases if item.kind is LeaseKind.SECRET} == {SweepOutcome.REVOKED}
         assert (report.dead_runs, theirs in sandbox.postgres.login_roles()) == (1, False)
         assert mine in sandbox.postgres.login_roles()
@@ -226,10 +254,12 @@ def held_by_another(reference: VaultDatabaseCredentials) -> Iterator[tuple["subp
             child.kill()
 
 
-def sweep_secret(sandbox: Sandbox, folder: Path) -> FileSource:
+def sweeping(sandbox: Sandbox, reference: VaultDatabaseCredentials, folder: Path) -> VaultCredentials:
+    """The reference's Vault, by the login of the sweep."""
     path = folder / "sweep-secret-id"
     path.write_text(sandbox.openbao.sweep_role.secret_id.get_secret_value())
-    return FileSource(path=path)
+    auth = AppRoleAuth(role_id=sandbox.openbao.sweep_role.role_id, secret_id=FileSource(path=path))
+    return reference.vault.model_copy(update={"auth": auth})
 
 
 def refusal(kind: type[HoldtrueError], call: Callable[[], object], *named: str) -> None:
@@ -238,11 +268,12 @@ def refusal(kind: type[HoldtrueError], call: Callable[[], object], *named: str) 
     assert type(caught.value) is kind, caught.value
     assert caught.value.next_step
     assert [text for text in named if text not in str(caught.value)] == []
+    assert WRONG_PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 
 def test_what_cannot_be_made_says_why(sandbox: Sandbox, credentials: Login, admin: hvac.Client) -> None:
     refusal(ResourceMissing, credentials("nobody").login, f"{MOUNT}/creds/nobody")
-    configure(admin, sandbox, "no-longer-the-password", "stale")
+    configure(admin, sandbox, WRONG_PASSWORD, "stale")
     admin.write_data(f"{MOUNT}/roles/stale", data=role(60, 60, "stale"))
     refusal(RejectedError, credentials("stale").login, f"{MOUNT}/creds/stale", "password authentication failed")
     statements = {"creation_statements": ["CREATE ROLE nobody IN ROLE nowhere"]}
@@ -254,6 +285,36 @@ def test_what_cannot_be_made_says_why(sandbox: Sandbox, credentials: Login, admi
     reference = credentials()
     sandbox.openbao.write_policy("database-test", 'path "auth/token/revoke-self" { capabilities = ["update"] }')
     refusal(AccessDenied, reference.login, f'path "{MOUNT}/creds/{ROLE}" {{ capabilities = ["read"] }}')
+
+
+def test_a_database_that_hangs_while_a_user_is_made_leaves_none(sandbox: Sandbox, credentials: Login) -> None:
+    reference = credentials()
+    impatient = reference.model_copy(update={"vault": reference.vault.model_copy(update={"timeout_seconds": 1})})
+    sandbox.postgres.pause()
+    refusal(ServiceUnreachable, impatient.login, f"{MOUNT}/creds/{ROLE}")
+    sandbox.postgres.resume()
+    time.sleep(1)  # For what Vault may still have under way; the fixture looks at what came of it.
+    assert open_ledger(os.environ["HOLDTRUE_LEDGER_URL"]).unsettled() == ()
+
+
+def test_a_user_of_a_database_that_is_down_at_the_end_is_swept_when_it_is_back(
+    sandbox: Sandbox, credentials: Login, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reference = credentials("long")
+    sandbox.openbao.client().write_data(f"{MOUNT}/roles/long", data=role(300, 600))
+    sweeper = sweeping(sandbox, reference, tmp_path)
+    with credential_scope():
+        username = reference.login().username
+        sandbox.postgres.stop()
+    assert f"could not revoke {MOUNT}/creds/long/" in caplog.text
+    with credential_scope() as scope:
+        left = sweep(scope.ledger(), [sweeper]).leases
+        assert {item.outcome for item in left if item.kind is LeaseKind.SECRET} == {SweepOutcome.FAILED}
+        sandbox.postgres.start()
+        assert username in sandbox.postgres.login_roles()
+        sweep(scope.ledger(), [sweeper])
+        assert username not in sandbox.postgres.login_roles()
+    assert open_ledger(os.environ["HOLDTRUE_LEDGER_URL"]).unsettled() == ()
 
 
 def test_nothing_of_it_is_in_the_ledger_s_file(credentials: Login, tmp_path: Path) -> None:
