@@ -17,7 +17,7 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -52,15 +52,31 @@ class JwtIssuer:
         return f"{body}.{_base64url(first.to_bytes(_HALF) + second.to_bytes(_HALF))}"
 
     def claims(self, token: str) -> dict[str, Any] | None:
-        """What this issuer signed and has not expired; None for anything else."""
+        """What this issuer signed; None for anything else."""
         with suppress(ValueError, InvalidSignature):
             body, signature = token.rsplit(".", 1)
             numbers = _decoded(signature)
             first, second = int.from_bytes(numbers[:_HALF]), int.from_bytes(numbers[_HALF:])
             self._key.public_key().verify(encode_dss_signature(first, second), body.encode(), ec.ECDSA(hashes.SHA256()))
-            claims: dict[str, Any] = json.loads(_decoded(body.split(".")[1]))
-            return claims if claims["nbf"] <= time.time() < claims["exp"] else None
+            return _payload(token)
         return None
+
+
+def claims_by_key_set(token: str, key_set: dict[str, Any]) -> dict[str, Any] | None:
+    """What one of the keys (JWKS, RFC 7517) signed by RS256; None for anything else."""
+    body, signature = token.rsplit(".", 1)
+    for key in key_set["keys"]:
+        exponent, modulus = (int.from_bytes(_decoded(key[name])) for name in ("e", "n"))
+        with suppress(InvalidSignature):
+            public = rsa.RSAPublicNumbers(exponent, modulus).public_key()
+            public.verify(_decoded(signature), body.encode(), padding.PKCS1v15(), hashes.SHA256())
+            return _payload(token)
+    return None
+
+
+def _payload(token: str) -> dict[str, Any]:
+    claims: dict[str, Any] = json.loads(_decoded(token.split(".")[1]))
+    return claims
 
 
 def _encoded(value: object) -> str:
@@ -222,7 +238,7 @@ class Cluster:
     def _review(self, token: str, audiences: list[str]) -> dict[str, Any]:
         claims = self._issuer.claims(token)
         shared = sorted(set(audiences) & set(claims["aud"])) if claims else []
-        if claims is None or not shared:
+        if claims is None or not shared or not claims["nbf"] <= time.time() < claims["exp"]:
             return {"authenticated": False, "error": "[invalid bearer token, token lookup failed]"}
         namespace = claims["kubernetes.io"]["namespace"]
         return {

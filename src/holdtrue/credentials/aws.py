@@ -159,7 +159,9 @@ class AssumedRole(Value):
                 case KvAwsKeys():
                     return assume_role(self.identity.read(vault), wanted)
                 case VaultIdentity(role=role):
-                    return assume_role_with_web_identity(vault.call(lambda it: it.identity_token(role)), wanted)
+                    identity = vault.call(lambda it: it.identity_token(role))
+                    register_secret(identity, name=f"the identity token of {role}")
+                    return assume_role_with_web_identity(identity, wanted)
                 case WebIdentity(token=token):
                     return assume_role_with_web_identity(token.read(lambda wrapped: wrapped), wanted)
 
