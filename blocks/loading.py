@@ -1,5 +1,7 @@
 """A saved block by name, with every way this can fail told apart."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar, cast
 
 from prefect.blocks.core import Block
@@ -25,6 +27,8 @@ R = TypeVar("R", bound=CredentialReference)
 _UNAUTHORISED: Final = (401, 403)
 _CLIENT_RETRIES: Final = 0
 """Retrying is the task's business; Prefect's default of 5 waits 80 s more for an API that hangs."""
+_TRANSPORTS: Final = frozenset({"httpx", "httpcore"})
+"""Packages whose errors say that no answer came. Only adapters import them; Prefect hands them on as they are."""
 _HEALTH_TIMEOUT_SECONDS: Final = 5.0
 """Only tells why a load failed, so it does not wait as long as Prefect's own requests (60 s)."""
 
@@ -38,12 +42,32 @@ def load_block(kind: type[B], name: str) -> B:
         AccessDenied: the Prefect API refused this client.
         ServiceUnreachable, ServiceNotReady: the Prefect API is down or answers with an error.
     """
-    try:
-        # Without `_sync`, which the signature hides, this is a coroutine when an event loop runs.
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: _CLIENT_RETRIES}):
+    with asking_prefect(f"load the {kind.__name__} block {name!r}"):
+        try:
+            # Without `_sync`, which the signature hides, this is a coroutine when an event loop runs.
             return cast("B", kind.load(name, _sync=True))  # type: ignore[call-arg]
+        except (ValueError, RuntimeError) as error:
+            failure = _unfit(error, kind, name)
+            if failure is None:
+                raise
+            raise failure from error
+
+
+@contextmanager
+def asking_prefect(action: str) -> Iterator[None]:
+    """Tell in our errors what the Prefect API refused or left unanswered; others pass as they are.
+
+    Raises:
+        AccessDenied: it refused this client.
+        ServiceUnreachable, ServiceNotReady: it is down, slow, or answers with an error.
+    """
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: _CLIENT_RETRIES}):
+            yield
+    except HoldtrueError:
+        raise
     except Exception as error:
-        failure = _failure(error, kind, name)
+        failure = _failure_of_api(error, action)
         if failure is None:
             raise
         raise failure from error
@@ -58,44 +82,50 @@ def load_reference(kind: type[R], name: str, /) -> R:
     return cast("R", load_block(block_type_of(kind), name))
 
 
-def _failure(error: Exception, kind: type[Block], name: str) -> HoldtrueError | None:
-    where = PREFECT_API_URL.value() or "the temporary server of this process"
-    if isinstance(error, ValueError) and isinstance(error.__cause__, ObjectNotFound):
+def _place() -> str:
+    return PREFECT_API_URL.value() or "the temporary server of this process"
+
+
+def _unfit(error: Exception, kind: type[Block], name: str) -> HoldtrueError | None:
+    if isinstance(error.__cause__, ObjectNotFound):
         return BlockMissing(
             f"no {kind.__name__} block named {name!r}",
-            where=where,
+            where=_place(),
             next_step=f"save one, as docs/vault.md shows: {kind.__name__}(...).save({name!r}); or name another block.",
         )
-    if isinstance(error, RuntimeError) and isinstance(error.__cause__, ValidationError):
+    if isinstance(error.__cause__, ValidationError):
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in item['loc']) or 'document'}: {item['msg']}"
             for item in error.__cause__.errors(include_input=False, include_url=False, include_context=False)
         )
         return RejectedError(
             f"the {kind.__name__} block {name!r} does not fit its type: {wrong}",
-            where=where,
+            where=_place(),
             next_step=f"correct it in the UI, or save it again: {kind.__name__}(...).save({name!r}, overwrite=True).",
         )
+    return None
+
+
+def _failure_of_api(error: Exception, action: str) -> HoldtrueError | None:
     if isinstance(error, PrefectHTTPStatusError):
-        return _refused(error, kind, name, where)
-    with (
-        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: _CLIENT_RETRIES}),
-        get_client(sync_client=True, httpx_settings={"timeout": _HEALTH_TIMEOUT_SECONDS}) as client,
-    ):
-        unreachable = client.api_healthcheck()
-    if unreachable is None:
-        return None
+        return _refused(error, action)
+    if type(error).__module__.partition(".")[0] not in _TRANSPORTS:
+        # Prefect tells of a temporary server that did not start in a RuntimeError: only the API can say.
+        with get_client(sync_client=True, httpx_settings={"timeout": _HEALTH_TIMEOUT_SECONDS}) as client:
+            silence = client.api_healthcheck()
+        if silence is None:
+            return None
+        error = silence
     return ServiceUnreachable(
-        f"could not load the {kind.__name__} block {name!r}: the Prefect API does not answer "
-        f"({type(unreachable).__name__})",
-        where=where,
+        f"could not {action}: the Prefect API does not answer ({type(error).__name__})",
+        where=_place(),
         next_step="start the Prefect server, or correct PREFECT_API_URL.",
     )
 
 
-def _refused(error: PrefectHTTPStatusError, kind: type[Block], name: str, where: str) -> HoldtrueError:
+def _refused(error: PrefectHTTPStatusError, action: str) -> HoldtrueError:
     status = error.response.status_code
-    what = f"could not load the {kind.__name__} block {name!r}: the Prefect API answered {status}"
+    what = f"could not {action}: the Prefect API answered {status}"
     if status in _UNAUTHORISED:
-        return AccessDenied(what, where=where, next_step="set PREFECT_API_KEY or PREFECT_API_AUTH_STRING.")
-    return ServiceNotReady(what, where=where, next_step="see the log of the Prefect server.")
+        return AccessDenied(what, where=_place(), next_step="set PREFECT_API_KEY or PREFECT_API_AUTH_STRING.")
+    return ServiceNotReady(what, where=_place(), next_step="see the log of the Prefect server.")

@@ -5,7 +5,7 @@ Shows what differs before it saves, saves only what differs, and deletes only wh
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import Field
 
-from blocks.loading import load_block
+from blocks.loading import asking_prefect, load_block
 from blocks.reference import Reference
 from blocks.register import BLOCK_TYPES, block_type_of, register_blocks
 from holdtrue.credentials.documents import Document, Documents, load_documents
@@ -71,23 +71,32 @@ def compare(documents: Documents) -> tuple[BlockDifference, ...]:
     return (*declared, *undeclared)
 
 
-def publish(documents: Documents, *, prune: bool = False) -> tuple[BlockDifference, ...]:
+def publish(
+    documents: Documents,
+    *,
+    prune: bool = False,
+    show: Callable[[Sequence[BlockDifference]], None] = lambda _: None,
+) -> tuple[BlockDifference, ...]:
     """Register the block types, save what is missing or changed, and return what differed before.
 
     Args:
         documents: What the fleet declares.
         prune: Delete the blocks of these types that the fleet does not declare.
+        show: Told what differs before any block is saved or deleted.
 
     Raises:
-        HoldtrueError: the Prefect API does not answer, or refuses.
+        HoldtrueError: the Prefect API does not answer, or refuses. Done twice, it goes on where it stopped.
     """
-    register_blocks()
+    with asking_prefect("register the block types"):
+        register_blocks()
     found = compare(documents)
+    show(found)
     saved: dict[str, Reference] = {}
     for entry, item in zip(documents.entries, found, strict=False):
         if item.difference is not Difference.SAME:
-            # `_sync`, which the signature hides: without it this is a coroutine when an event loop runs.
-            _block(entry, saved).save(entry.name, overwrite=True, _sync=True)  # type: ignore[call-arg]
+            with asking_prefect(f"save the block {entry.name!r}"):
+                # `_sync`, which the signature hides: without it this is a coroutine when an event loop runs.
+                _block(entry, saved).save(entry.name, overwrite=True, _sync=True)  # type: ignore[call-arg]
         if isinstance(entry.reference, VaultCredentials):
             saved[entry.name] = load_block(_block_type(entry), entry.name)
     if prune:
@@ -136,7 +145,7 @@ def _block_type(entry: Document) -> type[Reference]:
 
 
 def _saved_names() -> Iterator[tuple[str, str]]:
-    with get_client(sync_client=True) as client:
+    with asking_prefect("list the saved blocks"), get_client(sync_client=True) as client:
         for block_type in BLOCK_TYPES:
             slug = block_type.get_block_type_slug()
             try:
@@ -153,7 +162,8 @@ def _delete(undeclared: Sequence[BlockDifference]) -> None:
     order = [block_type.get_block_type_slug() for block_type in reversed(BLOCK_TYPES)]
     by_type = {block_type.get_block_type_slug(): block_type for block_type in BLOCK_TYPES}
     for item in sorted(undeclared, key=lambda item: order.index(item.block_type)):
-        by_type[item.block_type].delete(item.name, _sync=True)  # type: ignore[call-arg]
+        with asking_prefect(f"delete the block {item.name!r}"):
+            by_type[item.block_type].delete(item.name, _sync=True)  # type: ignore[call-arg]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -163,14 +173,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--prune", action="store_true", help="delete blocks of these types that are not declared")
     parser.add_argument("--json", action="store_true", help="print the differences as JSON, one a line")
     options = parser.parse_args(arguments)
+
+    def show(found: Sequence[BlockDifference]) -> None:
+        for item in found:
+            print(item.model_dump_json() if options.json else _described(item))  # noqa: T201 - a command's output
+
     try:
         documents = load_documents(load_settings().fleet.expanduser())
-        found = compare(documents) if options.dry_run else publish(documents, prune=options.prune)
+        if options.dry_run:
+            found = compare(documents)
+            show(found)
+        else:
+            found = publish(documents, prune=options.prune, show=show)
     except HoldtrueError as error:
-        print(f"blocks: {error}", file=sys.stderr)  # noqa: T201 - a command's output
+        print(f"blocks: {error}", file=sys.stderr)  # noqa: T201 - same
         return 2 if isinstance(error, RejectedError) else 3
-    for item in found:
-        print(item.model_dump_json() if options.json else _described(item))  # noqa: T201 - same
     return int(options.dry_run and any(item.difference is not Difference.SAME for item in found))
 
 

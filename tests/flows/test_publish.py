@@ -1,11 +1,14 @@
 """The fleet's references as saved blocks: only what differs is saved, and only what is asked is deleted."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.loading import load_block
-from blocks.publish import Difference, compare, main, publish
+from blocks.publish import BlockDifference, Difference, compare, main, publish
 from blocks.vault import VaultCredentials, VaultSecret
 from holdtrue.credentials.documents import Documents, load_documents
 from holdtrue.errors import BlockMissing
@@ -72,5 +75,38 @@ def test_a_wrong_file_saves_nothing(
     monkeypatch.setenv("HOLDTRUE_FLEET", str(tmp_path))
     assert main([]) == 2
     assert "blocks.yaml:" in capsys.readouterr().err
+    with pytest.raises(BlockMissing):
+        load_block(VaultCredentials, "never-saved")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--dry-run"]])
+def test_an_api_that_is_not_there_is_one_line_and_exit_three(
+    declared: Documents,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+) -> None:
+    assert declared.entries
+    monkeypatch.setenv("HOLDTRUE_FLEET", str(tmp_path))
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        assert main(arguments) == 3
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert "127.0.0.1:9" in told.err
+
+
+def test_what_differs_is_shown_before_anything_is_saved(declared: Documents) -> None:
+    shown: list[str] = []
+
+    def refuse(found: Sequence[BlockDifference]) -> None:
+        shown.extend(item.name for item in found if item.name == "never-saved")
+        raise RuntimeError("the reader interrupts")
+
+    renamed = tuple(replace(entry, name="never-saved") for entry in declared.entries)
+    with pytest.raises(RuntimeError, match="interrupts"):
+        publish(replace(declared, entries=renamed), show=refuse)
+    assert shown == ["never-saved", "never-saved"]
     with pytest.raises(BlockMissing):
         load_block(VaultCredentials, "never-saved")
