@@ -5,10 +5,10 @@ import re
 import shlex
 import sys
 from array import array
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
@@ -63,16 +63,28 @@ class Found:
 
 
 class NeedleIndex:
-    """All forms of all values, made to be looked up quickly in many bytes.
-
-    Instead of asking for each form, it asks whether any aligned word of the bytes is one that a form holds.
-    """
+    """All forms of all values, made to be looked up quickly in many bytes."""
 
     def __init__(self, values: Iterable[KnownValue]) -> None:
+        needles = [needle for value in values for needle in _needles(value)]
+        wrapped = [replace(needle, form=Form.BASE64_WRAPPED) for needle in needles if needle.form is Form.BASE64]
+        self.whole = WordIndex(_without_repetition(needles))
+        self.joined = WordIndex(_without_repetition(wrapped))
+        """The forms that a line end may cut anywhere, to be looked up where the lines have been joined."""
+
+    def holds_any(self, data: bytes) -> bool:
+        """Whether anything would be found in bytes that are all there."""
+        return bool(search_bytes(self, data))
+
+
+class WordIndex:
+    """Instead of asking for each form, it asks whether any aligned word of the bytes is one that a form holds."""
+
+    def __init__(self, needles: Iterable[Needle]) -> None:
         self._words: dict[int, dict[int, list[tuple[Needle, int]]]] = {size: {} for size in _WORDS}
         self.longest = 0
         """Bytes of the longest form."""
-        for needle in _without_repetition(needle for value in values for needle in _needles(value)):
+        for needle in needles:
             self._add(needle)
 
     def find(self, data: bytes) -> list[tuple[int, Needle]]:
@@ -106,6 +118,34 @@ class StreamSearch:
     """Searches bytes that come in chunks as if they were whole: no form is missed, however it is cut."""
 
     def __init__(self, index: NeedleIndex) -> None:
+        self._whole = _Pass(index.whole)
+        self._joined = _Pass(index.joined)
+        self._backslash = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Look at the next bytes; one less than the longest form is kept for the ones after."""
+        self._whole.feed(chunk)
+        data = self._backslash + chunk
+        # The second half of an escaped line end may come with the next chunk.
+        self._backslash = b"\\" if data.endswith(b"\\") else b""
+        self._joined.feed(_without_line_ends(data.removesuffix(b"\\")))
+
+    def finish(self) -> tuple[Found, ...]:
+        """Look at the rest, and tell what was found. Where lines were joined, the offset leaves out their ends."""
+        self._joined.feed(self._backslash)
+        found = {(item.name, item.form): item for item in self._whole.finish()}
+        for item in self._joined.finish():
+            in_one_line = found.get((item.name, Form.BASE64))
+            wrapped = item.count - (in_one_line.count if in_one_line else 0)
+            if wrapped > 0:
+                found[item.name, item.form] = replace(item, count=wrapped)
+        return tuple(found.values())
+
+
+class _Pass:
+    """One way to read the bytes: as they are, or with the lines joined."""
+
+    def __init__(self, index: WordIndex) -> None:
         self._index = index
         self._held = b""
         self._held_at = 0
@@ -114,12 +154,10 @@ class StreamSearch:
         self._found: dict[tuple[str, Form], Found] = {}
 
     def feed(self, chunk: bytes) -> None:
-        """Look at the next bytes; one less than the longest form is kept for the ones after."""
         data = self._held + chunk
         self._advance(data, max(len(data) - max(self._index.longest - 1, 0), 0))
 
     def finish(self) -> tuple[Found, ...]:
-        """Look at the rest, and tell what was found."""
         self._advance(self._held, len(self._held))
         return tuple(self._found.values())
 
@@ -141,10 +179,13 @@ class StreamSearch:
         self._held, self._held_at = data[decided:], self._held_at + decided
 
 
+def _without_line_ends(data: bytes) -> bytes:
+    """Also without those that JSON and Python write as two characters."""
+    return data.translate(None, b"\r\n").replace(b"\\n", b"").replace(b"\\r", b"")
+
+
 def search_bytes(index: NeedleIndex, data: bytes) -> tuple[Found, ...]:
     """What is found in bytes that are all there."""
-    if not index.find(data):
-        return ()
     search = StreamSearch(index)
     search.feed(data)
     return search.finish()
@@ -158,11 +199,9 @@ def _needles(value: KnownValue) -> Iterator[Needle]:
     for variant in {text, text.strip()}:
         yield from (Needle(value.name, form, content) for form, content in _wide(variant))
     own = _COMMON.sub("", text).strip()
-    if len(own) >= _LONG:
-        if _ARMOUR not in text:
-            yield from _partial(value.name, Form.HEAD, own[:PARTIAL_LENGTH])
-            yield from _partial(value.name, Form.TAIL, own[-PARTIAL_LENGTH:])
-        yield from (Needle(value.name, Form.BASE64_PART, content) for content in _wrapped(own))
+    if len(own) >= _LONG and _ARMOUR not in text:
+        yield from _partial(value.name, Form.HEAD, own[:PARTIAL_LENGTH])
+        yield from _partial(value.name, Form.TAIL, own[-PARTIAL_LENGTH:])
 
 
 def _partial(name: str, form: Form, text: str) -> Iterator[Needle]:
@@ -180,16 +219,6 @@ def _wide(text: str) -> Iterator[tuple[Form, bytes]]:
         raw = text.encode("latin-1")
         if not text.isascii():
             yield Form.ESCAPED, raw
-
-
-def _wrapped(text: str) -> Iterator[bytes]:
-    """Pieces of base64 in every alignment: a line of base64 of more than this text holds at least one of them whole."""
-    raw = text.encode(errors="surrogatepass")
-    for offset in range(3):
-        yield from (
-            b64encode(raw[at : at + PARTIAL_LENGTH])
-            for at in range(offset, len(raw) - PARTIAL_LENGTH + 1, PARTIAL_LENGTH)
-        )
 
 
 def _without_repetition(needles: Iterable[Needle]) -> Iterator[Needle]:

@@ -58,7 +58,7 @@ class Form(StrEnum):
     URL = "escaped for URLs"
     SHELL = "quoted for a shell"
     BASE64 = "base64"
-    BASE64_PART = "base64, wrapped"
+    BASE64_WRAPPED = "base64, wrapped"
     HEX = "hex"
     UTF16 = "UTF-16"
     ESCAPED = "escaped"
@@ -68,7 +68,7 @@ class Form(StrEnum):
     @property
     def is_partial(self) -> bool:
         """Whether only a part of the value is there."""
-        return self in (Form.LINE, Form.BASE64_PART, Form.HEAD, Form.TAIL)
+        return self in (Form.LINE, Form.HEAD, Form.TAIL)
 
 
 class Leak(Value):

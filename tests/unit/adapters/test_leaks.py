@@ -21,7 +21,7 @@ import pytest
 from pydantic import SecretStr
 
 from holdtrue.adapters.leaks import archives, search
-from holdtrue.core.leaks import NeedleIndex
+from holdtrue.core.leaks import WordIndex
 from holdtrue.errors import RejectedError, UnavailableError
 from holdtrue.models.leak import Database, Files, Form, KnownValue, Leak, LeakReport, LeakVerdict, Place, Processes
 
@@ -339,7 +339,7 @@ def test_a_search_that_finds_nothing_that_is_there_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_bytes(RAW)
-    monkeypatch.setattr(NeedleIndex, "find", lambda *_: [])
+    monkeypatch.setattr(WordIndex, "find", lambda *_: [])
     with pytest.raises(UnavailableError, match="on purpose"):
         look(Files(path=tmp_path))
 

@@ -42,6 +42,8 @@ ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "base64 after 2": lambda raw: base64.b64encode(b"xy" + raw),
     "url-safe base64": lambda raw: base64.urlsafe_b64encode(b"\xfa" + raw),
     "wrapped base64": lambda raw: base64.encodebytes(b"user:" + raw),
+    "wrapped base64, cut in the middle": lambda raw: base64.encodebytes(b"-" * (57 - len(raw) // 2) + raw + b"-" * 99),
+    "wrapped base64 in JSON": lambda raw: json.dumps(base64.encodebytes(b"-" * 50 + raw + b"-" * 99).decode()).encode(),
 }
 
 
@@ -73,6 +75,14 @@ def test_any_value_is_found_in_any_form_among_any_bytes(value: str, name: str, b
     # Base64 keeps whole groups of three bytes only; a short value has too few of them to be told.
     assume("base64" not in name or len(value.encode()) > 11)
     assert find(value, before + encoded + after)
+
+
+@given(SECRETS.filter(lambda text: len(text.encode()) > 11), st.integers(0, 120), st.integers(0, 120))
+def test_wrapped_base64_hides_no_value_however_its_lines_cut_it(value: str, before: int, after: int) -> None:
+    encoded = base64.encodebytes(b"." * before + value.encode() + b"." * after)
+    assert find(value, encoded)
+    assert find(value, json.dumps(encoded.decode()).encode())
+    assert not find(value[::-1] + "x", encoded)
 
 
 @given(st.lists(st.binary(max_size=9), max_size=30), st.integers(1, 30))

@@ -10,6 +10,8 @@ from typing import Final
 
 import httpx
 from pydantic import SecretStr
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from holdtrue.core.leak_values import parse_values
 from holdtrue.core.secret_detection import format_of
@@ -56,7 +58,12 @@ def database_at(given: str, environment: Mapping[str, str]) -> Database:
         RejectedError: the variable is not set.
     """
     if not given.startswith(_FROM_ENVIRONMENT):
-        _refuse_password(given, "--database", "put the URL into a variable and say --database env:NAME.")
+        if _holds_password(given):
+            raise SecretExposed(
+                "a command line can be seen by others, and this URL holds a password",
+                where="--database",
+                next_step="put the URL into a variable and say --database env:NAME.",
+            )
         return Database(url=SecretStr(given))
     name = given.removeprefix(_FROM_ENVIRONMENT)
     if not environment.get(name):
@@ -71,11 +78,17 @@ def prefect_api_at(url: str, environment: Mapping[str, str]) -> PrefectApi:
         SecretExposed: the URL itself holds a password.
         RejectedError: it is no URL.
     """
-    _refuse_password(url, "--prefect-api", "set PREFECT_API_AUTH_STRING to user:password.")
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise RejectedError("this is no URL", where="--prefect-api", next_step="copy PREFECT_API_URL.") from error
+    except httpx.InvalidURL:
+        # Its text repeats what may be a password.
+        raise RejectedError("this is no URL", where="--prefect-api", next_step="copy PREFECT_API_URL.") from None
+    if parsed.password or format_of(url) is not None:
+        raise SecretExposed(
+            "a command line can be seen by others, and this URL holds a password",
+            where="--prefect-api",
+            next_step="set PREFECT_API_AUTH_STRING to user:password.",
+        )
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise RejectedError("this is no http(s) URL", where="--prefect-api", next_step="copy PREFECT_API_URL.")
     if key := environment.get("PREFECT_API_KEY"):
@@ -85,11 +98,13 @@ def prefect_api_at(url: str, environment: Mapping[str, str]) -> PrefectApi:
     return PrefectApi(url=url)
 
 
-def _refuse_password(url: str, where: str, next_step: str) -> None:
-    if format_of(url) is not None:
-        raise SecretExposed(
-            "a command line can be seen by others, and this URL holds a password", where=where, next_step=next_step
-        )
+def _holds_password(url: str) -> bool:
+    """Also in the query, as drivers of databases take it, and where it has characters that a URL should not."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return format_of(url) is not None
+    return parsed.password is not None or any("pass" in name.lower() for name in parsed.query)
 
 
 def _read_private(path: Path) -> bytes:

@@ -41,7 +41,7 @@ class SearchRecord:
 
     def holds(self, data: bytes) -> bool:
         """Whether there is anything to find, without keeping it."""
-        return bool(self.index.find(data))
+        return self.index.holds_any(data)
 
     def miss(self, place: str, reason: str) -> None:
         """Write down what could not be looked at."""
