@@ -20,7 +20,6 @@ def test_from_an_empty_vault_to_a_working_block(sandbox: Sandbox, tmp_path: Path
     section = (CHECKOUT / "README.md").read_text().split("\n## Credentials\n", 1)[1].split("\n## ", 1)[0]
     (shell,) = re.findall(r"^```sh\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
     (python,) = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
-    python = python.replace("    auth=", f'    namespace="{NAMESPACE}",\n    auth=')
     sandbox.openbao.client().sys.create_namespace(path=NAMESPACE)
     (tmp_path / "vault").symlink_to(server_binary())
     (tmp_path / "page.py").write_text(python)
