@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/credentials.py [--rounds 5] [--secrets 1000]
 
-Real OpenBao over TLS on loopback. Both sides use one logged-in client with a kept connection; rounds are interleaved,
-and the medians of wall and CPU time are compared.
+Real OpenBao over TLS on loopback; the blocks' side writes its ledger and sends its spans to a collector. Both sides use
+one logged-in client with a kept connection; rounds are interleaved, and the medians of wall and CPU time are compared.
 """
 
 import argparse
@@ -67,10 +67,12 @@ def import_seconds() -> float:
 
 def compare(sandbox: Sandbox, rounds: int, count: int) -> bool:
     """Print each claim with its figures; True when all hold."""
-    from holdtrue.credentials.logins import AppRoleAuth  # noqa: PLC0415 - after the sandbox has set the environment
+    from blocks.vault import VaultCredentials, VaultSecret  # noqa: PLC0415 - after the sandbox has set the environment
+    from holdtrue.credentials.logins import AppRoleAuth  # noqa: PLC0415
     from holdtrue.credentials.scope import credential_scope  # noqa: PLC0415
-    from holdtrue.credentials.vault import VaultCredentials, VaultSecret  # noqa: PLC0415
+    from holdtrue.runtime.tracing import start_tracing  # noqa: PLC0415
 
+    start_tracing()
     vault = sandbox.openbao
     paths = [f"holdtrue/benchmark/{number}" for number in range(count)]
     for number, path in enumerate(paths):
@@ -122,9 +124,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--secrets", type=int, default=1000)
     options = parser.parse_args()
-    services = SandboxOptions(services=frozenset({Service.OPENBAO}))
+    services = SandboxOptions(services=frozenset({Service.OPENBAO, Service.OTLP}))
     with TemporaryDirectory() as folder, Sandbox(services) as sandbox:
         os.environ["HOLDTRUE_LEDGER_URL"] = f"sqlite:///{folder}/ledger.db"
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = sandbox.otlp.endpoint
+        os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf"
         os.environ["HOLDTRUE_VAULT_SECRET_ID"] = sandbox.openbao.secret_id.get_secret_value()
         return 0 if compare(sandbox, options.rounds, options.secrets) else 1
 
