@@ -31,7 +31,7 @@ def ask_prerequisites(environment: Environment) -> tuple[Prerequisite, ...]:
     from blocks.loading import load_reference  # noqa: PLC0415 - tests with fakes need no blocks
     from holdtrue.preflight import ask_chain  # noqa: PLC0415 - with it come the adapters
 
-    return ask_chain(environment, load_reference, toolbox())
+    return ask_chain(environment, load_reference, toolbox(), keeps_login=True)
 
 
 @contextmanager

@@ -156,7 +156,7 @@ def _preflight(options: argparse.Namespace) -> ExitCode:
     fleet = _fleet(options)
     environment, documents = load_environment(fleet, options.environment), load_documents(fleet)
     with _unwound_on_termination(), credential_scope(RunLabel(flow="holdtrue preflight")):
-        found = ask_chain(environment, documents.load, real_tools(documents.load))
+        found = ask_chain(environment, documents.load, real_tools(documents.load), keeps_login=False)
     report = PreflightReport(environment=environment.name, prerequisites=found)
     if options.json:
         print(report.model_dump_json(indent=2))  # noqa: T201 - the command's result

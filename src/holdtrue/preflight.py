@@ -13,8 +13,10 @@ from holdtrue.core.hosts import parse_hosts, placeholders
 from holdtrue.core.template import fill
 from holdtrue.core.traffic import plan_steps
 from holdtrue.credentials.aws import VaultAwsCredentials
+from holdtrue.credentials.logins import AppRoleAuth, UserpassAuth
 from holdtrue.credentials.pulumi import PulumiBackend
 from holdtrue.credentials.reference import CredentialReference
+from holdtrue.credentials.sources import WrappedSource
 from holdtrue.credentials.ssh import VaultSshCertificates
 from holdtrue.credentials.vault import VaultCredentials
 from holdtrue.errors import AccessDenied, HoldtrueError, RejectedError, ResourceMissing
@@ -48,13 +50,28 @@ class _Chain:
         self.note(name, PrerequisiteOutcome.OK, describe(answer))
         return answer
 
+    def skip(self, name: str, reason: str) -> None:
+        """Record that a link could not be asked for what is broken before it."""
+        self.note(name, PrerequisiteOutcome.NOT_APPLICABLE, f"not asked: {reason}")
+
     def note(self, name: str, outcome: PrerequisiteOutcome, detail: str, next_step: str = "") -> None:
         """Record a link as it is."""
         self.links.append(Prerequisite(name=name, outcome=outcome, detail=detail, next_step=next_step))
 
 
-def ask_chain(environment: Environment, load: ReferenceLoader, tools: Toolbox) -> tuple[Prerequisite, ...]:
-    """Tools, references, Vault and its policy, the cloud identity, the stack, its hosts and its load balancer."""
+def ask_chain(
+    environment: Environment, load: ReferenceLoader, tools: Toolbox, *, keeps_login: bool
+) -> tuple[Prerequisite, ...]:
+    """Tools, references, Vault and its policy, the cloud identity, the stack, its hosts and its load balancer.
+
+    A broken link keeps only what stands on it from being asked.
+
+    Args:
+        environment: What is to be provisioned.
+        load: Gives the references.
+        tools: The adapters.
+        keeps_login: Whether a run follows that goes on with this login; a wrapping token is not opened for less.
+    """
     chain = _Chain()
     for tool in _TOOLS:
         chain.ask(f"tool {tool}", partial(find_tool, tool))
@@ -63,36 +80,66 @@ def ask_chain(environment: Environment, load: ReferenceLoader, tools: Toolbox) -
     aws = chain.ask("block aws", lambda: load(VaultAwsCredentials, names.aws), lambda block: block.region)
     ssh = chain.ask("block ssh", lambda: load(VaultSshCertificates, names.ssh), lambda block: block.role)
     backend = chain.ask("block pulumi", lambda: load(PulumiBackend, names.pulumi), lambda block: block.url)
-    if vault is None or aws is None or ssh is None or backend is None:
-        chain.note("Vault, AWS, stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: a block is missing")
-    elif _ask_vault(chain, environment, vault, (vault, aws, ssh, backend)):
-        _ask_cloud(chain, environment, aws, tools)
+    given = [reference for reference in (aws, ssh, backend) if reference is not None]
+    usable = [] if vault is None else _ask_vault(chain, environment, vault, given, keeps_login=keeps_login)
+    identity = None
+    if aws is not None and aws in usable:
+        identity = chain.ask("AWS identity", lambda: _identity(aws))
     else:
-        chain.note("AWS, stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: Vault gives no credentials")
+        chain.skip("AWS identity", "Vault gives no keys")
+    if identity is None or backend not in usable:
+        chain.skip("stack and hosts", "the cloud or the backend of the state cannot be used")
+        return tuple(chain.links)
+    outputs = _ask_stack(chain, environment, tools)
+    if outputs is not None:
+        _ask_fleet(chain, environment, outputs, tools, signs=ssh in usable)
     return tuple(chain.links)
 
 
 def _ask_vault(
-    chain: _Chain, environment: Environment, vault: VaultCredentials, references: Sequence[CredentialReference]
-) -> bool:
-    wanted = {path: capability for reference in references for path, capability in reference.capabilities().items()}
+    chain: _Chain,
+    environment: Environment,
+    vault: VaultCredentials,
+    references: Sequence[CredentialReference],
+    *,
+    keeps_login: bool,
+) -> Sequence[CredentialReference]:
+    """The references for which the login has all that they need."""
 
-    def login() -> tuple[int, dict[str, frozenset[str]]]:
-        session = vault.connect().session()
-        return session.ttl_seconds, session.capabilities(wanted)
+    def login() -> VaultSession:
+        if not keeps_login and _opens_once(vault):
+            raise RejectedError(
+                "the login's secret is in a wrapping token, which opens once: the question would use it up",
+                next_step="let the run ask: provision begins with the same questions.",
+            )
+        return vault.connect().session()
 
-    answer = chain.ask("Vault login", login, lambda found: f"token lives {found[0]} s")
-    if answer is None:
-        return False
-    allowed = [
-        chain.ask(f"Vault policy {path}", partial(_may, answer[1], path, capability))
+    wanted = {
+        path: capability for reference in (vault, *references) for path, capability in reference.capabilities().items()
+    }
+    session = chain.ask("Vault login", login, lambda found: f"token lives {found.ttl_seconds} s")
+    if session is None:
+        return []
+    found = chain.ask("Vault policy", lambda: session.capabilities(wanted), lambda paths: f"{len(paths)} paths asked")
+    if found is None:
+        return references
+    lacking = [
+        path
         for path, capability in wanted.items()
+        if chain.ask(f"Vault policy {path}", partial(_may, found, path, capability)) is None
     ]
-    if None in allowed:
-        return False
-    longest_seconds = environment.infrastructure.timeout_seconds
-    chain.ask("Vault token lifetime", lambda: _outlives(vault.connect().session(), longest_seconds))
-    return True
+    if not vault.capabilities().keys() & set(lacking):
+        longest_seconds = environment.infrastructure.timeout_seconds
+        chain.ask("Vault token lifetime", lambda: _outlives(vault.connect().session(), longest_seconds))
+    return [reference for reference in references if not reference.capabilities().keys() & set(lacking)]
+
+
+def _opens_once(vault: VaultCredentials) -> bool:
+    match vault.auth:
+        case AppRoleAuth(secret_id=WrappedSource()) | UserpassAuth(password=WrappedSource()):
+            return True
+        case _:
+            return False
 
 
 def _outlives(session: VaultSession, longest_seconds: int) -> str:
@@ -135,27 +182,33 @@ def _may(found: dict[str, frozenset[str]], path: str, capability: str) -> str:
     )
 
 
-def _ask_cloud(chain: _Chain, environment: Environment, aws: VaultAwsCredentials, tools: Toolbox) -> None:
-    def identity() -> str:
-        return caller_identity(aws.environment(), timeout_seconds=load_settings().connect_timeout_seconds)
+def _identity(aws: VaultAwsCredentials) -> str:
+    return caller_identity(aws.environment(), timeout_seconds=load_settings().connect_timeout_seconds)
 
-    if chain.ask("AWS identity", identity) is None:
-        chain.note("stack and hosts", PrerequisiteOutcome.NOT_APPLICABLE, "not asked: the cloud does not answer")
-        return
+
+def _ask_stack(chain: _Chain, environment: Environment, tools: Toolbox) -> StackOutputs | None:
+    """The outputs of a stack that has hosts."""
     try:
         with tools.stack_engine(environment) as engine:
             outputs = engine.outputs()
     except ResourceMissing as missing:
         chain.note("stack", PrerequisiteOutcome.NOT_APPLICABLE, f"{missing.what}: the first apply makes it")
-        return
+        return None
     except HoldtrueError as error:
         chain.note("stack", PrerequisiteOutcome.BROKEN, f"{error.what} ({error.where})", error.next_step)
-        return
+        return None
     if environment.infrastructure.hosts_output not in outputs.values:
         chain.note("stack", PrerequisiteOutcome.NOT_APPLICABLE, "has no hosts yet: the next apply names them")
-        return
+        return None
     chain.note("stack", PrerequisiteOutcome.OK, f"{len(outputs.values)} outputs")
-    chain.ask("hosts", lambda: _ask_hosts(chain, environment, outputs, tools), lambda count: f"{count} asked")
+    return outputs
+
+
+def _ask_fleet(chain: _Chain, environment: Environment, outputs: StackOutputs, tools: Toolbox, *, signs: bool) -> None:
+    if signs:
+        chain.ask("hosts", lambda: _ask_hosts(chain, environment, outputs, tools), lambda count: f"{count} asked")
+    else:
+        chain.skip("hosts", "Vault signs no certificate")
     if environment.traffic is not None:
         traffic = environment.traffic
         chain.ask("load balancer", lambda: _weights(traffic, environment, outputs, tools))

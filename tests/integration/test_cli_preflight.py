@@ -20,10 +20,14 @@ pytestmark = pytest.mark.usefixtures("untouched")
 
 
 def ask(stage: Stage, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return run(stage, "preflight", *arguments, **environment)
+
+
+def run(stage: Stage, command: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     # Of Prefect it gets nothing, so that needing it shows.
     inherited = {name: value for name, value in flow_environment(stage.sandbox).items() if "PREFECT" not in name}
     return subprocess.run(
-        (sys.executable, "-m", "holdtrue.cli", "preflight", "tiny", "--fleet", str(stage.fleet.root), *arguments),
+        (sys.executable, "-m", "holdtrue.cli", command, "tiny", "--fleet", str(stage.fleet.root), *arguments),
         env={"PATH": os.environ["PATH"]} | inherited | block_variables(stage.sandbox) | environment,
         capture_output=True,
         text=True,
@@ -54,6 +58,90 @@ def test_each_broken_link_is_a_line_with_what_to_do(stage: Stage) -> None:
     assert "Vault login" in line
     assert "Next: " in line
     assert "not-the-secret-id" not in done.stdout + done.stderr
+
+
+def broken(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    assert done.returncode == 1, done.stdout + done.stderr
+    return [line for line in done.stdout.splitlines() if line.startswith("broken")]
+
+
+def limited(stage: Stage, rules: str) -> dict[str, str]:
+    """Variables of a login whose policy is just this."""
+    stage.sandbox.openbao.write_policy("preflight-limited", rules)
+    role = stage.sandbox.openbao.issue_app_role(
+        "preflight-limited", policy="preflight-limited", token_ttl_seconds=1200, secret_id_ttl_seconds=300
+    )
+    return {"HOLDTRUE_VAULT_SECRET_ID": role.secret_id.get_secret_value(), "DEMO_ROLE_ID": role.role_id}
+
+
+def test_the_policy_that_is_printed_is_enough_and_each_line_of_it_is_needed(stage: Stage) -> None:
+    stage.fleet.edit_manifest("tiny", infrastructure={"timeout_seconds": 600})
+    printed = run(stage, "policy", "--flow", "provision")
+    assert printed.returncode == 0, printed.stderr
+    lines = printed.stdout.splitlines()
+    assert len(lines) >= 8
+    done = ask(stage, **limited(stage, printed.stdout))
+    assert done.returncode == 0, done.stdout + done.stderr
+    openbao = stage.sandbox.openbao
+    known = openbao.accessors()
+    for line in lines:
+        path = line.split('"')[1]
+        found = broken(ask(stage, **limited(stage, "\n".join(other for other in lines if other != line))))
+        assert any(path in text and ("sys/capabilities-self" in path or line in text) for text in found), (line, found)
+    for accessor in openbao.accessors() - known:  # Without revoke-self nobody but the sweep can end a token.
+        openbao.client().auth.token.revoke_accessor(accessor)
+
+
+def test_what_does_not_stand_on_the_broken_link_is_asked_all_the_same(stage: Stage) -> None:
+    rules = run(stage, "policy", "--flow", "provision").stdout.replace("ssh/sign/deploy", "ssh/sign/other")
+    stage.fleet.edit_manifest("tiny", infrastructure={"timeout_seconds": 600})
+    done = ask(stage, **limited(stage, rules))
+    (line,) = broken(done)
+    assert 'path "ssh/sign/deploy" { capabilities = ["update"] }' in line
+    assert re.search(r"^ok +AWS identity", done.stdout, re.MULTILINE)
+    assert re.search(r"^ok +stack", done.stdout, re.MULTILINE)
+    assert re.search(r"^ok +load balancer", done.stdout, re.MULTILINE)
+    assert re.search(r"^not.applicable +hosts: not asked", done.stdout, re.MULTILINE)
+
+
+def test_a_vault_that_is_not_there_and_an_endpoint_that_is_not_aws_are_named(stage: Stage) -> None:
+    (line,) = broken(ask(stage, DEMO_VAULT_ADDRESS="https://127.0.0.1:9"))
+    assert "Vault login" in line
+    assert "127.0.0.1:9" in line
+    (line,) = broken(ask(stage, DEMO_AWS_ENDPOINT_URL="http://127.0.0.1:9"))
+    assert "AWS identity" in line
+    assert "127.0.0.1:9" in line
+
+
+def test_a_certificate_that_the_role_does_not_sign_or_the_hosts_do_not_trust_is_named(stage: Stage) -> None:
+    stage.fleet.replace("blocks.yaml", "principals: [deploy]", "principals: [nobody]")
+    found = broken(ask(stage))
+    assert any("hosts" in line and "principals" in line for line in found), found
+    stage.fleet.reset()
+    vault = stage.sandbox.openbao.client()
+    if "ssh-other/" not in vault.sys.list_mounted_secrets_engines()["data"]:
+        vault.sys.enable_secrets_engine("ssh", path="ssh-other")
+        vault.write_data("ssh-other/config/ca", data={"generate_signing_key": True, "key_type": "ed25519"})
+    vault.write_data("ssh-other/roles/deploy", data=vault.read("ssh/roles/deploy")["data"])
+    stage.fleet.replace("blocks.yaml", "role: deploy", "role: deploy\n    mount: ssh-other")
+    rules = run(stage, "policy", "--flow", "provision").stdout
+    found = broken(ask(stage, **limited(stage, rules)))
+    hosts = {host.name for host in stage.sandbox.hosts}
+    assert {line.split()[2].rstrip(":") for line in found if line.split()[1] == "host"} == hosts, found
+
+
+def test_a_wrapping_token_is_not_opened_for_a_question(stage: Stage) -> None:
+    vault = stage.sandbox.openbao.client()
+    wrapped = vault.write_data("auth/approle/role/holdtrue/secret-id", wrap_ttl="60s")["wrap_info"]["token"]
+    stage.fleet.replace(
+        "blocks.yaml",
+        'auth: { kind: approle, role_id: "${DEMO_ROLE_ID}" }',
+        'auth: { kind: approle, role_id: "${DEMO_ROLE_ID}", secret_id: '
+        "{ kind: wrapped, token: { kind: environment, variable: WRAPPED } } }",
+    )
+    (line,) = broken(ask(stage, WRAPPED=wrapped))
+    assert "opens once" in line
+    assert vault.sys.unwrap(wrapped)["data"]["secret_id"], "it still opens"
 
 
 def lifetime_line(done: "subprocess.CompletedProcess[str]") -> str:

