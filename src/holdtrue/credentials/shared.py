@@ -38,6 +38,13 @@ _LOGGER: Final = logging.getLogger(__name__)
 SECRET_AGE_SECONDS: Final = 300.0
 """How long a secret that was read serves the scope; a rotated one is seen after this at the latest."""
 
+PUBLIC_FIELDS: Final = frozenset({
+    "access_key_id", "account", "address", "database", "dbname", "email", "endpoint", "host", "hostname", "login",
+    "port", "region", "role", "user", "user_name", "username",
+})  # fmt: skip
+"""Fields that stand beside a secret and are none: redacted everywhere, a user's or host's name makes logs unreadable.
+A field that a block is asked for is a secret whatever its name."""
+
 _KV_V2: Final = 2
 
 _RENEW_FROM: Final = 0.5
@@ -122,12 +129,16 @@ class SharedVault:
     def read_secret(
         self, mount: str, path: str, version: int | None = None, *, kv_version: int = 2
     ) -> Mapping[str, SecretStr]:
-        """The fields of one KV secret, read once for all who ask within SECRET_AGE_SECONDS."""
+        """The fields of one KV secret, read once for all who ask within SECRET_AGE_SECONDS.
+
+        All but those named in PUBLIC_FIELDS are registered as secrets.
+        """
 
         def read() -> Mapping[str, SecretStr]:
             fields = self.call(lambda session: session.read_secret(mount, path, version, kv_version=kv_version))
             for name, value in fields.items():
-                register_secret(value, name=f"{mount}/{path}, field {name}")
+                if name.lower() not in PUBLIC_FIELDS:
+                    register_secret(value, name=f"{mount}/{path}, field {name}")
             return MappingProxyType(fields)
 
         return self._secrets.get((mount, path, version, kv_version), read)

@@ -13,6 +13,7 @@ from holdtrue.credentials.reference import CredentialReference
 from holdtrue.credentials.scope import current_scope
 from holdtrue.credentials.shared import SharedVault
 from holdtrue.errors import SecretInvalid
+from holdtrue.runtime.redaction import register_secret
 
 
 def _checked_path(path: str) -> str:
@@ -84,7 +85,9 @@ class VaultSecret(CredentialReference):
             HoldtrueError: what `VaultSession.read_secret` raises.
         """
         fields = self.vault.connect().read_secret(self.mount, self.path, self.version, kv_version=self.kv_version)
-        return pick(fields, self.field, where=f"{self.vault.address}, mount {self.mount}, path {self.path}")
+        value = pick(fields, self.field, where=f"{self.vault.address}, mount {self.mount}, path {self.path}")
+        register_secret(value, name=f"{self.mount}/{self.path}, field {self.field}")
+        return value
 
     def set(self, value: SecretStr, *, cas: int | None = None) -> int:
         """Write the value, keep the secret's other fields, and return the new version; 0 for KV v1, which has none.

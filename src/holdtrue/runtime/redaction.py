@@ -74,9 +74,11 @@ class SecretRegistry:
         registers for all open scopes, and for the process when there is none.
         """
         text = value.get_secret_value()
-        reason = refusal(text)
         with self._lock:
             scopes = self._scopes()
+            if all(text in scope.values for scope in scopes):
+                return True
+            reason = refusal(text)
             if reason is None:
                 for scope in scopes:
                     self._remember(scope, text)
