@@ -1,13 +1,15 @@
 """Starting a run without leaving a secret in what Prefect keeps of it."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 import prefect
 from prefect import Flow
 from prefect.blocks.core import Block
 from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
 from prefect.deployments import run_deployment
 from prefect.deployments.runner import RunnerDeployment
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
@@ -19,6 +21,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _REFERENCE: Final = "put it into Vault, save a VaultSecret block, and pass SecretRef(block=...)."
+_STORED: Final = f"take it for lost: change it, and delete the run. From now on {_REFERENCE}"
+_LOOKED_AT: Final = "__holdtrue_job_variables_looked_at__"
 
 
 class GuardedFlow(Flow[P, R]):
@@ -35,7 +39,10 @@ class GuardedFlow(Flow[P, R]):
             SecretExposed: something in it is or looks like a secret; no run was created.
         """
         _refuse(self._given(parameters), where=f"flow {self.name}")
-        return super().serialize_parameters(parameters)
+        # Of objects that nobody knows, what is stored of them tells whether they hold one.
+        stored = super().serialize_parameters(parameters)
+        _refuse(stored, where=f"flow {self.name}")
+        return stored
 
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Parameters as the flow's types; before that, a last look at those of a run that others have created.
@@ -43,8 +50,7 @@ class GuardedFlow(Flow[P, R]):
         Raises:
             SecretExposed: one is or looks like a secret. The run exists and has stored it.
         """
-        stored = "take it for lost: change it, and delete the run. From now on " + _REFERENCE
-        _refuse(self._given(parameters), where=f"flow {self.name}", done="and this run has stored it", next_step=stored)
+        _refuse_stored(self._given(parameters), where=f"flow {self.name}")
         return super().validate_parameters(parameters)
 
     def with_options(self, *args: Any, **kwargs: Any) -> "GuardedFlow[P, R]":
@@ -57,8 +63,9 @@ class GuardedFlow(Flow[P, R]):
         Raises:
             SecretExposed: something in them is or looks like a secret.
         """
-        _refuse(kwargs, where=f"deployment of {self.name}", done="so it was not made")
-        return super().to_deployment(*args, **kwargs)  # type: ignore[return-value] # a coroutine in async code only
+        method = super().to_deployment
+        self._refuse_deployment(method, args, kwargs)
+        return method(*args, **kwargs)  # type: ignore[return-value] # a coroutine in async code only
 
     async def ato_deployment(self, *args: Any, **kwargs: Any) -> RunnerDeployment:
         """`to_deployment` for async code, which `serve` and `deploy` use.
@@ -66,8 +73,13 @@ class GuardedFlow(Flow[P, R]):
         Raises:
             SecretExposed: something in them is or looks like a secret.
         """
-        _refuse(kwargs, where=f"deployment of {self.name}", done="so it was not made")
-        return await super().ato_deployment(*args, **kwargs)
+        method = super().ato_deployment
+        self._refuse_deployment(method, args, kwargs)
+        return await method(*args, **kwargs)
+
+    def _refuse_deployment(self, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        given = inspect.signature(method).bind(*args, **kwargs).arguments
+        _refuse(given, where=f"deployment of {self.name}", done="so it was not made")
 
     def _given(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         """Without the object that a method belongs to: Prefect does not store it."""
@@ -113,6 +125,7 @@ def guard(plain: Flow[P, R]) -> GuardedFlow[P, R]:
     guarded: GuardedFlow[P, R] = object.__new__(GuardedFlow)
     # Its constructor would have to be given every option again, those that newer versions add included.
     guarded.__dict__.update(plain.__dict__)
+    guarded.fn = _looks_at_job_variables(plain.fn, where=f"flow {plain.name}")
     return guarded
 
 
@@ -148,6 +161,64 @@ def _refuse(
     if suspects:
         places = "; ".join(f"{item.at}: {item.why}" for item in suspects)
         raise SecretExposed(f"Prefect would keep a secret in clear, {done}: {places}", where=where, next_step=next_step)
+
+
+def _refuse_stored(given: Mapping[str, Any], *, where: str) -> None:
+    _refuse(given, where=where, done="and this run has stored it", next_step=_STORED)
+
+
+def _looks_at_job_variables(body: Callable[P, R], *, where: str) -> Callable[P, R]:
+    """The same body, which does not begin in a run whose job variables hold a secret.
+
+    The UI and the API take them unseen, and no method of a flow is asked about them: its body is the first of ours that
+    can tell which run it is in. It stays of its kind, because Prefect asks whether it is a coroutine or a generator.
+    """
+    if hasattr(body, _LOOKED_AT):
+        return body
+
+    def look() -> None:
+        context = FlowRunContext.get()
+        if context is not None and context.flow_run is not None:
+            _refuse_stored({"job_variables": context.flow_run.job_variables or {}}, where=where)
+
+    looking = _of_its_kind(body, look)
+    setattr(looking, _LOOKED_AT, True)
+    return looking
+
+
+def _of_its_kind(body: Callable[P, Any], before: Callable[[], None]) -> Callable[P, Any]:
+    if inspect.iscoroutinefunction(body):
+
+        @wraps(body)
+        async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            before()
+            return await body(*args, **kwargs)
+
+        return run_async
+    if inspect.isasyncgenfunction(body):
+
+        @wraps(body)
+        async def iterate_async(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Any, None]:
+            before()
+            async for item in body(*args, **kwargs):
+                yield item
+
+        return iterate_async
+    if inspect.isgeneratorfunction(body):
+
+        @wraps(body)
+        def iterate(*args: P.args, **kwargs: P.kwargs) -> Generator[Any, Any, Any]:
+            before()
+            return (yield from body(*args, **kwargs))
+
+        return iterate
+
+    @wraps(body)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        before()
+        return body(*args, **kwargs)
+
+    return run
 
 
 def _types_of(body: Callable[..., Any]) -> Mapping[str, Any]:

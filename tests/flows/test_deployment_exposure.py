@@ -12,11 +12,13 @@ from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.utilities.asyncutils import run_coro_as_sync
-from prefect.workers.base import BaseJobConfiguration
+from prefect.workers.base import BaseJobConfiguration, BaseWorker
+from prefect.workers.process import ProcessWorker
+from prefect_aws.workers.ecs_worker import ECSWorker
 
 from holdtrue.adapters.deployment_file import read_deployment_file
 from holdtrue.core.deployment_exposure import check_deployments
-from holdtrue.core.secret_detection import leaves
+from holdtrue.core.secret_detection import find_secrets, leaves
 
 BLOCK, SHELL, STEP = "{{ prefect.blocks.secret.exposure }}", "{{ $EXPOSURE_TOKEN }}", "{{ login.stdout }}"
 VALUES: Final = {BLOCK: "held-by-the-block", SHELL: "set-in-the-shell", STEP: "said-by-the-step"}
@@ -117,3 +119,10 @@ def test_a_block_in_a_base_job_template_is_filled_in_by_the_worker(tmp_path: Pat
     file = tmp_path / "template.yaml"
     file.write_text(yaml.safe_dump(template))
     assert check_deployments([read_deployment_file(file)]).exposures == ()
+
+
+@pytest.mark.parametrize("worker", [ProcessWorker, ECSWorker])
+def test_what_workers_bring_along_holds_no_secret(worker: type[BaseWorker[Any, Any, Any]]) -> None:
+    template = worker.get_default_base_job_template()
+    assert "variables" in template
+    assert find_secrets(template) == ()

@@ -1,7 +1,8 @@
 """A secret that would rest in Prefect is refused before there is a run."""
 
 import gc
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from prefect import Flow, State
 from prefect.blocks.system import Secret as SecretBlock
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flow_engine import run_flow
 from prefect.utilities.asyncutils import run_coro_as_sync
@@ -132,6 +134,24 @@ class Login:
     word: SecretStr
 
 
+class Box:
+    """An object that Prefect stores by its attributes."""
+
+    def __init__(self) -> None:
+        self.database = {"password": "in clear text"}
+
+
+class Open(BaseModel, extra="allow"):
+    """A model that keeps what it does not know."""
+
+
+def nested(levels: int) -> object:
+    value: object = "in clear text"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -146,6 +166,11 @@ class Login:
         lambda: guarded({"db": {"password": "in clear text"}}),
         lambda: guarded(Login("app", SecretStr("anything"))),
         lambda: guarded(SecretBlock(value="anything")),
+        lambda: guarded(Box()),
+        lambda: guarded(Open.model_validate({"db": {"password": "in clear text"}})),
+        lambda: guarded({"DB_PASSWORD": 12345678}),
+        lambda: guarded("export PGPASSWORD=anything; psql"),
+        lambda: guarded(nested(100)),
         lambda: guarded(TOKEN, return_state=True),
         lambda: guarded.with_options(name="renamed")(TOKEN),
         lambda: run_flow(guarded, parameters={"note": TOKEN}),
@@ -222,6 +247,84 @@ def test_a_run_that_others_created_with_a_secret_fails_before_the_flow_begins() 
     assert TOKEN not in str(stored.message)
 
 
+def begun_by(kind: str, begun: list[str]) -> Callable[..., Any]:
+    def plain(note: str = "") -> str:
+        begun.append(note)
+        return note
+
+    async def coroutine(note: str = "") -> str:
+        return plain(note)
+
+    def generator(note: str = "") -> Generator[str]:
+        yield plain(note)
+
+    async def asynchronous_generator(note: str = "") -> AsyncGenerator[str]:
+        yield plain(note)
+
+    bodies: dict[str, Callable[..., Any]] = {
+        "plain": plain,
+        "coroutine": coroutine,
+        "generator": generator,
+        "asynchronous generator": asynchronous_generator,
+    }
+    return bodies[kind]
+
+
+def outcome_of(given: Flow[..., Any], run: FlowRun) -> object:
+    """What a worker's process gets to see of a run that it was told to execute."""
+    result = run_flow(given, flow_run=run, parameters={"note": "fine"})
+    if isinstance(result, AsyncGenerator):
+        return run_coro_as_sync(collected(result))
+    if isinstance(result, Generator):
+        return list(result)
+    return run_coro_as_sync(result) if isinstance(result, Coroutine) else result
+
+
+async def collected(items: AsyncGenerator[Any]) -> list[Any]:
+    return [item async for item in items]
+
+
+# Prefect's asynchronous client leaves the socket of its last connection to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", ["plain", "coroutine", "generator", "asynchronous generator"])
+def test_a_run_that_others_gave_a_secret_as_job_variable_fails_before_the_flow_begins(kind: str) -> None:
+    begun: list[str] = []
+    body = guard(prefect.flow(name=f"job-variables-{kind}")(begun_by(kind, begun)))
+    deployment = deploy(body)
+    with get_client(sync_client=True) as client:
+        bad, good = (
+            client.create_flow_run_from_deployment(deployment, job_variables={"env": {name: "in clear text"}})
+            for name in ("DB_PASSWORD", "GREETING")
+        )
+        with pytest.raises(SecretExposed) as caught:
+            outcome_of(body, bad)
+        stored = client.read_flow_run(bad.id).state
+        assert begun == []
+        assert stored is not None
+        assert stored.is_failed()
+        for said in (str(stored.message), str(caught.value)):
+            assert "job_variables.env.DB_PASSWORD" in said
+            assert "delete the run" in said
+            assert "in clear text" not in said
+        assert outcome_of(body, good) in ("fine", ["fine"])
+    assert begun == ["fine"]
+    gc.collect()
+
+
+def test_options_and_methods_stay_guarded() -> None:
+    class Owner:
+        @flow(name="method")
+        def method(self, note: str) -> str:
+            return f"{type(self).__name__} {note}"
+
+    method: Callable[[str], str] = Owner().method  # type: ignore[assignment] # Prefect binds it, mypy does not
+    assert method("fine") == "Owner fine"
+    with pytest.raises(SecretExposed):
+        method(TOKEN)
+    renamed = guarded.with_options(name="renamed")
+    assert renamed.fn is guarded.fn, "it is looked at once"
+
+
 def test_a_block_that_the_server_keeps_by_its_id_is_no_secret() -> None:
     @flow(name="takes-a-block")
     def body(word: SecretBlock[str]) -> int:
@@ -249,6 +352,17 @@ def test_a_deployment_made_by_code_is_refused(options: Mapping[str, Any]) -> Non
     with pytest.raises(SecretExposed, match="deployment of guarded"):
         run_coro_as_sync(guarded.ato_deployment("nightly", **options))
     assert guarded.to_deployment("nightly", parameters={"note": "fine"}).parameters == {"note": "fine"}
+
+
+def test_a_deployment_made_by_code_is_refused_by_position_too() -> None:
+    names = list(inspect.signature(Flow.to_deployment).parameters)
+    before = [None] * (names.index("parameters") - len(("self", "name")))
+    given = ("nightly", *before, {"note": TOKEN})
+    with pytest.raises(SecretExposed, match="deployment of guarded"):
+        guarded.to_deployment(*given)
+    with pytest.raises(SecretExposed, match="deployment of guarded"):
+        run_coro_as_sync(guarded.ato_deployment(*given))
+    assert guarded.to_deployment("nightly", *before, {"note": "fine"}).parameters == {"note": "fine"}
 
 
 class Nested(BaseModel):

@@ -19,7 +19,8 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final, assert_never
 
-from holdtrue.core.secret_detection import Leaf, is_secret_name, leaves, why_secret
+from holdtrue.core.secret_detection import Leaf, leaves, why_secret
+from holdtrue.core.secret_names import is_secret_name
 from holdtrue.models.deployment import (
     DeploymentCheck,
     DeploymentFile,
@@ -54,11 +55,6 @@ _SECTIONS: Final = (
 )
 _STORED: Final = frozenset({Section.PARAMETERS, Section.TRIGGER_PARAMETERS, Section.DEPLOYMENT})
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([\w.\-\[\]$]+)\s*\}\}")
-_NAME: Final = r"(?:[a-z0-9]+[_-]){0,8}(?:password|passwd|passphrase|secret|token|(?:api|access|private)[_-]?key)"
-_ASSIGNED: Final = re.compile(
-    rf"(?i)(?:\b{_NAME}=|--?{_NAME}\s+)['\"]?(?!(?:id|env|src|type)=)[^\s'\"$<>{{*/.~-][^\s'\"]{{3,}}"
-)
-"""In a command or a script; not `$NAME`, a path, a template, or what `docker build --secret` takes."""
 _MAPPINGS: Final = re.compile(r"\.(?:parameters|job_variables|env|work_pool)$")
 
 
@@ -121,8 +117,6 @@ def _judge(leaf: Leaf, local_steps: frozenset[str]) -> Iterator[_Found]:
         yield _Found(leaf.at, why)
         return
     text = str(leaf.value)
-    if _ASSIGNED.search(text):
-        yield _Found(leaf.at, "it gives a password or token in a command")
     section = _section(leaf.at)
     for name in _PLACEHOLDER.findall(text):
         reason = _why_exposed(name, leaf.name, section, local_steps)

@@ -7,8 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from holdtrue.adapters.vault import auth
-from holdtrue.credentials.sources import EnvironmentSource, FileSource, PlainSource, SecretSource, Unwrap
-from holdtrue.models.base import Value
+from holdtrue.credentials.sources import EnvironmentSource, FileSource, LoginPart, PlainSource, SecretSource, Unwrap
 from holdtrue.runtime.redaction import register_secret
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -17,7 +16,7 @@ _SERVICE_ACCOUNT_TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceacco
 """Where Kubernetes mounts a pod's own token."""
 
 
-class AppRoleAuth(Value):
+class AppRoleAuth(LoginPart):
     """Login by AppRole."""
 
     kind: Literal["approle"] = Field(default="approle", description="Login by AppRole.")
@@ -33,7 +32,7 @@ class AppRoleAuth(Value):
         return auth.AppRole(role_id=self.role_id, secret_id=self.secret_id.read(unwrap), mount=self.mount)
 
 
-class JwtAuth(Value):
+class JwtAuth(LoginPart):
     """Login by a JWT that a workload identity provider issued (OIDC): CI systems, SPIFFE, cloud platforms."""
 
     kind: Literal["jwt"] = Field(default="jwt", description="Login by a JWT of a workload identity.")
@@ -46,7 +45,7 @@ class JwtAuth(Value):
         return auth.Jwt(role=self.role, token=self.token.read(unwrap), mount=self.mount)
 
 
-class KubernetesAuth(Value):
+class KubernetesAuth(LoginPart):
     """Login by the pod's service account."""
 
     kind: Literal["kubernetes"] = Field(default="kubernetes", description="Login by a Kubernetes service account.")
@@ -61,7 +60,7 @@ class KubernetesAuth(Value):
         return auth.Kubernetes(role=self.role, token=self.token.read(unwrap), mount=self.mount)
 
 
-class CertificateAuth(Value):
+class CertificateAuth(LoginPart):
     """Login by a TLS client certificate."""
 
     kind: Literal["cert"] = Field(default="cert", description="Login by a TLS client certificate.")
@@ -80,7 +79,7 @@ class CertificateAuth(Value):
         )
 
 
-class UserpassAuth(Value):
+class UserpassAuth(LoginPart):
     """Login by user name and password."""
 
     kind: Literal["userpass"] = Field(default="userpass", description="Login by user name and password.")
@@ -93,7 +92,7 @@ class UserpassAuth(Value):
         return auth.Userpass(username=self.username, password=self.password.read(unwrap), mount=self.mount)
 
 
-class AwsIamAuth(Value):
+class AwsIamAuth(LoginPart):
     """Login by a signed request to AWS STS: the identity of the instance, task or function. HashiCorp Vault only."""
 
     kind: Literal["aws"] = Field(default="aws", description="Login by the worker's own AWS identity.")
@@ -124,7 +123,7 @@ class AwsIamAuth(Value):
         )
 
 
-class TokenAuth(Value):
+class TokenAuth(LoginPart):
     """A token that somebody else made; it is used, never revoked or replaced.
 
     With `source` the document holds no secret. `value` puts the token into the document: for a trial, and it warns.

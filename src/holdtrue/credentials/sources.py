@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import ConfigDict, Field, SecretStr
 
 from holdtrue.errors import ResourceMissing, SecretInvalid
 from holdtrue.models.base import Value
@@ -15,11 +15,17 @@ Unwrap = Callable[[SecretStr], SecretStr]
 """Exchanges a wrapping token for what it wraps; each token works once."""
 
 
-class EnvironmentSource(Value):
+class LoginPart(Value):
+    """A part of a login's document. What is refused may be a pasted secret, so the refusal does not repeat it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+class EnvironmentSource(LoginPart):
     """The secret is in a variable of the worker's environment."""
 
     kind: Literal["environment"] = Field(default="environment", description="The secret is in a variable.")
-    variable: str = Field(min_length=1, description="Name of the variable on the worker.")
+    variable: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Name of the variable on the worker.")
 
     def read(self, unwrap: Unwrap) -> SecretStr:  # noqa: ARG002 - the sources share one signature
         """Raise ResourceMissing when the variable is not set or empty."""
@@ -33,7 +39,7 @@ class EnvironmentSource(Value):
         return _registered(SecretStr(value), f"the variable {self.variable}")
 
 
-class FileSource(Value):
+class FileSource(LoginPart):
     """The secret is the content of a file on the worker, as secret mounts of containers give it.
 
     It is read at each login, so a file that is replaced while the worker runs is followed.
@@ -63,7 +69,7 @@ class FileSource(Value):
         return _registered(SecretStr(value), f"the content of {self.path}")
 
 
-class WrappedSource(Value):
+class WrappedSource(LoginPart):
     """The secret is inside a response-wrapping token, which opens once: who opened it first is known."""
 
     kind: Literal["wrapped"] = Field(default="wrapped", description="The secret is inside a wrapping token.")

@@ -67,6 +67,13 @@ EXPOSED: dict[str, tuple[dict[str, Any], str]] = {
         "deployments[0].work_pool.job_variables.command",
     ),
     "an assignment": (pull(script=f"export APP_TOKEN={VALUE} && ./fetch"), "pull[0].some.step.script"),
+    "a connection string": (env(STORAGE=f"AccountName=a;AccountKey={VALUE};"), f"{ENV}.STORAGE"),
+    "a variable within a command": (
+        deployment(work_pool={"job_variables": {"command": f"sh -c 'export PGPASSWORD={VALUE}; run'"}}),
+        "deployments[0].work_pool.job_variables.command",
+    ),
+    "a map of secrets": (deployment(parameters={"secrets": {"db": VALUE}}), "deployments[0].parameters.secrets.db"),
+    "a map that is spelt otherwise": (env(dbPassword=VALUE), f"{ENV}.dbPassword"),
     "an address": (pull(repository=f"https://me:{VALUE}@git.example.org/a"), "pull[0].some.step.repository"),
     "the deployment's own pull": (
         deployment(pull=[{"some.step": {"access_token": VALUE}}]),
@@ -107,7 +114,9 @@ EXPOSED: dict[str, tuple[dict[str, Any], str]] = {
 FINE: dict[str, dict[str, Any]] = {
     "a reference": deployment(parameters={"database_password": {"block": "database"}}),
     "names of files": env(DB_PASSWORD_FILE="/run/secrets/db", TOKEN="/run/token"),
-    "numbers and switches": env(PREFECT_WORKER_QUERY_SECONDS=2, DEBUG=True, EMPTY=None),
+    "numbers and switches": env(PREFECT_WORKER_QUERY_SECONDS=2, DEBUG=True, EMPTY=None, ASK_PASSWORD=True),
+    "names of blocks": deployment(parameters={"aws_credentials": "production", "next_token": "abc"}),
+    "an address that the worker completes": template(DATABASE_URL="postgresql://app:$DB_PASSWORD@db/app"),
     "a block in pull": pull(access_token="{{ prefect.blocks.secret.git }}"),
     "a pull step's own output": pull(access_token="{{ log-in.stdout }}"),
     "the shell's folder in pull": pull(directory="{{ $HOLDTRUE_HOME }}"),
