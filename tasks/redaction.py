@@ -6,7 +6,7 @@ the one that every event passes on its way into the queue (prefect 3.8, client/b
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import iscoroutinefunction
 from threading import Event as Flag
@@ -28,6 +28,34 @@ R = TypeVar("R")
 _TOLD: Final = re.compile(r"/(?:logs|artifacts|events|task_runs)(?:/|$)|/set_state/?$")
 """API paths that take texts about a run. Blocks, variables and parameters are data: a run that got `[redacted]` in
 their place would go on with it, so these are refused elsewhere, not rewritten here."""
+
+_OURS: Final = ("prefect.", "holdtrue.")
+"""Begins of names that Prefect and this project give. A user's own may hold what the run knows, and is redacted."""
+
+_RESOURCE: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(
+        ("prefect.resource.role", "prefect.state-type", "prefect.state-timestamp", "prefect.orchestration")
+    ),
+    "prefect.resource.id": _OURS,
+}
+_STATE: Final[Mapping[str, Any]] = dict.fromkeys(("id", "type", "timestamp", "state_details", "data"))
+_RUN: Final[Mapping[str, Any]] = dict.fromkeys(
+    ("id", "flow_run_id", "task_key", "dynamic_key", "cache_key", "tags", "empirical_policy", "task_inputs")
+)
+_IDENTIFIERS: Final[Mapping[str, Any]] = {
+    **_RUN,
+    **dict.fromkeys(("task_run_id", "key", "type", "timestamp", "occurred", "follows")),
+    "event": _OURS,
+    "resource": _RESOURCE,
+    "related": _RESOURCE,
+    "state": _STATE,
+    "payload": {"intended": None, "initial_state": _STATE, "validated_state": _STATE, "task_run": _RUN},
+}
+"""What Prefect and automations find things by, in these requests and in events. It is never rewritten, for an artifact
+with the key `[redacted]` is refused; who chooses it, chooses it without secrets.
+
+By the name of the field: None keeps it, begins keep what begins so, and a mapping tells what is kept below.
+"""
 
 _INSTALLING: Final = Lock()
 _INSTALLED: Final = Flag()
@@ -104,8 +132,8 @@ def _clean_request(request: Any) -> Any:
         data = json.loads(request.content)
     except ValueError:
         data = request.content
-    clean = redact_data(data)
-    if clean is data:
+    clean = _without_secrets(data)
+    if clean == data:
         return request
     headers = [(name, value) for name, value in request.headers.multi_items() if name != "content-length"]
     return type(request)(
@@ -127,8 +155,28 @@ def _guarded_prepare(prepare: Callable[[EventsWorker, Event], Event]) -> Callabl
 
 def _clean_event(event: Event) -> Event:
     data = event.model_dump(mode="json")
-    clean = redact_data(data)
-    return event if clean is data else type(event).model_validate(clean)
+    clean = _without_secrets(data)
+    return event if clean == data else type(event).model_validate(clean)
+
+
+def _without_secrets(data: Any, kept: Mapping[str, Any] = _IDENTIFIERS) -> Any:
+    """What is told, redacted, but for the identifiers that `kept` names."""
+    if isinstance(data, list):
+        return [_without_secrets(item, kept) for item in data]
+    if not isinstance(data, dict):
+        return redact_data(data)
+    fixed = {name: _kept(item, kept[name]) for name, item in data.items() if name in kept}
+    return {**redact_data({name: item for name, item in data.items() if name not in fixed}), **fixed}
+
+
+def _kept(item: Any, how: Any) -> Any:
+    match how:
+        case Mapping():
+            return _without_secrets(item, how)
+        case tuple() if not str(item).startswith(how):
+            return redact_data(item)
+        case _:
+            return item
 
 
 def _clean_state(result: R) -> R:

@@ -6,6 +6,7 @@ import json
 import logging
 import secrets
 import time
+import traceback
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,9 +16,11 @@ import pytest
 from prefect import flow, task
 from prefect.artifacts import acreate_markdown_artifact, create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
+from prefect.exceptions import TerminationSignal
 from prefect.logging import get_run_logger
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_LOGGING_LEVEL, get_current_settings, temporary_settings
@@ -26,15 +29,17 @@ from prefect.variables import Variable
 from pydantic import BaseModel, SecretStr
 
 from flows.validate import validate
-from holdtrue.core.redaction import REPLACEMENT, encodings
+from holdtrue.core.redaction import REPLACEMENT
 from holdtrue.models.base import Progress, ProgressSink, ignore_progress
 from holdtrue.models.host import Host
 from holdtrue.models.validation import CheckOutcome, CheckResult
 from holdtrue.runtime.redaction import SECRETS, register_secret
+from holdtrue.runtime.scrubbing import scrubbed
 from holdtrue.testing import FakeHostChecks
 from tasks.redaction import redacted, redacted_run
 from tests.flows.conftest import FakeTools
 from tests.flows.runs import artifacts_of, end_of
+from tests.unit.core.encoders import ENCODERS
 
 
 class Model(BaseModel):
@@ -64,8 +69,12 @@ def told(value: str) -> set[str]:
     content = database()
     assert b"holdtrue-redaction-control" in content, "it is the database of these runs"
     # The database holds JSON, so that a form may be escaped once more.
-    forms = {*encodings(value), *(json.dumps(form)[1:-1] for form in encodings(value))}
+    forms = {*forms_of(value), *(json.dumps(form)[1:-1] for form in forms_of(value))}
     return {form for form in forms if form.encode() in content}
+
+
+def forms_of(value: str) -> set[str]:
+    return {encode(text) for encode in ENCODERS.values() for text in (value, *value.splitlines())}
 
 
 def database() -> bytes:
@@ -196,7 +205,7 @@ def test_nothing_that_a_run_tells_holds_the_secret(
     assert REPLACEMENT in (state.message or "")
     assert told_in(state, REPLACEMENT) == {"logs", "artifacts", "states"}
     shown = capfd.readouterr()
-    assert not any(form in shown.out + shown.err for form in encodings(value))
+    assert not any(form in shown.out + shown.err for form in forms_of(value))
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -228,6 +237,63 @@ def test_an_event_is_clean_before_it_is_queued(value: str) -> None:
 
     assert control.encode() in database(), "positive control: such an event is told"
     assert told(value) == set()
+
+
+def test_what_things_are_found_by_is_not_rewritten_and_what_they_say_is() -> None:
+    word = f"restore-{secrets.token_hex(4)}"
+
+    @task(tags={word})
+    @redacted
+    def body() -> None:
+        register_secret(SecretStr(word), name="canary")
+        create_markdown_artifact(f"# {word}", key=word, description=f"about {word}")
+        emit_event(
+            f"holdtrue.{word}.done",
+            {"prefect.resource.id": f"holdtrue.{word}", "prefect.resource.name": word},
+            payload={"id": word, "key": word, "tags": [word], "secret_id": word, "message": f"did {word}"},
+        )
+
+    body.task_key = f"restore.{word}"
+
+    @flow(name="identifiers")
+    @redacted_run
+    def run() -> None:
+        body()
+
+    state = end_of(run)
+    assert state.is_completed()
+    assert state.state_details.flow_run_id
+    with get_client(sync_client=True) as client:
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[word]))
+        (artifact,) = client.read_artifacts(artifact_filter=wanted)
+        EventsWorker.drain_all()
+        deadline = time.monotonic() + 30
+        answer: dict[str, Any] = {"events": []}
+        while not answer["events"] and time.monotonic() < deadline:
+            time.sleep(0.2)
+            asked = {"filter": {"event": {"name": [f"holdtrue.{word}.done"]}}}
+            answer = client._client.post("/events/filter", json=asked).json()
+        (run_of_task,) = client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+        )
+
+    assert (artifact.data, artifact.description) == (f"# {REPLACEMENT}", f"about {REPLACEMENT}")
+    assert run_of_task.task_key == f"restore.{word}"
+    assert run_of_task.tags == [word]
+    (event,) = answer["events"]
+    assert event["resource"] == {"prefect.resource.id": f"holdtrue.{word}", "prefect.resource.name": REPLACEMENT}
+    assert word not in json.dumps(event["payload"])
+
+
+def test_a_termination_stays_one_and_shows_nothing(value: str) -> None:
+    with SECRETS.open():
+        learn(value, known=True)
+        error = TerminationSignal(signal=15)
+        error.add_note(value)
+        error.__context__ = ValueError(value)
+        assert scrubbed(error) is error
+        assert error.signal == 15
+        assert not any(form in "".join(traceback.format_exception(error)) for form in forms_of(value))
 
 
 def test_prefect_prints_no_variables_of_a_failing_frame(value: str) -> None:

@@ -1,7 +1,10 @@
 """The net against real tools: what they print, how they quote, and what their libraries log."""
 
 import base64
+import json
 import logging
+import os
+import re
 import subprocess
 import sys
 import threading
@@ -127,6 +130,25 @@ def test_as_base64_prints(tmp_path: Path) -> None:
     assert len(lines) > 5
     # The end of the last group belongs to whatever follows.
     assert [line for line in redact(encoded, [key]).splitlines() if line in lines] == []
+
+
+@pytest.mark.parametrize("shift", range(0, 76, 5))
+@pytest.mark.parametrize("command", ["env | base64", "env | base64 -w 64", "env | openssl base64"])
+def test_as_base64_prints_a_text_that_holds_it(command: str, shift: int) -> None:
+    environment = {"PATH": os.environ["PATH"], "A": "x" * shift, "PASSWORD": VALUE, "Z": "z" * 100}
+    shown, plain = (
+        subprocess.run(["sh", "-c", script], env=environment, capture_output=True, check=True).stdout.decode()
+        for script in (command, "env")
+    )
+    whole = "".join(shown.splitlines())
+    assert base64.b64decode(whole).decode() == plain, "positive control"
+    at = plain.encode().index(VALUE.encode())
+    groups = whole[-(-at // 3) * 4 : (at + len(VALUE.encode())) // 3 * 4]
+
+    for text in (shown, json.dumps(shown), json.dumps(json.dumps(shown))):
+        left = re.sub(r"\s|\\+n", "", redact(text, [VALUE]))
+        assert REPLACEMENT in left
+        assert not any(groups[index : index + MINIMUM_LENGTH] in left for index in range(len(groups) - MINIMUM_LENGTH))
 
 
 class _Echo(BaseHTTPRequestHandler):

@@ -1,14 +1,14 @@
 """Redaction by value: the second net under SecretStr, never the first."""
 
 import base64
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from html import escape
 from itertools import chain
 from typing import Final
-from urllib.parse import quote, quote_plus
+
+from holdtrue.core.escapes import escaped, escaped_within
+from holdtrue.core.folding import LINE_LENGTH, Span, find_across_folds, longest_folded
 
 MINIMUM_LENGTH: Final = 8
 """Shorter values also occur by chance; replacing them would garble what the operator has to read."""
@@ -40,29 +40,8 @@ Any eight characters in a row hold such a window, wherever they begin: _WINDOW +
 _BASE64_LINES: Final = (76, 64)
 """Where `base64` and MIME, and where PEM and `openssl base64`, break their lines."""
 
-_URL_SAFE: Final = ("", "/", "!'()*", "$&+=:@", "$&+,;=")
-"""What encoders leave alone besides letters, digits and `_.-~`: Python twice, JavaScript, Go for paths and users."""
-
-_SHELL_SAFE: Final = (r"\w@%+=:./#~\u0080-\U0010ffff-", r"\w@%+=:,./-", r"A-Za-z0-9_.,:+/@-")
-"""What gets no backslash: from bash's `printf %q`, in the manner of Python's shlex, and from Ruby's Shellwords."""
-
-_NEVER_ESCAPED: Final = re.compile(r"[A-Za-z0-9_.~-]*")
-"""Most tokens are of these letters, and their other forms are the token itself."""
-
 _ARMOUR: Final = re.compile(r"-----(?:BEGIN|END) [A-Z0-9 ]+-----")
 """The first and last line of a PEM text are the same for everybody."""
-
-_GO_JSON: Final = str.maketrans(
-    {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
-)
-"""Go's encoding/json, the voice of Pulumi and of the Vault API, escapes these as well."""
-
-_XML_ATTRIBUTE: Final = str.maketrans({'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#09;"})
-"""On top of `&`, `<` and `>`, as xml.etree writes attributes."""
-
-_GO_HTML: Final = str.maketrans({'"': "&#34;", "'": "&#39;"})
-
-Span = tuple[int, int]
 
 
 def refusal(value: str) -> str | None:
@@ -86,25 +65,29 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._forms: Counter[str] = Counter()
         self._windows: dict[str, tuple[tuple[str, int], ...]] = {}
-        self.longest = 0
-        """Characters of the longest form."""
+        self._longest = 0
         self.add(secrets)
 
     def __bool__(self) -> bool:
-        return self.longest > 0
+        return self._longest > 0
+
+    @property
+    def longest(self) -> int:
+        """Characters of the longest stretch that is replaced at once: a form, and the line breaks that fold it."""
+        return longest_folded(self._longest)
 
     def add(self, secrets: Iterable[str]) -> None:
         """Know these too, each as often as it was added."""
-        for form in chain.from_iterable(encodings(secret) for secret in secrets):
+        for form in chain.from_iterable(map(_all_forms, secrets)):
             self._forms[form] += 1
             if self._forms[form] == 1:
                 for window, offset in _windows(form):
                     self._windows[window] = (*self._windows.get(window, ()), (form, offset))
-                self.longest = max(self.longest, len(form))
+                self._longest = max(self._longest, len(form))
 
     def discard(self, secrets: Iterable[str]) -> None:
         """Undo one `add` of each."""
-        for form in chain.from_iterable(encodings(secret) for secret in secrets):
+        for form in chain.from_iterable(map(_all_forms, secrets)):
             self._forms[form] -= 1
             if not self._forms[form]:
                 del self._forms[form]
@@ -114,7 +97,7 @@ class Redactor:
                         self._windows[window] = rest
                     else:
                         del self._windows[window]
-        self.longest = max(map(len, self._forms), default=0)
+        self._longest = max(map(len, self._forms), default=0)
 
     def redact(self, text: str) -> str:
         """The text with one replacement for each stretch that any form covers, also where forms overlap."""
@@ -129,7 +112,10 @@ class Redactor:
         return "".join([*pieces, text[kept_from:]])
 
     def find(self, text: str) -> list[Span]:
-        """Start and end of every occurrence of every form, in no order."""
+        """Start and end of every occurrence of every form, also of one that is folded, in no order."""
+        return [*self._find_whole(text), *find_across_folds(text, self._find_whole, self._longest)]
+
+    def _find_whole(self, text: str) -> list[Span]:
         windows = self._windows
         seen = [
             (at, entries)
@@ -147,37 +133,49 @@ class Redactor:
 class StreamRedactor:
     """Redacts a text that comes in chunks as if it were whole: no form passes, however it is cut.
 
-    At most one character less than the longest form is held back.
+    Less than twice the longest stretch that could be replaced is held back.
     """
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._held = ""
+        self._text = ""
+        self._given = 0
+        """So many characters at the begin of the text were given out; a line that they are part of may be a fold."""
         self._covered = 0
-        """So many characters of what is held are part of a stretch whose replacement has been given out."""
+        """So many characters after them are part of a stretch whose replacement has been given out."""
+
+    @property
+    def held_back(self) -> int:
+        """Characters that came and were not given out."""
+        return len(self._text) - self._given
 
     def feed(self, chunk: str) -> str:
         """What can be shown now."""
-        return self._advance(self._held + chunk, max(self._redactor.longest - 1, 0))
+        self._text += chunk
+        keep = max(self._redactor.longest - 1, 0)
+        # Each look is at all that is held back, so that small chunks wait until looking is worth it.
+        return self._advance(keep) if self.held_back >= 2 * keep else ""
 
     def flush(self) -> str:
         """The rest, at the end of the stream."""
-        return self._advance(self._held, 0)
+        return self._advance(0)
 
-    def _advance(self, text: str, keep: int) -> str:
+    def _advance(self, keep: int) -> str:
         """Give out all that lies before `keep` characters from the end: a form that begins there is known whole."""
-        decided = max(len(text) - keep, 0)
+        text, at = self._text, self._given
+        decided = max(len(text) - keep, at)
         pieces: list[str] = []
-        at = 0
-        continued = [(0, self._covered)] if self._covered else []
-        for start, end in merge([*continued, *self._redactor.find(text)]):
-            if start or not self._covered:
+        continued = [(at, at + self._covered)] if self._covered else []
+        found = (span for span in self._redactor.find(text) if span[0] >= self._given)
+        for start, end in merge([*continued, *found]):
+            if start > self._given or not self._covered:
                 if start >= decided:
                     break
                 pieces += (text[at:start], REPLACEMENT)
             at = end
         pieces.append(text[at:decided])
-        self._held, self._covered = text[decided:], max(at - decided, 0)
+        self._given = min(decided, LINE_LENGTH)
+        self._text, self._covered = text[decided - self._given :], max(at - decided, 0)
         return "".join(pieces)
 
 
@@ -193,22 +191,29 @@ def encodings(secret: str) -> frozenset[str]:
     the same without surrounding white space are both meant. Empty for a short secret; PEM's first and last line alone
     are no form, nor is a line that would be refused as a secret.
     """
-    if len(secret) < MINIMUM_LENGTH:
-        return frozenset()
     forms = set(_lines(secret))
-    for value in {secret, secret.strip()}:
+    for value in _meant(secret):
         # Lone surrogates stand for bytes that were no UTF-8 when they were read.
         raw = value.encode(errors="surrogatepass")
-        forms |= {value, raw.hex(), raw.hex().upper(), *base64_forms(raw)}
-        if not _NEVER_ESCAPED.fullmatch(value):
-            forms |= {*_escaped(value), *_marked_up(value), *_quoted(raw), *_for_shells(value)}
-    return frozenset(form for form in forms if len(form) >= MINIMUM_LENGTH)
+        forms |= {value, raw.hex(), raw.hex().upper(), *base64_forms(raw), *escaped(value)}
+    return _long_enough(forms) if len(secret) >= MINIMUM_LENGTH else frozenset()
+
+
+def nested_encodings(secret: str) -> frozenset[str]:
+    """The forms within forms: escapes within each other, base64 of each escaped form, and escapes of base64."""
+    forms: set[str] = set()
+    for value in _meant(secret):
+        forms |= escaped_within(value)
+        for form in escaped(value):
+            forms |= {*_base64_groups(form.encode(errors="surrogatepass"))}
+        for form in _base64_groups(value.encode(errors="surrogatepass")):
+            forms |= escaped(form)
+    return _long_enough(forms) if len(secret) >= MINIMUM_LENGTH else frozenset()
 
 
 def base64_forms(raw: bytes) -> frozenset[str]:
     """What base64 writes for a text that holds these bytes, and the lines it breaks into when they stand alone."""
-    forms = {*_base64_groups(raw), *_base64_lines(raw)}
-    return frozenset(form for form in forms if len(form) >= MINIMUM_LENGTH)
+    return _long_enough({*_base64_groups(raw), *_base64_lines(raw)})
 
 
 def merge(spans: Iterable[Span]) -> Iterator[Span]:
@@ -223,6 +228,18 @@ def merge(spans: Iterable[Span]) -> Iterator[Span]:
             current = current[0], max(current[1], end)
     if current is not None:
         yield current
+
+
+def _all_forms(secret: str) -> frozenset[str]:
+    return encodings(secret) | nested_encodings(secret)
+
+
+def _meant(secret: str) -> set[str]:
+    return {secret, secret.strip()}
+
+
+def _long_enough(forms: set[str]) -> frozenset[str]:
+    return frozenset(form for form in forms if len(form) >= MINIMUM_LENGTH)
 
 
 def _windows(form: str) -> Iterator[tuple[str, int]]:
@@ -243,41 +260,6 @@ def _lines(value: str) -> Iterator[str]:
                 yield from (line, line.strip())
         for joint in ("", " ", "\n", "\r\n"):
             yield joint.join(lines).strip()
-
-
-def _escaped(value: str) -> Iterator[str]:
-    """As JSON writes it with and without other alphabets, also inside JSON, and as Python's repr of text and bytes."""
-    plain = json.dumps(value, ensure_ascii=False)[1:-1]
-    ascii_only = json.dumps(value)[1:-1]
-    yield from (plain, ascii_only, plain.translate(_GO_JSON), plain.replace("/", r"\/"))
-    yield from (json.dumps(form, ensure_ascii=False)[1:-1] for form in (plain, ascii_only))
-    raw = value.encode(errors="surrogatepass")
-    # A double quote in front makes repr quote with single ones; which of the two is escaped depends on the whole text.
-    for form in (repr(f'"{value}')[2:-1], ascii(f'"{value}')[2:-1], repr(b'"' + raw)[3:-1]):
-        yield form.replace(r"\'", "'")
-        yield form.replace(r"\'", "'").replace("'", r"\'")
-
-
-def _marked_up(value: str) -> Iterator[str]:
-    """For HTML as Python and Go write it, and for XML's texts and attributes."""
-    text = escape(value, quote=False)
-    yield from (escape(value), text, text.translate(_GO_HTML), text.translate(_XML_ATTRIBUTE))
-
-
-def _for_shells(value: str) -> Iterator[str]:
-    """Within quotes of either kind, and with a backslash before what means something to a shell."""
-    yield value.replace("'", "'\"'\"'")
-    yield value.replace("'", r"'\''")
-    yield re.sub(r'(["$`\\])', r"\\\1", value)
-    for safe in _SHELL_SAFE:
-        yield re.sub(f"([^{safe}])", r"\\\1", value)
-
-
-def _quoted(raw: bytes) -> Iterator[str]:
-    for form in (*(quote(raw, safe=safe) for safe in _URL_SAFE), quote_plus(raw)):
-        yield form
-        head, *rest = form.split("%")
-        yield "%".join([head, *(part[:2].lower() + part[2:] for part in rest)])
 
 
 def _base64_groups(raw: bytes) -> Iterator[str]:

@@ -14,11 +14,14 @@ from threading import Event, Lock
 from types import TracebackType
 from typing import Any, Final, TextIO
 
-from holdtrue.runtime.redaction import SECRETS, redact_data, redact_text
+from holdtrue.runtime.redaction import SECRETS, redact_shown, redact_text
 from holdtrue.runtime.scrubbing import scrubbed
 
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"taskName", "message", "asctime"}
 """What every record has; `extra` adds others."""
+
+_BY_ITSELF: Final = frozenset({"msg", "args", "exc_info", "exc_text", "stack_info"})
+"""What is redacted with what belongs to it."""
 
 _INSTALLING: Final = Lock()
 _INSTALLED: Final = Event()
@@ -42,7 +45,10 @@ def guard_logging() -> None:
 
 
 def redact_record(record: logging.LogRecord) -> None:
-    """Take registered secrets out of all that a handler may show of it."""
+    """Take registered secrets out of all that a handler may show of it, names of loggers and threads included."""
+    for name, value in list(vars(record).items()):
+        if name not in _BY_ITSELF:
+            setattr(record, name, redact_shown(value))
     _redact_message(record)
     if record.exc_info and record.exc_info[0] is not None:
         text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
@@ -53,13 +59,11 @@ def redact_record(record: logging.LogRecord) -> None:
         record.exc_text = redact_text(record.exc_text)
     if record.stack_info:
         record.stack_info = redact_text(record.stack_info)
-    for name in vars(record).keys() - _OWN_ATTRIBUTES:
-        setattr(record, name, redact_data(getattr(record, name)))
 
 
 def _redact_message(record: logging.LogRecord) -> None:
     """Arguments first: a format may cut them, and half a secret is none that the net knows."""
-    record.msg, record.args = redact_data(record.msg), redact_data(record.args)
+    record.msg, record.args = redact_shown(record.msg), redact_shown(record.args)
     try:
         message = record.getMessage()
     except Exception:  # noqa: BLE001 - arguments that do not fit, or whose code raises: handlers report them as given

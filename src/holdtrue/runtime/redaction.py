@@ -5,9 +5,10 @@ A run opens the registrations and closes them at its end; what is registered out
 """
 
 import logging
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from array import array
+from collections import Counter, UserString, deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import Lock
@@ -23,6 +24,11 @@ _LOGGER: Final = logging.getLogger(__name__)
 
 _DEPTH: Final = 100
 """What is nested deeper, or in itself, is not looked at, so it is not shown either."""
+
+_PLAIN: Final = frozenset(
+    {type(None), bool, int, float, str, bytes, bytearray, dict, list, tuple, set, frozenset, deque, range}
+)
+"""Show nothing but what they hold."""
 
 
 @dataclass(slots=True, eq=False)
@@ -95,11 +101,16 @@ class SecretRegistry:
         return self._redactor.redact(text) if self._redactor else text
 
     def redact_data(self, data: Data) -> Data:
-        """The same structure of dicts, lists, tuples and sets with every text and bytes redacted, keys too.
+        """The same structure of mappings, sequences and sets with every text and bytes redacted, keys too.
 
-        Objects of other classes, and structures that hold no registered value, are passed on as they are.
+        Objects of other classes, and structures that hold no registered value, are passed on as they are. Mappings and
+        sequences that are none of Python's own become dicts and lists where something in them is redacted.
         """
         return _redacted(data, self._redactor) if self._redactor else data
+
+    def redact_shown(self, data: Any) -> Any:
+        """`redact_data` for what somebody will print: an object that would show a value becomes its redacted text."""
+        return _redacted(data, self._redactor, objects=True) if self._redactor else data
 
     def stream(self) -> StreamRedactor:
         """For one text that comes in chunks."""
@@ -128,26 +139,62 @@ class SecretRegistry:
         scope.values.clear()
 
 
-def _redacted(data: Any, redactor: Redactor, depth: int = 0) -> Any:
+def _redacted(data: Any, redactor: Redactor, depth: int = 0, *, objects: bool = False) -> Any:  # noqa: C901 - one case a type
+    def clean(item: Any) -> Any:
+        return _redacted(item, redactor, depth + 1, objects=objects)
+
     result = data
     match data:
+        case range() | memoryview() | array():
+            pass
         case str():
             result = redactor.redact(data)
-        case bytes():
+        case UserString():
+            # A sequence of its own kind, each character one of one character.
+            result = redacted if (redacted := redactor.redact(str(data))) != str(data) else data
+        case bytes() | bytearray():
             text = data.decode(errors="surrogateescape")
-            clean = redactor.redact(text)
-            result = data if clean == text else clean.encode(errors="surrogateescape")
-        case dict() | list() | tuple() | set() | frozenset() if depth == _DEPTH:
+            redacted = redactor.redact(text)
+            result = data if redacted == text else type(data)(redacted.encode(errors="surrogateescape"))
+        case Mapping() | Sequence() | set() | frozenset() if depth == _DEPTH:
             result = REPLACEMENT
-        case dict():
-            pairs = [(_redacted(name, redactor), _redacted(item, redactor, depth + 1)) for name, item in data.items()]
-            if any(new[0] is not old[0] or new[1] is not old[1] for new, old in zip(pairs, data.items(), strict=True)):
+        case Mapping():
+            old = list(data.items())
+            pairs = [(clean(name), clean(item)) for name, item in old]
+            if any(new[0] is not given[0] or new[1] is not given[1] for new, given in zip(pairs, old, strict=True)):
                 result = _without_loss(pairs)
-        case list() | tuple() | set() | frozenset():
-            items = [_redacted(item, redactor, depth + 1) for item in data]
-            if any(new is not old for new, old in zip(items, data, strict=True)):
-                result = type(data)(*items) if hasattr(data, "_fields") else type(data)(items)
+        case Sequence() | set() | frozenset():
+            given = list(data)
+            items = [clean(item) for item in given]
+            if any(new is not item for new, item in zip(items, given, strict=True)):
+                result = _alike(data, items)
+    if objects and result is data and type(data) not in _PLAIN:
+        return _redacted_object(data, redactor)
     return result
+
+
+def _alike(data: Any, items: list[Any]) -> Any:
+    match data:
+        case deque():
+            return deque(items, data.maxlen)
+        case tuple() if hasattr(data, "_fields"):
+            return type(data)(*items)
+        case list() | tuple() | set() | frozenset():
+            return type(data)(items)
+        case _:
+            return items
+
+
+def _redacted_object(data: Any, redactor: Redactor) -> Any:
+    """The object itself when neither of its texts shows a value."""
+    texts: list[str] = []
+    for render in (str, repr):
+        with suppress(Exception):
+            texts.append(render(data))
+    if not texts:
+        # Whoever prints it reports what its code raises, and with what.
+        return f"{type(data).__name__} that cannot be shown"
+    return next((clean for text in texts if (clean := redactor.redact(text)) != text), data)
 
 
 def _without_loss(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
@@ -175,3 +222,8 @@ def redact_text(text: str) -> str:
 def redact_data(data: Data) -> Data:
     """The structure without any registered value; see `SecretRegistry.redact_data`."""
     return SECRETS.redact_data(data)
+
+
+def redact_shown(data: Any) -> Any:
+    """The same for what somebody will print, objects included; see `SecretRegistry.redact_shown`."""
+    return SECRETS.redact_shown(data)

@@ -4,6 +4,7 @@ An exception is cleaned in place, so that its class, its traceback and what its 
 that cannot be changed, because C code made its text or an object in it does, gives way to a stand-in.
 """
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import wraps
@@ -20,13 +21,17 @@ _NOT_TEXT: Final = frozenset(
     {"__cause__", "__context__", "__suppress_context__", "__traceback__", "__dict__", "__weakref__"}
 )
 
+_SIGNALS: Final = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
+"""Their class is what counts, and whoever waits for them knows no other."""
+
 
 def scrubbed(error: BaseException) -> BaseException:
     """The same exception without registered values, or a stand-in for one that cannot be changed.
 
     The whole chain is cleaned: causes, contexts and the members of groups, their arguments, notes and attributes. The
-    stand-in is a RuntimeError that names the class; it keeps traceback, cause and context. Raise it where no exception
-    is being handled, or Python makes the original its context; `scrubs_errors` does.
+    stand-in names the class and keeps traceback, cause and context; it is a RuntimeError for an Exception, so that who
+    catches these catches it, and a BaseException for others. Signals to end stay themselves. Raise it where no
+    exception is being handled, or Python makes the original its context; `scrubs_errors` does.
     """
     if not SECRETS:
         return error
@@ -97,8 +102,9 @@ def _resolve(error: BaseException, results: dict[int, BaseException]) -> BaseExc
     """What takes the place of a cleaned exception; most often it does so itself."""
     if id(error) not in results:
         result = _with_clean_members(error, results) if isinstance(error, BaseExceptionGroup) else error
-        if result is error and isinstance(error, Exception) and _leaks(error):
-            result = RuntimeError(f"{type(error).__name__}: {redact_text(_shown(error))}")
+        if result is error and not isinstance(error, _SIGNALS) and _leaks(error):
+            kind = RuntimeError if isinstance(error, Exception) else BaseException
+            result = kind(f"{type(error).__name__}: {redact_text(_shown(error))}")
         results[id(error)] = result
     return results[id(error)]
 
@@ -131,10 +137,10 @@ def _join(result: BaseException, error: BaseException, results: dict[int, BaseEx
 
 def _clean(error: BaseException) -> None:
     for name, value in _attributes(error):
-        clean = redact_data(value)
-        if clean is not value:
-            # A read-only one leaves a leak, which is looked for afterwards.
-            with suppress(AttributeError, TypeError, ValueError):
+        # A read-only one, and one whose own code raises, may leave a leak, which is looked for afterwards.
+        with suppress(Exception):
+            clean = redact_data(value)
+            if clean is not value:
                 setattr(error, name, clean)
 
 
@@ -148,7 +154,7 @@ def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
                     yield name, getattr(error, name)
 
 
-def _leaks(error: Exception) -> bool:
+def _leaks(error: BaseException) -> bool:
     """Whether a logger, a state or a span that prints it would still print a registered value."""
     texts = [str(note) for note in getattr(error, "__notes__", ())]
     for render in (str, repr):
@@ -157,7 +163,7 @@ def _leaks(error: Exception) -> bool:
     return any(redact_text(text) != text for text in texts)
 
 
-def _shown(error: Exception) -> str:
+def _shown(error: BaseException) -> str:
     with suppress(Exception):
         return str(error)
     return "it cannot be shown"

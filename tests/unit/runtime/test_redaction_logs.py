@@ -6,14 +6,16 @@ import logging
 import sys
 import threading
 import warnings
+from collections import UserString, deque
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
-from holdtrue.core.redaction import REPLACEMENT, encodings
+from holdtrue.core.redaction import REPLACEMENT
 from holdtrue.runtime import log_guard
 from holdtrue.runtime.log_guard import guard_logging
 from holdtrue.runtime.redaction import SECRETS, register_secret
@@ -86,6 +88,12 @@ def _log_exception(logger: logging.Logger) -> None:
         logger.exception("failed")
 
 
+def _log_in_a_thread(logger: logging.Logger) -> None:
+    thread = threading.Thread(target=logger.info, args=["x"], name=f"worker of {VALUE}")
+    thread.start()
+    thread.join()
+
+
 def _log_handled_chain(logger: logging.Logger) -> None:
     try:
         _fail_twice()
@@ -107,7 +115,17 @@ LEAKS: dict[str, Callable[[logging.Logger], None]] = {
     "exception": _log_exception,
     "chain": _log_handled_chain,
     "extra": lambda logger: logger.info("x", extra={"answer": {"token": [VALUE]}, "host": VALUE}),
+    "headers in extra": lambda logger: logger.info("x", extra={"headers": httpx.Headers({"x-token": VALUE})}),
+    "object in extra": lambda logger: logger.info("x", extra={"token": Shown(), "tokens": [{"first": Shown()}]}),
+    "queue in extra": lambda logger: logger.info("x", extra={"tokens": deque([VALUE], maxlen=3)}),
+    "mapping in extra": lambda logger: logger.info("x", extra={"tokens": MappingProxyType({"first": [VALUE]})}),
+    "text that is an object": lambda logger: logger.info("x", extra={"token": UserString(VALUE)}),
+    "exception in extra": lambda logger: logger.info("x", extra={"error": OSError(5, VALUE)}),
+    "object in an unused argument": lambda logger: logger.log(logging.INFO, "is", {"x": Shown()}),
+    "name of the logger": lambda logger: logger.getChild(VALUE).info("x"),
+    "name of the thread": _log_in_a_thread,
     "escaped": lambda logger: logger.info("is %s", json.dumps({"x": VALUE}).encode().hex()),
+    "object in extra that cannot be shown": lambda logger: logger.info("x", extra={"token": Broken()}),
     "adapter": lambda logger: logging.LoggerAdapter(logger, {"run": VALUE}).info("x"),
 }
 
@@ -127,7 +145,11 @@ def test_no_part_of_a_record_shows_it(name: str, handler: Everything, monkeypatc
     assert VALUE.encode().hex() not in shown
 
 
-UNFORMATTED = {"arguments that do not fit", "object that cannot be shown"}
+UNFORMATTED = {
+    "arguments that do not fit",
+    "object that cannot be shown",
+    "object in extra that cannot be shown",
+}
 """Of these, handlers show the parts, on standard error."""
 
 
@@ -136,15 +158,17 @@ def test_positive_control_without_registration_it_shows(name: str, handler: Ever
     guard_logging()
     LEAKS[name](EARLY)
 
-    assert any(form in handler.text for form in (*encodings(VALUE), VALUE[:12]))
+    assert any(form in handler.text for form in (VALUE[:12], VALUE.encode().hex()))
 
 
 @pytest.mark.usefixtures("known")
 def test_what_holds_no_secret_is_passed_on_unchanged(handler: Everything) -> None:
     arguments, error = ("a", 1, {"b": 2}), ValueError("plain")
-    EARLY.info("%s %d %s", *arguments, exc_info=error, extra={"run": "r-1"})
+    headers = httpx.Headers({"x-run": "1"})
+    EARLY.info("%s %d %s", *arguments, exc_info=error, extra={"run": "r-1", "headers": headers})
 
     (record,) = handler.records
+    assert vars(record)["headers"] is headers
     assert record.exc_info is not None
     assert record.exc_info[1] is error
     assert record.args == arguments

@@ -2,9 +2,11 @@
 
 import logging
 import threading
+from collections import UserList, UserString, deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from holdtrue.core.redaction import REPLACEMENT
-from holdtrue.runtime.redaction import SECRETS, SecretRegistry, redact_data, redact_text, register_secret
+from holdtrue.runtime.redaction import SECRETS, SecretRegistry, redact_data, redact_shown, redact_text, register_secret
 
 VALUE = "s3cr3t-canary/value"
 
@@ -170,8 +172,30 @@ def test_structures_keep_their_shape() -> None:
 
     assert redact_data((VALUE, [VALUE], {VALUE})) == (REPLACEMENT, [REPLACEMENT], {REPLACEMENT})
     assert redact_data(b"\xff" + VALUE.encode() + b"\xfe") == b"\xff" + REPLACEMENT.encode() + b"\xfe"
+    assert redact_data(bytearray(VALUE.encode())) == bytearray(REPLACEMENT.encode())
+    assert redact_data(deque([VALUE, 1], maxlen=2)) == deque([REPLACEMENT, 1], maxlen=2)
+    assert redact_data(MappingProxyType({VALUE: [VALUE]})) == {REPLACEMENT: [REPLACEMENT]}
+    assert redact_data(UserList(["x", VALUE])) == ["x", REPLACEMENT]
+    assert redact_data(UserString(f"<{VALUE}>")) == f"<{REPLACEMENT}>"
+    plain = UserString("plain")
+    assert redact_data(plain) is plain
+    assert redact_data(range(10**12)) == range(10**12)
     assert redact_data({VALUE: 1, REPLACEMENT: 2}) == {REPLACEMENT: 1, f"{REPLACEMENT} 2": 2}
     assert VALUE not in str(redact_data(looped))
+
+
+@pytest.mark.usefixtures("known")
+def test_objects_are_data_to_a_run_and_text_to_a_reader() -> None:
+    class Shown(dict[str, str]):
+        def __repr__(self) -> str:
+            return VALUE
+
+    error = OSError(5, VALUE)
+
+    assert redact_data([error])[0] is error
+    assert VALUE not in str(redact_shown([error, Shown()]))
+    plain = [OSError(5, "plain"), 1, None]
+    assert redact_shown(plain) is plain
 
 
 def test_a_registry_shows_nothing_of_what_it_holds(registry: SecretRegistry) -> None:

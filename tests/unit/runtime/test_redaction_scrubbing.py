@@ -3,7 +3,9 @@
 import asyncio
 import subprocess
 import traceback
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -67,6 +69,13 @@ class Sealed(Exception):
         return self._show()
 
 
+class SealedSignal(BaseException):
+    """As libraries do that want to pass every `except Exception`."""
+
+    def __str__(self) -> str:
+        return f"stop: {VALUE}"
+
+
 class Model(BaseModel):
     number: int
 
@@ -90,6 +99,11 @@ IN_PLACE: dict[str, Callable[[], object]] = {
     "ours": lambda: _raise(AccessDenied(f"no {VALUE}", where=VALUE, next_step=f"use {VALUE}")),
     "slots": lambda: _raise(Slotted(VALUE)),
     "exit": lambda: _raise(SystemExit(VALUE)),
+    "interrupt": lambda: _raise(KeyboardInterrupt(VALUE)),
+    "cancelled": lambda: _raise(asyncio.CancelledError(f"cancelled {VALUE}")),
+    "generator's end": lambda: _raise(GeneratorExit(VALUE)),
+    "pytest's own": lambda: pytest.fail(VALUE),
+    "queue": lambda: _raise(RuntimeError(deque([VALUE]), MappingProxyType({"token": VALUE}))),
 }
 
 
@@ -129,6 +143,40 @@ def test_what_cannot_be_changed_is_replaced_and_keeps_its_chain(name: str) -> No
     assert clean.__traceback__ is error.__traceback__
     assert f"note {REPLACEMENT}" in rendered(clean)
     assert VALUE not in rendered(clean)
+
+
+def test_a_signal_that_cannot_be_changed_is_replaced_by_one_that_passes_the_same_handlers() -> None:
+    error = raised(lambda: _raise(SealedSignal()))
+    assert VALUE in rendered(error), "positive control"
+
+    clean = scrubbed(error)
+
+    assert VALUE not in rendered(clean)
+    assert "SealedSignal" in str(clean)
+    assert not isinstance(clean, Exception)
+    assert clean.__traceback__ is error.__traceback__
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
+def test_a_signal_to_end_stays_itself_whatever_it_shows(kind: type[BaseException]) -> None:
+    signal = type("Own", (kind,), {"__str__": lambda _: VALUE})(VALUE)
+    assert scrubbed(signal) is signal
+    assert VALUE not in repr(signal.args)
+
+
+def test_an_attribute_whose_code_raises_is_left_to_others() -> None:
+    class Hostile(Mapping[str, str]):
+        def __getitem__(self, _: str) -> str:
+            raise RuntimeError(VALUE)
+
+        def __iter__(self) -> Iterator[str]:
+            raise RuntimeError(VALUE)
+
+        def __len__(self) -> int:
+            return 1
+
+    error = ValueError("plain", Hostile())
+    assert isinstance(scrubbed(error), ValueError)
 
 
 def test_the_whole_chain_is_cleaned_and_stays_a_chain() -> None:
