@@ -64,8 +64,8 @@ def conclude_audit(report: AuditReport) -> Conclusion:
 
 
 def conclude_sweep(report: SweepReport) -> Conclusion:
-    """`Swept` when something was revoked, `NothingLeft`, or failed `Incomplete` when something could not be."""
-    failed = report.of(SweepOutcome.FAILED)
+    """`Swept` when something was revoked, `NothingLeft`, or failed `Incomplete` when something may still live."""
+    failed = report.of(SweepOutcome.FAILED) + report.of(SweepOutcome.LOST)
     done = "Swept" if report.of(SweepOutcome.REVOKED) else "NothingLeft"
     return Conclusion(
         state_name="Incomplete" if failed else done,

@@ -3,30 +3,39 @@
 import contextvars
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 from pydantic import SecretStr
 
-from holdtrue.adapters.ledger import open_ledger
-from holdtrue.credentials.logins import AppRoleAuth, TokenAuth
+from blocks.vault import VaultCredentials as VaultBlock
+from holdtrue.adapters.ledger import database, open_ledger
+from holdtrue.adapters.ledger.ledger import SqlLedger
+from holdtrue.adapters.ledger.tables import HOLDERS, LEASES
+from holdtrue.credentials import scope as scopes
+from holdtrue.credentials.holding import requested
+from holdtrue.credentials.logins import AppRoleAuth, TokenAuth, UserpassAuth
 from holdtrue.credentials.scope import CredentialScope, RunLabel, credential_scope, current_scope
-from holdtrue.credentials.sources import EnvironmentSource, FileSource
-from holdtrue.credentials.sweep import sweep
+from holdtrue.credentials.sources import EnvironmentSource, FileSource, WrappedSource
+from holdtrue.credentials.sweep import LOST_HOURS, SILENCE_SECONDS, sweep
 from holdtrue.credentials.transit import VaultTransit
 from holdtrue.credentials.vault import VaultCredentials, VaultSecret
 from holdtrue.errors import AccessDenied, RejectedError, ServiceUnreachable
 from holdtrue.models.lease import LeaseKind, LeaseLedger, LeaseState
-from holdtrue.models.sweep import SweepOutcome
+from holdtrue.models.sweep import SweepOutcome, SweepReport
 from sandbox import Sandbox
+from tasks.conclusions import conclude_sweep
+from tests.integration.vault_relay import Fault, vault_relay
 
 PATH = "holdtrue/scope-test"
 VALUE = "value-of-the-scope-test"
@@ -204,8 +213,9 @@ def test_what_the_policy_lacks_is_refused_without_another_login(place: Place) ->
 def test_everything_ends_in_reverse_order_whatever_ends_the_run(place: Place, end: type[BaseException]) -> None:
     one, other = place.vault("scope-one"), place.vault("scope-other")
     with pytest.raises(end), credential_scope(RunLabel("run-id", "run-name", "flow")) as scope:  # noqa: PT012
-        first = one.connect().session().accessor
-        second = other.connect().session().accessor
+        sessions = (one.connect().session(), other.connect().session())
+        assert all(session.is_alive() for session in sessions)
+        first, second = (session.accessor for session in sessions)
         (holding,) = place.ledger().unsettled()
         assert (holding.holder.run, holding.holder.flow) == ("run-id", "flow")
         assert [lease.reference for lease in holding.leases] == [first, second]
@@ -214,11 +224,12 @@ def test_everything_ends_in_reverse_order_whatever_ends_the_run(place: Place, en
         raise end
     assert place.left() == frozenset()
     assert place.ledger().unsettled() == ()
-    revoked = [request.accessor for request in place.sandbox.openbao.requests() if request.path.endswith("revoke-self")]
-    reads = [request.accessor for request in place.sandbox.openbao.requests()[place.seen :]]
-    assert len(set(revoked[-2:])) == 2
+    asked = [request for request in place.sandbox.openbao.requests()[place.seen :] if request.accessor]
+    looked = [request.accessor for request in asked if request.path.endswith("lookup-self")]
+    revoked = [request.accessor for request in asked if request.path.endswith("revoke-self")]
+    assert len(set(looked)) == 2
+    assert revoked == looked[::-1]
     assert scope.run.name == "run-name"
-    assert reads
 
 
 def test_a_login_that_the_ledger_cannot_note_is_not_made(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,6 +277,318 @@ def test_transit_keeps_what_must_be_stored(place: Place) -> None:
         assert stored.startswith("vault:v1:")
         assert key.decrypt(stored).get_secret_value() == "what must be stored"
         assert key.secrets_provider == "hashivault://pulumi"
+
+
+def test_what_was_remembered_is_fetched_anew_after_another_login(place: Place) -> None:
+    vault = place.vault()
+    with credential_scope():
+        shared = vault.connect()
+        accessor = shared.session().accessor
+        first: object = shared.remember("key", lambda _: True, object)
+        assert shared.remember("key", lambda _: True, object) is first
+        place.sandbox.openbao.client().auth.token.revoke_accessor(accessor)
+        place.secret(vault).get()
+        assert shared.remember("key", lambda _: True, object) is not first
+
+
+def test_a_block_logs_in_by_a_password_in_a_wrapping_token(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = place.sandbox.openbao.client()
+    admin.sys.enable_auth_method("userpass", path="scope-userpass")
+    admin.auth.userpass.create_or_update_user(
+        "bob", "password-of-bob", policies="holdtrue", mount_point="scope-userpass"
+    )
+    auth = UserpassAuth(
+        username="bob", mount="scope-userpass", password=WrappedSource(token=EnvironmentSource(variable="WRAPPED"))
+    )
+    openbao = place.sandbox.openbao
+    block = VaultBlock(address=openbao.address, ca_file=openbao.ca_file, timeout_seconds=3, auth=auth)
+    monkeypatch.setenv("WRAPPED", admin.sys.wrap({"password": "password-of-bob"}, ttl=1)["wrap_info"]["token"])
+    time.sleep(1.5)
+    with credential_scope(), pytest.raises(AccessDenied, match="wrapping token is not valid"):
+        block.connect().session()
+    monkeypatch.setenv("WRAPPED", admin.sys.wrap({"password": "password-of-bob"}, ttl=60)["wrap_info"]["token"])
+    with credential_scope():
+        block.connect().session()
+        assert block.connect().read_secret("secret", PATH)["password"].get_secret_value() == VALUE
+    assert place.left() == frozenset()
+    admin.sys.disable_auth_method("scope-userpass")
+
+
+# Over
+
+
+def test_whoever_works_on_after_the_end_obtains_nothing(place: Place) -> None:
+    vault, other = place.vault("scope-one"), place.vault("scope-other")
+    with credential_scope():
+        place.secret(vault).get()
+        later = contextvars.copy_context()
+    asked = place.asked("auth/approle/login")
+    for call in (
+        lambda: vault.connect().call(lambda session: session.read_secret("secret", PATH)),
+        lambda: other.connect().session(),
+    ):
+        with pytest.raises(RejectedError, match="over"):
+            later.run(call)
+    assert place.asked("auth/approle/login") == asked
+    assert place.left() == frozenset()
+
+
+def test_a_login_that_is_under_way_at_the_end_is_ended_when_it_comes(place: Place) -> None:
+    vault = place.vault()
+    outcome: list[BaseException] = []
+    granted, may_go_on = threading.Event(), threading.Event()
+
+    def keep_late(holding: object) -> None:
+        granted.set()
+        assert may_go_on.wait(10)
+        keep(holding)  # type: ignore[arg-type]
+
+    def work() -> None:
+        try:
+            vault.connect().session()
+        except RejectedError as error:
+            outcome.append(error)
+
+    with credential_scope() as scope, pytest.MonkeyPatch.context() as patch:
+        keep = scope.keep
+        patch.setattr(scope, "keep", keep_late)
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(work,))
+        thread.start()
+        assert granted.wait(10)
+    assert len(place.left()) == 1
+    may_go_on.set()
+    thread.join(10)
+    assert len(outcome) == 1
+    assert place.left() == frozenset()
+    assert place.ledger().unsettled() == ()
+
+
+def test_a_token_that_may_not_be_asked_about_counts_as_alive(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    vault = place.vault()
+    place.sandbox.openbao.write_policy("scope-mute", f'path "secret/data/{PATH}" {{ capabilities = ["read"] }}')
+    place.sandbox.openbao.client().auth.approle.create_or_update_approle("scope-test", token_policies=["scope-mute"])
+    with credential_scope():
+        place.secret(vault).get()
+    (accessor,) = place.left()
+    assert accessor in caplog.text
+    ((lease,),) = (found.leases for found in place.ledger().unsettled())
+    assert (lease.reference, lease.state) == (accessor, LeaseState.HELD)
+    with credential_scope():
+        (swept,) = sweep(current_scope().ledger(), [place.sweeper()]).leases
+    assert swept.outcome is SweepOutcome.REVOKED
+    assert place.left() == frozenset()
+
+
+def test_a_token_past_its_end_is_over_without_being_asked_about(place: Place) -> None:
+    vault = place.vault(ttl_seconds=1, max_ttl_seconds=1)
+    with credential_scope():
+        vault.connect().session()
+        time.sleep(1.2)
+    assert place.ledger().unsettled() == ()
+
+
+def test_a_login_whose_answer_is_lost_is_told_of_as_long_as_its_token_may_live(place: Place) -> None:
+    vault = place.vault()
+    with vault_relay(place.sandbox.openbao.address, place.sandbox.openbao.ca_file) as relay:
+        relay.faults["auth/approle/login"] = Fault.LOSE
+        impatient = vault.model_copy(update={"address": relay.address, "ca_file": None, "timeout_seconds": 1})
+        with credential_scope(), pytest.raises(ServiceUnreachable):
+            impatient.connect().session()
+    assert len(place.left()) == 1, "the token that nobody got"
+    for _ in range(2):
+        with credential_scope():
+            report = sweep(current_scope().ledger(), [place.sweeper()])
+        assert [(told.outcome, told.reference) for told in report.leases] == [(SweepOutcome.LOST, "")]
+        conclusion = conclude_sweep(report)
+        assert (conclusion.state_name, conclusion.could_not_look) == ("Incomplete", True)
+    long_ago = datetime.now(UTC) - timedelta(hours=LOST_HOURS + 1)
+    with database.connect(os.environ["HOLDTRUE_LEDGER_URL"]).begin() as connection:
+        connection.execute(LEASES.update().values(requested_at=long_ago))
+    for left in (1, 0):
+        with credential_scope():
+            assert len(sweep(current_scope().ledger(), [place.sweeper()]).leases) == left
+
+
+def test_a_login_that_never_reached_the_server_left_nothing(place: Place) -> None:
+    vault = place.vault()
+    place.sandbox.openbao.stop()
+    with credential_scope(), pytest.raises(ServiceUnreachable):
+        vault.connect().session()
+    place.sandbox.openbao.start()
+    place.sandbox.openbao.pause()
+    with credential_scope(), pytest.raises(ServiceUnreachable):
+        vault.connect().session()
+    place.sandbox.openbao.resume()
+    assert place.ledger().unsettled() == ()
+    time.sleep(0.5)
+    assert place.left() == frozenset()
+
+
+def test_a_batch_token_is_not_used_and_named_with_its_end(place: Place) -> None:
+    vault = place.vault()
+    place.sandbox.openbao.client().write_data("auth/approle/role/scope-test", data={"token_type": "batch"})
+    with credential_scope(), pytest.raises(RejectedError, match="batch"):
+        place.secret(vault).get()
+    place.sandbox.openbao.client().write_data("auth/approle/role/scope-test", data={"token_type": "service"})
+    with credential_scope():
+        (swept,) = sweep(current_scope().ledger(), [place.sweeper()]).leases
+    assert (swept.outcome, swept.kind) == (SweepOutcome.IRREVOCABLE, LeaseKind.TOKEN)
+    assert swept.expires_at is not None
+    assert 200 < (swept.expires_at - datetime.now(UTC)).total_seconds() <= 300
+
+
+def test_a_field_is_written_upon_a_version_that_was_deleted(place: Place) -> None:
+    place.sandbox.openbao.write_policy(
+        "holdtrue-scope-write",
+        f'path "secret/data/{PATH}" {{ capabilities = ["create", "read", "update"] }}\n'
+        'path "auth/token/revoke-self" { capabilities = ["update"] }',
+    )
+    vault = place.vault()
+    place.sandbox.openbao.client().auth.approle.create_or_update_approle(
+        "scope-test", token_policies=["holdtrue-scope-write"]
+    )
+    kv = place.sandbox.openbao.client().secrets.kv.v2
+    kv.delete_latest_version_of_secret(PATH, mount_point="secret")
+    with credential_scope():
+        secret = place.secret(vault)
+        version = secret.set(SecretStr("written-upon-a-deleted-one"))
+        assert secret.get().get_secret_value() == "written-upon-a-deleted-one"
+        assert secret.model_copy(update={"path": f"{PATH}-new"}).vault == vault
+    assert version > 1
+    assert place.left() == frozenset()
+
+
+# Seen from another machine
+
+
+def elsewhere(*, silent_seconds: float) -> None:
+    """Make the runs in the ledger those of another machine, which last beat so long ago."""
+    with database.connect(os.environ["HOLDTRUE_LEDGER_URL"]).begin() as connection:
+        beat_at = datetime.now(UTC) - timedelta(seconds=silent_seconds)
+        connection.execute(HOLDERS.update().values(machine="another-boot/pid:[1]", beat_at=beat_at))
+
+
+def sweep_beside(place: Place) -> list[tuple[SweepOutcome, str]]:
+    """A sweep in a scope of its own, beside the one that the caller is in."""
+
+    def work() -> SweepReport:
+        with credential_scope():
+            return sweep(place.ledger(), [place.sweeper()])
+
+    with ThreadPoolExecutor(1) as pool:
+        report = pool.submit(work).result()
+    return [(lease.outcome, lease.reference) for lease in report.leases]
+
+
+def test_a_worker_whose_clock_is_wrong_lives(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Late":
+            return cls.fromtimestamp(time.time() - 3600, tz=tz)
+
+    monkeypatch.setattr(scopes, "datetime", Late)
+    with credential_scope() as scope:
+        accessor = place.vault().connect().session().accessor
+        with database.connect(os.environ["HOLDTRUE_LEDGER_URL"]).begin() as connection:
+            connection.execute(HOLDERS.update().values(machine="another-boot/pid:[1]"))
+        place.ledger().beat(scope.holder)
+        assert sweep_beside(place) == []
+        assert place.left() == {accessor}
+
+
+def test_a_run_that_only_seemed_dead_goes_on_when_it_is_back(place: Place) -> None:
+    vault = place.vault()
+    with credential_scope() as scope:
+        first = vault.connect().session().accessor
+        elsewhere(silent_seconds=SILENCE_SECONDS + 5)
+        assert sweep_beside(place) == [(SweepOutcome.REVOKED, first)]
+        place.ledger().beat(scope.holder)
+        assert place.secret(vault).get().get_secret_value() == VALUE
+        (second,) = place.left()
+        assert second != first
+        assert sweep_beside(place) == []
+        assert place.left() == {second}
+    assert place.left() == frozenset()
+
+
+def test_renewals_that_hang_or_fail_do_not_keep_a_run_from_beating(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scopes, "BEAT_SECONDS", 0.1)
+    beats = threading.Semaphore(0)
+
+    def beat(*_: object) -> None:
+        beats.release()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SqlLedger, "beat", beat)
+    hung = threading.Event()
+    with credential_scope():
+        session = place.vault(ttl_seconds=2).connect().session()
+        monkeypatch.setattr(session, "renew", lambda _: hung.wait(5))
+        for _ in range(20):
+            assert beats.acquire(timeout=2)
+        hung.set()
+
+
+def test_a_renewal_that_fails_in_a_new_way_is_not_the_last(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from holdtrue.adapters.vault import VaultSession  # noqa: PLC0415 - beside its one use
+
+    renew, failures = VaultSession.renew, [ZeroDivisionError("new")]
+
+    def fail_once(self: VaultSession, increment_seconds: int) -> int:
+        if failures:
+            raise failures.pop()
+        return renew(self, increment_seconds)
+
+    monkeypatch.setattr(VaultSession, "renew", fail_once)
+    with credential_scope():
+        session = place.vault(ttl_seconds=4).connect().session()
+        time.sleep(5)
+        assert session.is_alive()
+    assert failures == []
+
+
+def test_a_server_that_hangs_does_not_keep_the_sweep_from_others(place: Place) -> None:
+    left = place.vault()
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        address = f"https://127.0.0.1:{hung.getsockname()[1]}"
+        with credential_scope() as scope:
+            for number in range(5):
+                lease = requested(scope.holder, LeaseKind.TOKEN, server=address, namespace="", path="auth/x/login")
+                scope.ledger().request(lease)
+                scope.ledger().hold(lease.id, f"accessor-{number}", datetime.now(UTC) + timedelta(hours=1))
+            left.connect().session()
+            place.sandbox.openbao.stop()
+        place.sandbox.openbao.start()
+        began = time.monotonic()
+        with credential_scope():
+            logins = [place.sweeper(), place.sweeper().model_copy(update={"address": address, "timeout_seconds": 2})]
+            report = sweep(current_scope().ledger(), logins)
+    assert time.monotonic() - began < 2 * 2 + 2
+    assert len(report.of(SweepOutcome.FAILED)) == 5
+    assert len(report.of(SweepOutcome.REVOKED)) == 1
+    assert place.left() == frozenset()
+
+
+def test_what_stands_before_the_server_proves_nothing(
+    place: Place, run_child: Callable[..., tuple[subprocess.Popen[str], str]]
+) -> None:
+    openbao = place.sandbox.openbao
+    with vault_relay(openbao.address, openbao.ca_file) as relay:
+        killed, accessor = run_child("scope", place.vault().model_copy(update={"address": relay.address}))
+        killed.kill()
+        killed.wait(10)
+        sweeper = place.sweeper().model_copy(update={"address": relay.address})
+        relay.faults["auth/token/lookup-accessor"] = Fault.NOT_FOUND
+        with credential_scope():
+            (swept,) = sweep(current_scope().ledger(), [sweeper]).leases
+        assert (swept.outcome, swept.reference) == (SweepOutcome.FAILED, accessor)
+        relay.faults.clear()
+        with credential_scope():
+            (swept,) = sweep(current_scope().ledger(), [sweeper]).leases
+        assert swept.outcome is SweepOutcome.REVOKED
+    assert place.left() == frozenset()
 
 
 # Killed
@@ -368,12 +691,29 @@ def test_a_sweep_without_a_login_for_the_server_says_so(
 def test_a_forked_child_neither_uses_nor_ends_what_its_parent_holds(place: Place) -> None:
     vault = place.vault()
     with credential_scope() as scope:
-        vault.connect().session()
+        session = vault.connect().session()
         child = os.fork()
         if child == 0:
             os._exit(0 if isinstance(current_scope(), CredentialScope) and current_scope() is not scope else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        assert vault.connect().session().is_alive()
+        assert session.is_alive()
+
+
+def test_a_forked_child_that_leaves_the_scope_ends_nothing_of_its_parent(place: Place) -> None:
+    vault = place.vault()
+    child = 0
+    try:
+        with credential_scope():
+            session = vault.connect().session()
+            child = os.fork()
+            if child == 0:
+                sys.exit()  # Leaves the `with` of the parent, as any error would.
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            assert session.is_alive()
+            assert place.ledger().unsettled()
+    except SystemExit:
+        os._exit(0)
+    assert place.left() == frozenset()
 
 
 def test_a_server_that_is_away_is_a_transient_error(place: Place) -> None:

@@ -7,7 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from holdtrue.models.lease import Liveness, ProcessIdentity
+from holdtrue.runtime import liveness as module
 from holdtrue.runtime.liveness import current_process, liveness
 
 
@@ -19,6 +22,18 @@ def identity_of(child: "subprocess.Popen[bytes]") -> ProcessIdentity:
 
 def test_this_process_lives() -> None:
     assert liveness(current_process()) is Liveness.ALIVE
+
+
+def test_a_process_that_proc_hides_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = subprocess.Popen((sys.executable, "-c", "import time; time.sleep(60)"))
+    identity = identity_of(child)
+    monkeypatch.setattr(module, "_stat", lambda _: None)  # As hidepid=2 has it for the processes of others.
+    try:
+        assert liveness(identity) is Liveness.UNKNOWN
+    finally:
+        child.kill()
+        child.wait(5)
+    assert liveness(identity) is Liveness.DEAD
 
 
 def test_a_child_through_its_life() -> None:

@@ -20,8 +20,9 @@ import pytest
 from pydantic import SecretStr
 
 from holdtrue.adapters.ssh import generate_key_pair
-from holdtrue.adapters.vault import VaultServer, VaultSession, open_vault
+from holdtrue.adapters.vault import NotSent, VaultServer, VaultSession, open_vault
 from holdtrue.adapters.vault.auth import AppRole
+from holdtrue.adapters.vault.failures import SecretDeleted
 from holdtrue.errors import (
     AccessDenied,
     CertificateRefused,
@@ -289,7 +290,8 @@ def _free_port() -> int:
 @pytest.mark.parametrize("address", ["https://127.0.0.1:{port}", "https://vault.invalid:{port}"])
 def test_a_server_that_is_down_is_unreachable(auth: AppRole, address: str) -> None:
     down = VaultServer(address=address.format(port=_free_port()), timeout_seconds=5)
-    _refusal(ServiceUnreachable, auth.secret_id, call=lambda: _log_in(down, auth))
+    error = _refusal(NotSent, auth.secret_id, call=lambda: _log_in(down, auth))
+    assert isinstance(error, ServiceUnreachable)
 
 
 def test_a_server_that_hangs_is_unreachable_in_time(sandbox: Sandbox, server: VaultServer, auth: AppRole) -> None:
@@ -297,7 +299,8 @@ def test_a_server_that_hangs_is_unreachable_in_time(sandbox: Sandbox, server: Va
     sandbox.openbao.pause()
     began = time.monotonic()
     try:
-        _refusal(ServiceUnreachable, auth.secret_id, call=lambda: _log_in(hasty, auth))
+        error = _refusal(NotSent, auth.secret_id, call=lambda: _log_in(hasty, auth))
+        assert isinstance(error, ServiceUnreachable)
     finally:
         sandbox.openbao.resume()
     assert time.monotonic() - began < 3
@@ -488,7 +491,9 @@ def test_a_deleted_version_is_missing(
     else:
         kv.destroy_secret_versions(path, [1], mount_point="secret")
     with open_vault(server, auth) as vault:
-        error = _refusal(ResourceMissing, vault.token, call=lambda: vault.read_secret("secret", path))
+        error = _refusal(SecretDeleted, vault.token, call=lambda: vault.read_secret("secret", path))
+        assert vault.newest_version("secret", path).version == 1
+    assert isinstance(error, ResourceMissing)
     assert said in str(error)
 
 

@@ -216,6 +216,22 @@ def test_a_users_lease_is_renewed_as_long_as_the_run_lasts(sandbox: Sandbox, con
     assert "sys/leases/renew" in contract.vault.asked
 
 
+def test_a_user_whose_lease_cannot_be_renewed_is_replaced_within_a_long_flow(
+    sandbox: Sandbox, contract: AwsContract
+) -> None:
+    contract.roles = replace(ROLES, user_seconds=3)
+    contract.vault.routes["sys/leases/renew"] = _unavailable
+    aws = _engine(contract, sandbox.aws.endpoint_url, type="creds")
+    with credential_scope():
+        client = aws.session().client("sts")
+        arn = client.get_caller_identity()["Arn"]
+        assert aws.environment(minimum_seconds=3600), "a lease that may be renewed ends with the run"
+        time.sleep(3.2)
+        assert client.get_caller_identity()["Arn"] != arn
+        assert contract.vault.asked.count("aws/creds/deployer") == 2
+    assert contract.vault.leases == frozenset()
+
+
 def test_a_session_is_named_as_what_nobody_can_revoke(sandbox: Sandbox, contract: AwsContract) -> None:
     aws = _engine(contract, sandbox.aws.endpoint_url, ttl_seconds=900)
     with credential_scope():

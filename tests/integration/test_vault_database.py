@@ -166,11 +166,16 @@ def test_two_who_ask_get_a_user_each(sandbox: Sandbox, credentials: Login) -> No
 
 
 def test_a_user_outlives_its_first_lease_while_the_run_lasts(sandbox: Sandbox, credentials: Login) -> None:
+    seen = len(sandbox.openbao.requests())
     with credential_scope() as scope:
         login = credentials().login()
         assert login.ttl_seconds == TTL_SECONDS
         first_end = end_of(scope.ledger())
         time.sleep(TTL_SECONDS + 2)
+        paths = [request.path for request in sandbox.openbao.requests()[seen:]]
+        renewals = [path.rpartition("/")[0] for path in paths if "/renew" in path]
+        assert len(renewals) >= 2
+        assert renewals == ["auth/token", "sys/leases"] * (len(renewals) // 2), "a token goes before its lease"
         assert login.username in sandbox.postgres.login_roles()
         assert end_of(scope.ledger()) > first_end
 

@@ -6,7 +6,7 @@ import hvac
 import pytest
 from pydantic import SecretStr
 
-from holdtrue.adapters.vault import VaultServer, VaultSession, login, open_vault, unwrap
+from holdtrue.adapters.vault import LeaseGone, VaultServer, VaultSession, login, open_vault, unwrap
 from holdtrue.adapters.vault.auth import AppRole, Jwt, Token, Userpass
 from holdtrue.core.vault_paths import path_problem
 from holdtrue.errors import AccessDenied, HoldtrueError, RejectedError, ResourceMissing
@@ -108,6 +108,7 @@ def test_a_certificate_from_issue_to_revocation(vault: VaultSession) -> None:
     vault.revoke_certificate(PKI, issued.serial)
     assert vault.valid_certificate(PKI, issued.serial) is None
     refusal(ResourceMissing, lambda: vault.revoke_certificate(PKI, "11:22:33"))
+    refusal(ResourceMissing, lambda: vault.valid_certificate(PKI, "11:22:33"))
     asked = {"common_name": "evil.org", "ttl_seconds": 60}
     refusal(RejectedError, lambda: vault.issue_certificate(PKI, "client", **asked), "evil.org")  # type: ignore[arg-type]
     refusal(ResourceMissing, lambda: vault.issue_certificate(PKI, "nobody", **asked))  # type: ignore[arg-type]
@@ -124,7 +125,7 @@ def test_engines_that_this_server_does_not_have(vault: VaultSession) -> None:
 def test_what_is_gone_is_told_apart_from_what_may_not_be_asked(sandbox: Sandbox, vault: VaultSession) -> None:
     assert vault.lookup_accessor("no-such-accessor") is None
     assert vault.lookup_lease("database/creds/role/no-such-lease") is None
-    refusal(ResourceMissing, lambda: vault.renew_lease("database/creds/role/no-such-lease", 60))
+    refusal(LeaseGone, lambda: vault.renew_lease("database/creds/role/no-such-lease", 60))
     auth = AppRole(sandbox.openbao.role_id, sandbox.openbao.secret_id)
     with open_vault(vault.server, auth) as plain:
         assert vault.lookup_accessor(plain.accessor)

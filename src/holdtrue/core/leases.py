@@ -1,25 +1,22 @@
 """Whether a run that holds something is dead."""
 
-from datetime import datetime, timedelta
-
-from holdtrue.models.lease import Holder, Liveness
+from holdtrue.models.lease import Holding, Liveness, Vitality
 
 
-def is_dead(holder: Holder, seen: Liveness, now: datetime, silence_seconds: float) -> bool:
-    """True when the run ended, when its process is gone, or, where that cannot be seen, when it has fallen silent.
+def vitality(holding: Holding, seen: Liveness, silence_seconds: float) -> Vitality:
+    """Over when the run ended or its process is gone; where that cannot be seen, silent when it does not beat.
 
     Args:
-        holder: As the ledger lists it.
+        holding: As the ledger lists it.
         seen: What this machine knows of its process.
-        now: The time of this look.
-        silence_seconds: A run that has not said for longer than this that it lives, does not.
+        silence_seconds: A run that has not said for longer than this that it lives, seems dead.
     """
-    if holder.closed_at is not None:
-        return True
+    if holding.holder.closed_at is not None:
+        return Vitality.OVER
     match seen:
         case Liveness.ALIVE:
-            return False
+            return Vitality.LIVE
         case Liveness.DEAD:
-            return True
+            return Vitality.OVER
         case Liveness.UNKNOWN:
-            return now - holder.beat_at > timedelta(seconds=silence_seconds)
+            return Vitality.SILENT if holding.silent_seconds > silence_seconds else Vitality.LIVE

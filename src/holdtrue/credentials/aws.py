@@ -1,6 +1,6 @@
 """AWS keys that live in Vault, that Vault makes, or that a role gives for a while."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final, Literal, assert_never
 
@@ -86,8 +86,8 @@ class EngineAwsKeys(Value):
         leases = dict.fromkeys(("sys/leases/renew", "sys/leases/revoke"), "update")
         return {f"{self.mount}/creds/{self.role}": "read", **leases}
 
-    def read(self, vault: SharedVault) -> AwsKeys:
-        """New keys, in the ledger before they are used."""
+    def read(self, vault: SharedVault) -> tuple[AwsKeys, str]:
+        """New keys, in the ledger before they are used, and the id of the lease that is renewed for them, if any."""
         path = f"{self.mount}/{self.type}/{self.role}"
         made_at = datetime.now(UTC)
 
@@ -96,19 +96,22 @@ class EngineAwsKeys(Value):
                 self.mount, self.role, kind=self.type, ttl_seconds=self.ttl_seconds, role_arn=self.role_arn
             )
 
+        lease_id = ""
         if self.type == "creds":
             leased = vault.lease(path, request, public=frozenset({"access_key"}))
+            lease_id = leased.lease_id
         else:
             leased = vault.obtain(
                 LeaseKind.AWS_SESSION, path, request, lambda issued: Issued(issued.lease_id, issued.ttl_seconds)
             )
         where = f"{vault.server.address}, path {path}"
-        return AwsKeys(
+        keys = AwsKeys(
             access_key_id=pick(leased.fields, "access_key", where=where).get_secret_value(),
             secret_access_key=pick(leased.fields, "secret_key", where=where),
             session_token=leased.fields.get("security_token") or leased.fields.get("session_token"),
-            expires_at=made_at + timedelta(seconds=leased.ttl_seconds) if self.type == "sts" else None,
+            expires_at=made_at + timedelta(seconds=leased.ttl_seconds),
         )
+        return keys, lease_id
 
 
 class WebIdentity(Value):
@@ -179,10 +182,29 @@ AwsSource = Annotated[KvAwsKeys | EngineAwsKeys | AssumedRole, Field(discriminat
 
 @dataclass(frozen=True, slots=True)
 class _HeldKeys:
-    """Keys that the scope shares, and how long they lived when they were new; 0 for long-lived ones."""
+    """Keys that the scope shares."""
 
     keys: AwsKeys
     lifetime: timedelta
+    """How long they lived when they were new; 0 for those without end."""
+    lease_id: str = ""
+    """The lease that they live as long as, however often it is renewed; empty where they have an end of their own."""
+
+    def now(self, vault: SharedVault) -> AwsKeys:
+        """The keys, with the end that they have by now."""
+        if not self.lease_id:
+            return self.keys
+        return replace(
+            self.keys, expires_at=datetime.now(UTC) + timedelta(seconds=vault.renewals.left_seconds(self.lease_id))
+        )
+
+    def last(self, minimum: timedelta, vault: SharedVault) -> bool:
+        """Whether they live so long; those of a lease that is renewed do."""
+        return (bool(self.lease_id) and vault.renewals.is_renewed(self.lease_id)) or _left(self.now(vault)) >= minimum
+
+    def are_usable(self, minimum: timedelta, vault: SharedVault) -> bool:
+        """Whether they need not be replaced yet."""
+        return self.last(minimum, vault) and _left(self.now(vault)) > self.lifetime * _MARGIN
 
 
 class VaultAwsCredentials(CredentialReference):
@@ -210,16 +232,14 @@ class VaultAwsCredentials(CredentialReference):
         """
         minimum = timedelta(seconds=minimum_seconds)
 
-        def is_usable(held: _HeldKeys) -> bool:
-            return _left(held.keys) > max(minimum, held.lifetime * _MARGIN)
-
         vault = self.vault.connect()
         if isinstance(self.source, KvAwsKeys):
-            keys = self._fetch(vault).keys
+            held = self._fetch(vault)
         else:
             shared = (self.source, self.region, self.endpoint_url)
-            keys = vault.remember(shared, is_usable, lambda: self._fetch(vault)).keys
-        if _left(keys) < minimum:
+            held = vault.remember(shared, lambda it: it.are_usable(minimum, vault), lambda: self._fetch(vault))
+        keys = held.now(vault)
+        if not held.last(minimum, vault):
             raise RejectedError(
                 f"the AWS keys live {_left(keys).total_seconds():.0f} s, and the operation may take "
                 f"{minimum_seconds:.0f} s",
@@ -256,16 +276,19 @@ class VaultAwsCredentials(CredentialReference):
         return refreshing_session(self.keys, region=self.region, endpoint_url=self.endpoint_url)
 
     def _fetch(self, vault: SharedVault) -> _HeldKeys:
+        lease_id = ""
         match self.source:
             case AssumedRole():
                 keys = self.source.assume(vault, self.region, self.endpoint_url)
-            case KvAwsKeys() | EngineAwsKeys():
+            case KvAwsKeys():
                 keys = self.source.read(vault)
+            case EngineAwsKeys():
+                keys, lease_id = self.source.read(vault)
             case _:
                 assert_never(self.source)
         for secret in keys.secrets:
             register_secret(secret, name=f"AWS keys of {self.source.kind}")
-        return _HeldKeys(keys, timedelta() if keys.expires_at is None else _left(keys))
+        return _HeldKeys(keys, timedelta() if keys.expires_at is None else _left(keys), lease_id)
 
 
 def _left(keys: AwsKeys) -> timedelta:

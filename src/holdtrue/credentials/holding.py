@@ -1,18 +1,16 @@
 """One thing that a run holds and has to end: written to the ledger before it is asked for, settled when it is over."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import TypeVar
 from uuid import UUID, uuid4
 
-from holdtrue.errors import HoldtrueError, TransientError
+from holdtrue.adapters.vault import NotSent
+from holdtrue.errors import HoldtrueError, ServiceUnreachable
 from holdtrue.models.lease import Lease, LeaseKind, LeaseRecorder, LeaseState
 
 T = TypeVar("T")
-
-_LOGGER: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +28,10 @@ class Issued:
 
 @dataclass(slots=True)
 class Holding:
-    """A lease in hand. `end` revokes it at its server; None stands for what nobody can revoke."""
+    """A lease in hand. `end` revokes it and says what became of it; None stands for what nobody can revoke."""
 
     lease: Lease
-    end: Callable[[], None] | None
+    end: Callable[[], LeaseState] | None
     ledger: LeaseRecorder
     settled: bool = field(default=False)
 
@@ -55,8 +53,7 @@ class Holding:
         """
         if self.settled or self.end is None:
             return
-        self.end()
-        self.ledger.settle(self.id, LeaseState.REVOKED)
+        self.ledger.settle(self.id, self.end())
         self.settled = True
 
 
@@ -65,11 +62,14 @@ def obtain(
     lease: Lease,
     request: Callable[[], T],
     describe: Callable[[T], Issued],
-    end: Callable[[T], None] | None,
+    end: Callable[[T], LeaseState] | None,
+    *,
+    ends_anyway: bool = False,
 ) -> tuple[T, Holding]:
     """Ask for something that has a lease, with the ledger knowing of it before and after.
 
-    Killed between the two, the ledger holds the request; without an answer in hand, nobody can use what was issued.
+    Killed between the two, or without an answer, the ledger holds the request: the server may have issued something,
+    although nobody can use it. `ends_anyway` says that this ends with something else that the run holds.
 
     Raises:
         HoldtrueError: what `request` raises, or the ledger could not be written: then nothing is kept.
@@ -77,12 +77,12 @@ def obtain(
     ledger.request(lease)
     try:
         value = request()
-    except TransientError:
-        # The answer is lost, not the request: the server may have issued something.
-        ledger.settle(lease.id, LeaseState.LOST)
-        raise
-    except HoldtrueError:
-        ledger.settle(lease.id, LeaseState.REFUSED)
+    except HoldtrueError as error:
+        is_lost = isinstance(error, ServiceUnreachable) and not isinstance(error, NotSent)
+        if not is_lost:
+            ledger.settle(lease.id, LeaseState.REFUSED)
+        elif ends_anyway:
+            ledger.settle(lease.id, LeaseState.LOST)
         raise
     issued = describe(value)
     try:

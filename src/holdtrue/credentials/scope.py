@@ -1,11 +1,13 @@
 """What one run holds of other systems: its logins and leases, ended together, whatever becomes of the run.
 
 Inside `credential_scope` all threads share it. Code that opened none shares the process's own scope, which ends with
-the process; so credentials work in a user's own flow without further ado.
+the process; so credentials work in a user's own flow without further ado. SIGTERM ends every scope of the process
+before it ends the process; who handles that signal otherwise has to end the process by exit or exception.
 """
 
 import atexit
 import logging
+import math
 import os
 import threading
 import time
@@ -19,11 +21,12 @@ from uuid import UUID, uuid4
 
 from holdtrue.adapters.ledger import open_ledger
 from holdtrue.adapters.vault import VaultServer
+from holdtrue.credentials import termination
 from holdtrue.credentials.holding import Holding, Issued, obtain, requested
 from holdtrue.credentials.logins import VaultLogin
 from holdtrue.credentials.shared import SharedVault
-from holdtrue.errors import HoldtrueError, TransientError
-from holdtrue.models.lease import Holder, LeaseKind, LeaseLedger
+from holdtrue.errors import HoldtrueError, RejectedError, TransientError
+from holdtrue.models.lease import Holder, LeaseKind, LeaseLedger, LeaseState
 from holdtrue.runtime.liveness import current_process
 from holdtrue.settings import load_settings
 
@@ -35,7 +38,7 @@ BEAT_SECONDS: Final = 10.0
 """How often a scope tells the ledger that it lives."""
 
 _STOP_SECONDS: Final = 1.0
-"""How long the end of a scope waits for a renewal that is under way."""
+"""How long the end of a scope waits for a renewal or a beat that is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,10 @@ class RunLabel:
 
 
 class CredentialScope:
-    """Holds what was obtained for one run, renews it, and ends it in reverse order."""
+    """Holds what was obtained for one run, renews it, and ends it in reverse order, the tokens last.
+
+    The end comes once. Threads that still run then get a RejectedError for whatever they ask for.
+    """
 
     def __init__(self, run: RunLabel, connect: Callable[[], LeaseLedger]) -> None:
         self.holder: Final[UUID] = uuid4()
@@ -56,10 +62,12 @@ class CredentialScope:
         self._process_id: Final = os.getpid()
         self._connect = connect
         self._lock = threading.RLock()
+        self._ending = threading.Lock()
+        self._ended_by = 0
         self._ledger: LeaseLedger | None = None
         self._vaults: dict[tuple[VaultServer, VaultLogin], SharedVault] = {}
         self._holdings: list[Holding] = []
-        self._upkeep: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._over = threading.Event()
         self._changed = threading.Event()
 
@@ -77,9 +85,12 @@ class CredentialScope:
         """The ledger, in which this scope is listed from now on.
 
         Raises:
+            RejectedError: the scope is over.
             HoldtrueError: it cannot be opened: then nothing may be obtained.
         """
         with self._lock:
+            if self._over.is_set():
+                raise _run_is_over()
             if self._ledger is None:
                 ledger = self._connect()
                 now = datetime.now(UTC)
@@ -96,6 +107,7 @@ class CredentialScope:
                     )
                 )
                 self._ledger = ledger
+                self._start("holdtrue-beat", self._keep_beating, ledger)
             return self._ledger
 
     def obtain(
@@ -110,32 +122,57 @@ class CredentialScope:
     ) -> T:
         """Something that another server than Vault issues for a while, with the ledger knowing of it before its use."""
         lease = requested(self.holder, kind, server=server, namespace="", path=path)
-        value, holding = obtain(self.ledger(), lease, request, describe, end)
+        value, holding = obtain(self.ledger(), lease, request, describe, None if end is None else _revoking(end))
         self.keep(holding)
         return value
 
     def keep(self, holding: Holding) -> None:
-        """End this with the scope, and renew and beat from now on."""
+        """End this with the scope, and renew it from now on.
+
+        Raises:
+            RejectedError: the scope is over, and this was ended at once.
+        """
         with self._lock:
-            self._holdings.append(holding)
-            if self._upkeep is None:
-                self._upkeep = threading.Thread(target=self._keep_up, name="holdtrue-upkeep", daemon=True)
-                self._upkeep.start()
+            is_over = self._over.is_set()
+            if not is_over:
+                self._holdings.append(holding)
+                self._start("holdtrue-upkeep", self._keep_up)
         self._changed.set()
+        if is_over:
+            try:
+                holding.release()
+            except HoldtrueError as error:
+                _warn(holding, error)
+            raise _run_is_over()
 
     def close(self) -> None:
         """Revoke what is held, the latest first. What cannot be revoked now stays in the ledger for the sweep.
 
-        A server that does not answer is asked once; the rest of what it issued is left to the sweep, too.
+        A server that does not answer is asked once; the rest of what it issued is left to the sweep, too. In a child
+        that was forked, nothing is done: all of it is its parent's. Called again, it waits for the first call.
         """
-        self._over.set()
+        if not self.is_of_this_process:
+            return
+        with self._lock:
+            self._over.set()
         self._changed.set()
-        if self._upkeep is not None:
-            self._upkeep.join(_STOP_SECONDS)
+        try:
+            for thread in self._threads:
+                thread.join(_STOP_SECONDS)
+        finally:
+            with self._ending:
+                self._ended_by = threading.get_ident()
+                self._release_all()
+
+    @property
+    def is_ended_by_this_thread(self) -> bool:
+        """True while, and after, this thread ends what is held."""
+        return self._ended_by == threading.get_ident()
+
+    def _release_all(self) -> None:
         silent: set[str] = set()
         interruption: BaseException | None = None
-        while self._holdings:
-            holding = self._holdings.pop()
+        while (holding := self._next()) is not None:
             if holding.lease.server in silent:
                 continue
             try:
@@ -150,6 +187,16 @@ class CredentialScope:
         if interruption is not None:
             raise interruption
 
+    def _next(self) -> Holding | None:
+        """What to end now: the latest, and the tokens last, because what was asked with them is ended by them."""
+        with self._lock:
+            if not self._holdings:
+                return None
+            others = (item for item in reversed(self._holdings) if item.lease.kind is not LeaseKind.TOKEN)
+            holding = next(others, self._holdings[-1])
+            self._holdings.remove(holding)
+            return holding
+
     def _close_ledger(self) -> None:
         if self._ledger is None:
             return
@@ -159,24 +206,45 @@ class CredentialScope:
             _LOGGER.warning("the ledger does not know that this run is over: %s", error)
         self._ledger = None
 
+    def _start(self, name: str, target: Callable[..., None], *arguments: object) -> None:
+        """Run it beside the scope's work, once. The caller has the lock."""
+        if all(thread.name != name for thread in self._threads):
+            self._threads.append(threading.Thread(target=target, args=arguments, name=name, daemon=True))
+            self._threads[-1].start()
+
     def _keep_up(self) -> None:
-        beat_due = time.monotonic() + BEAT_SECONDS
         while not self._over.is_set():
             self._changed.clear()
             now = time.monotonic()
-            if now >= beat_due:
-                self._beat()
-                beat_due = now + BEAT_SECONDS
             with self._lock:
                 vaults = list(self._vaults.values())
-            due = min([beat_due, *(vault.renew_due(now) for vault in vaults)])
-            self._changed.wait(max(0.0, due - time.monotonic()))
+            due = min((vault.renewals.renew_due(now) for vault in vaults), default=math.inf)
+            self._changed.wait(min(BEAT_SECONDS, max(0.0, due - time.monotonic())))
 
-    def _beat(self) -> None:
-        try:
-            self.ledger().beat(self.holder, datetime.now(UTC))
-        except HoldtrueError as error:
-            _LOGGER.warning("the ledger was not told that this run lives: %s", error)
+    def _keep_beating(self, ledger: LeaseLedger) -> None:
+        """By itself, because a run whose renewals hang lives all the same."""
+        while not self._over.wait(BEAT_SECONDS):
+            try:
+                ledger.beat(self.holder)
+            except Exception as error:  # noqa: BLE001 - the next one may get through
+                why = error if isinstance(error, HoldtrueError) else type(error).__name__
+                _LOGGER.warning("the ledger was not told that this run lives: %s", why)
+
+
+def _revoking(end: Callable[[T], None]) -> Callable[[T], LeaseState]:
+    def revoke(value: T) -> LeaseState:
+        end(value)
+        return LeaseState.REVOKED
+
+    return revoke
+
+
+def _run_is_over() -> RejectedError:
+    return RejectedError(
+        "this run is over, and what it held was ended: nothing is obtained for it any more",
+        where="credential scope",
+        next_step="wait for the threads that still work before the run ends.",
+    )
 
 
 def _warn(holding: Holding, error: HoldtrueError) -> None:
@@ -204,11 +272,15 @@ def credential_scope(run: RunLabel | None = None) -> Iterator[CredentialScope]:
         return
     scope = CredentialScope(run or RunLabel(), _open_ledger)
     token = _current.set(scope)
+    termination.enlist(scope)
     try:
         yield scope
     finally:
         _current.reset(token)
-        scope.close()
+        try:
+            scope.close()
+        finally:
+            termination.dismiss(scope)
 
 
 def current_scope() -> CredentialScope:
@@ -224,13 +296,9 @@ def _process_scope() -> CredentialScope:
             # Prefect's engine names its run to the process that it starts for it.
             label = RunLabel(id=os.environ.get("PREFECT__FLOW_RUN_ID", ""))
             _of_process = CredentialScope(label, _open_ledger)
-            atexit.register(_close_at_exit, _of_process)
+            termination.enlist(_of_process)
+            atexit.register(_of_process.close)
         return _of_process
-
-
-def _close_at_exit(scope: CredentialScope) -> None:
-    if scope.is_of_this_process:
-        scope.close()
 
 
 def _open_ledger() -> LeaseLedger:

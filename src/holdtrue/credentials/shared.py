@@ -2,11 +2,8 @@
 
 import logging
 import math
-import random
 import threading
-import time
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
@@ -15,11 +12,12 @@ from pydantic import SecretStr
 
 from holdtrue.adapters.vault import (
     LeasedSecret,
-    SecretVersion,
+    LeaseGone,
     Token,
     VaultAuth,
     VaultServer,
     VaultSession,
+    batch_refused,
     login,
     login_path,
     unwrap,
@@ -27,8 +25,9 @@ from holdtrue.adapters.vault import (
 from holdtrue.credentials.flight import SingleFlight
 from holdtrue.credentials.holding import Holding, Issued, obtain, requested
 from holdtrue.credentials.logins import VaultLogin
-from holdtrue.errors import AccessDenied, HoldtrueError, ResourceMissing
-from holdtrue.models.lease import Lease, LeaseKind, LeaseRecorder
+from holdtrue.credentials.renewals import Renewals
+from holdtrue.errors import AccessDenied
+from holdtrue.models.lease import Lease, LeaseKind, LeaseRecorder, LeaseState
 from holdtrue.runtime.redaction import register_secret
 
 T = TypeVar("T")
@@ -47,15 +46,8 @@ A field that a block is asked for is a secret whatever its name."""
 
 _KV_V2: Final = 2
 
-_RENEW_FROM: Final = 0.5
-_RENEW_TO: Final = 0.65
-"""A renewal falls into this part of the lifetime, at random, so that a fleet's workers do not ask all at once."""
-
 _CAPPED: Final = 0.9
-"""A renewal that gives less than this part of the lifetime has met its role's maximum and is the last one."""
-
-_RETRY_PART: Final = 0.25
-"""After a failed renewal the next try comes when this part of what is left is over."""
+"""More life than this part of what its role gives cannot be asked of a token."""
 
 _USABLE: Final = 0.1
 """A token is replaced before use when less than this part of its lifetime is left."""
@@ -69,23 +61,10 @@ class Custodian(Protocol):
         """The scope's id in the ledger."""
 
     def ledger(self) -> LeaseRecorder:
-        """The ledger, opened and told of the holder."""
+        """The ledger, opened and told of the holder. Raises RejectedError: the scope is over."""
 
     def keep(self, holding: Holding) -> None:
-        """End this with the scope, what came later before what came earlier."""
-
-
-@dataclass(slots=True)
-class _Renewal:
-    """What is renewed: a token by itself, or one of its leases."""
-
-    holding: Holding
-    session: VaultSession
-    renew: Callable[[int], int]
-    lifetime_seconds: int
-    due: float
-    deadline: float
-    has_failed: bool = False
+        """End this with the scope. Raises RejectedError: the scope is over, and this was ended at once."""
 
 
 class SharedVault:
@@ -107,8 +86,8 @@ class SharedVault:
             SECRET_AGE_SECONDS
         )
         self._unwrapped: SingleFlight[SecretStr, SecretStr] = SingleFlight(math.inf)
-        self._renewals: list[_Renewal] = []
-        self._remembered: dict[Hashable, Any] = {}
+        self.renewals: Final = Renewals()
+        self._remembered: dict[Hashable, tuple[Any, int]] = {}
         self._remembering = threading.RLock()
 
     def session(self, minimum_seconds: float = 0.0) -> VaultSession:
@@ -153,10 +132,7 @@ class SharedVault:
         """
 
         def write(session: VaultSession) -> int:
-            try:
-                found = session.read_secret_version(mount, path, kv_version=kv_version)
-            except ResourceMissing:
-                found = SecretVersion({}, 0)
+            found = session.newest_version(mount, path, kv_version=kv_version)
             wanted = (found.version if cas is None else cas) if kv_version == _KV_V2 else None
             return session.write_secret(mount, path, {**found.fields, field: value}, cas=wanted, kv_version=kv_version)
 
@@ -182,12 +158,12 @@ class SharedVault:
                 self._requested(LeaseKind.SECRET, path),
                 lambda: request(session),
                 lambda secret: Issued(secret.lease_id, secret.ttl_seconds),
-                lambda secret: _end_lease(session, secret.lease_id),
+                lambda secret: self._end_lease(session, secret.lease_id),
+                ends_anyway=session.grant.owned,
             )
             self._custodian.keep(holding)
-            if issued.renewable:
-                renew = lambda seconds: session.renew_lease(issued.lease_id, seconds)  # noqa: E731 - one line of wiring
-                self._renew_later(holding, session, renew, issued.ttl_seconds)
+            renew = lambda seconds: session.renew_lease(issued.lease_id, seconds)  # noqa: E731 - one line of wiring
+            self.renewals.add(holding, session, renew, issued.ttl_seconds, renewable=issued.renewable)
             for name, value in issued.fields.items():
                 if name not in public:
                     register_secret(value, name=f"{path}, field {name}")
@@ -203,7 +179,10 @@ class SharedVault:
         describe: Callable[[T], Issued],
         end: Callable[[VaultSession, T], None] | None = None,
     ) -> T:
-        """Something else that lives for a while, such as a certificate; `end` None: nobody can revoke it."""
+        """Something else that lives for a while, such as a certificate; `end` None: nobody can revoke it.
+
+        It outlives the token that it was asked with, so `end` gets the session at hand when the scope ends.
+        """
 
         def issue(session: VaultSession) -> T:
             value, holding = obtain(
@@ -211,7 +190,7 @@ class SharedVault:
                 self._requested(kind, path),
                 lambda: request(session),
                 describe,
-                None if end is None else lambda issued: end(session, issued),
+                None if end is None else lambda issued: self._revoke(lambda at_hand: end(at_hand, issued), session),
             )
             self._custodian.keep(holding)
             return value
@@ -219,27 +198,17 @@ class SharedVault:
         return self.call(issue)
 
     def remember(self, key: Hashable, usable: Callable[[T], bool], fetch: Callable[[], T]) -> T:
-        """What was fetched under this key while it is usable; one caller at a time fetches anew."""
-        with self._remembering:
-            value: T | None = self._remembered.get(key)
-            if value is None or not usable(value):
-                value = self._remembered[key] = fetch()
-            return value
+        """What was fetched under this key while it is usable and its login was not replaced.
 
-    def renew_due(self, now: float) -> float:
-        """Renew what is due, each token before its leases; returns when to come again, by the monotonic clock."""
-        with self._lock:
-            due = [item for item in self._renewals if item.due <= now]
-        sessions = {id(item.session): item.session for item in due}
-        for key in sessions:
-            of_session = [item for item in self._renewals if id(item.session) == key]
-            # A lease cannot outlive its token, so the token goes first whenever one of them is due.
-            token_first = sorted(of_session, key=lambda item: item.holding.lease.kind is not LeaseKind.TOKEN)
-            for item in token_first:
-                if item in due or item.holding.lease.kind is LeaseKind.TOKEN:
-                    self._renew(item)
-        with self._lock:
-            return min((item.due for item in self._renewals), default=math.inf)
+        One caller at a time fetches anew.
+        """
+        with self._remembering:
+            value, login_number = self._remembered.get(key, (None, self._following))
+            if value is None or login_number != self._following or not usable(value):
+                value = fetch()
+                self._remembered[key] = (value, self._following)
+            kept: T = value
+            return kept
 
     def _at_hand(self, minimum_seconds: float = 0.0) -> tuple[VaultSession, int]:
         """A session that can be used, and the number of the login that would replace it."""
@@ -268,9 +237,14 @@ class SharedVault:
             lambda granted: Issued(granted.accessor, granted.ttl_seconds),
             _end_token,
         )
+        if session.grant.is_batch:
+            # It lives, and nobody can end it: it stays in the ledger with its expiry, and nothing is done with it.
+            session.close()
+            raise batch_refused(session)
         self._custodian.keep(holding)
-        if session.grant.renewable and session.lifetime_seconds:
-            self._renew_later(holding, session, session.renew, session.lifetime_seconds)
+        if session.lifetime_seconds:
+            renewable = session.grant.renewable
+            self.renewals.add(holding, session, session.renew, session.lifetime_seconds, renewable=renewable)
         return session
 
     def _unwrap(self, token: SecretStr) -> SecretStr:
@@ -281,62 +255,35 @@ class SharedVault:
             self._custodian.holder, kind, server=self.server.address, namespace=self.server.namespace, path=path
         )
 
-    def _renew_later(
-        self, holding: Holding, session: VaultSession, renew: Callable[[int], int], lifetime_seconds: int
-    ) -> None:
-        now = time.monotonic()
-        item = _Renewal(holding, session, renew, lifetime_seconds, _due(now, lifetime_seconds), now + lifetime_seconds)
+    def _revoke(self, request: Callable[[VaultSession], None], issuer: VaultSession) -> LeaseState:
+        """Have it revoked by the session at hand; by the one that asked for it when there is no other."""
         with self._lock:
-            self._renewals.append(item)
+            at_hand = self._session or issuer
+        request(at_hand)
+        return LeaseState.REVOKED
 
-    def _renew(self, item: _Renewal) -> None:
-        now = time.monotonic()
+    def _end_lease(self, issuer: VaultSession, lease_id: str) -> LeaseState:
         try:
-            left = item.renew(item.lifetime_seconds)
-            item.holding.extend(Issued(item.holding.lease.reference, left))
-        except HoldtrueError as error:
-            self._retry_or_drop(item, error, now)
-            return
-        if item.has_failed:
-            _LOGGER.info("renewed %s after all", item.holding.lease.path)
-        item.has_failed = False
-        item.deadline = now + left
-        item.due = _due(now, left) if left >= item.lifetime_seconds * _CAPPED else math.inf
-
-    def _retry_or_drop(self, item: _Renewal, error: HoldtrueError, now: float) -> None:
-        left = item.deadline - now
-        if left <= 0 or isinstance(error, AccessDenied):
-            item.due = math.inf
-        else:
-            item.due = now + left * _RETRY_PART
-        if not item.has_failed:
-            _LOGGER.warning("could not renew what %s issued; it ends in %d s: %s", item.holding.lease.path, left, error)
-        item.has_failed = True
+            return self._revoke(lambda session: session.revoke_lease(lease_id), issuer)
+        except LeaseGone:
+            return LeaseState.EXPIRED
+        except AccessDenied:
+            if issuer.is_over:  # Vault ends a token's leases with it.
+                return LeaseState.EXPIRED
+            raise
 
 
-def _end_token(session: VaultSession) -> None:
+def _end_token(session: VaultSession) -> LeaseState:
+    """Revoke it. One that the server refuses counts as over by the clock only: the policy may lack the revocation."""
     try:
         session.revoke()
     except AccessDenied:
-        if session.is_alive():
-            raise
+        if session.is_over:
+            return LeaseState.EXPIRED
+        raise
     finally:
         session.close()
-
-
-def _end_lease(session: VaultSession, lease_id: str) -> None:
-    """Revoke it; it is gone too when the server does not know it, or when its token is dead."""
-    try:
-        session.revoke_lease(lease_id)
-    except ResourceMissing:
-        return
-    except AccessDenied:
-        if session.is_alive():
-            raise
-
-
-def _due(now: float, ttl_seconds: float) -> float:
-    return now + ttl_seconds * random.uniform(_RENEW_FROM, _RENEW_TO)  # noqa: S311 - spreads load, keeps no secret
+    return LeaseState.REVOKED
 
 
 def _is_usable(session: VaultSession, minimum_seconds: float) -> bool:

@@ -5,47 +5,55 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from holdtrue.adapters.vault import VaultSession
-from holdtrue.core.leases import is_dead
+from holdtrue.adapters.vault import ForeignAnswer, LeaseGone, VaultSession
+from holdtrue.core.leases import vitality
 from holdtrue.credentials.shared import SharedVault
 from holdtrue.credentials.vault import VaultCredentials
-from holdtrue.errors import HoldtrueError, ResourceMissing
-from holdtrue.models.lease import Holder, Lease, LeaseKind, LeaseLedger, LeaseState
+from holdtrue.errors import HoldtrueError, ResourceMissing, TransientError
+from holdtrue.models.lease import Holder, Lease, LeaseKind, LeaseLedger, LeaseState, Vitality
 from holdtrue.models.sweep import SweepOutcome, SweepReport, SweptLease
 from holdtrue.runtime.liveness import liveness
 
 SILENCE_SECONDS: Final = 45.0
-"""A run on another machine that did not tell the ledger for this long that it lives is dead; it does so every 10 s."""
+"""A run on another machine that did not tell the ledger for this long that it lives seems dead; it does every 10 s."""
 
 KEPT_DAYS: Final = 30
 """How long the ledger keeps runs of which nothing is left."""
 
+LOST_HOURS: Final = 24
+"""How long what was asked for, and never answered, may live: the lifetime of nothing that a run should be given."""
+
+_CLOCKS_SECONDS: Final = 300
+"""As much as the clocks of two machines may differ: an end by the other one's clock is believed after this."""
+
+_Ended = tuple[SweepOutcome, str]
+"""What became of a lease, and why."""
+
 
 def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepReport:
-    """Revoke every lease of every dead run, the latest first, through the login that knows its server.
+    """Revoke every lease of every dead run, the latest first and tokens last, through the login that knows its server.
 
-    A lease of a live run, and one that the ledger does not list, is never touched. What another sweep settles at the
-    same time is in the report of one of the two.
+    A lease of a live run, and one that the ledger does not list, is never touched. A run that only seems dead loses
+    what it held, and may obtain anew when it comes back. What another sweep settles at the same time is in the report
+    of one of the two. A server that does not answer is asked once.
 
     Raises:
         HoldtrueError: the ledger cannot be read. What fails at a server is an outcome of its lease.
     """
     started_at, clock = datetime.now(UTC), time.monotonic()
     left = ledger.unsettled()
-    dead = [
-        holding
-        for holding in left
-        if is_dead(holding.holder, liveness(holding.holder.process), started_at, SILENCE_SECONDS)
-    ]
-    logins = {(vault.server().address, vault.server().namespace): vault for vault in vaults}
+    found = [(holding, vitality(holding, liveness(holding.holder.process), SILENCE_SECONDS)) for holding in left]
+    dead = [(holding, seen) for holding, seen in found if seen is not Vitality.LIVE]
+    sweeper = _Sweeper(ledger, vaults, started_at)
     swept = [
-        found
-        for holding in dead
-        for lease in sorted(holding.leases, key=lambda lease: lease.requested_at, reverse=True)
-        if (found := _settle(ledger, holding.holder, lease, logins.get((lease.server, lease.namespace)), started_at))
+        done
+        for holding, _ in dead
+        for lease in sorted(holding.leases, key=_turn, reverse=True)
+        if (done := sweeper.settle(holding.holder, lease))
     ]
-    for holding in dead:
-        ledger.close_holder(holding.holder.id, started_at)
+    for holding, seen in dead:
+        if seen is Vitality.OVER:
+            ledger.close_holder(holding.holder.id, started_at)
     ledger.prune(started_at - timedelta(days=KEPT_DAYS))
     return SweepReport(
         leases=tuple(swept),
@@ -56,71 +64,114 @@ def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepRepor
     )
 
 
-def _settle(
-    ledger: LeaseLedger, holder: Holder, lease: Lease, vault: VaultCredentials | None, now: datetime
-) -> SweptLease | None:
-    """What became of the lease; None when another sweep has told it."""
-    outcome, detail = _end(lease, vault, now)
-    state = {
-        SweepOutcome.REVOKED: LeaseState.REVOKED,
-        SweepOutcome.GONE: LeaseState.EXPIRED,
-        SweepOutcome.LOST: LeaseState.LOST,
-    }.get(outcome)
-    if state is not None and not ledger.settle(lease.id, state):
-        return None
-    return SweptLease(
-        run=holder.run,
-        run_name=holder.run_name,
-        host=holder.process.host,
-        kind=lease.kind,
-        server=lease.server,
-        path=lease.path,
-        reference=lease.reference,
-        expires_at=lease.expires_at,
-        outcome=outcome,
-        detail=detail,
-    )
+def _turn(lease: Lease) -> tuple[bool, datetime]:
+    return lease.kind is not LeaseKind.TOKEN, lease.requested_at
 
 
-def _end(lease: Lease, vault: VaultCredentials | None, now: datetime) -> tuple[SweepOutcome, str]:
-    """What became of the lease, and why."""
-    is_over = lease.expires_at is not None and lease.expires_at < now
-    if lease.state is LeaseState.REQUESTED:
-        return SweepOutcome.LOST, "asked for, and the answer was never written down; nothing is known to revoke it by"
+class _Sweeper:
+    """One sweep: its logins, and the servers that have not answered it."""
+
+    def __init__(self, ledger: LeaseLedger, vaults: Sequence[VaultCredentials], now: datetime) -> None:
+        self._ledger = ledger
+        self._logins = {(vault.server().address, vault.server().namespace): vault for vault in vaults}
+        self._now = now
+        self._silent: dict[tuple[str, str], str] = {}
+
+    def settle(self, holder: Holder, lease: Lease) -> SweptLease | None:
+        """What became of the lease; None when another sweep has told it."""
+        outcome, detail = self._end(lease)
+        state = {
+            SweepOutcome.REVOKED: LeaseState.REVOKED,
+            SweepOutcome.GONE: LeaseState.EXPIRED,
+        }.get(outcome)
+        if lease.state is LeaseState.REQUESTED and self._is_past(lease.requested_at + timedelta(hours=LOST_HOURS)):
+            state = LeaseState.LOST
+        if state is not None and not self._ledger.settle(lease.id, state):
+            return None
+        return SweptLease(
+            run=holder.run,
+            run_name=holder.run_name,
+            host=holder.process.host,
+            kind=lease.kind,
+            server=lease.server,
+            path=lease.path,
+            reference=lease.reference,
+            expires_at=lease.expires_at,
+            outcome=outcome,
+            detail=detail,
+        )
+
+    def _end(self, lease: Lease) -> _Ended:
+        if lease.state is LeaseState.REQUESTED:
+            return _unanswered(lease)
+        if not lease.revocable:
+            return self._leave(lease, "ends by itself")
+        server = (lease.server, lease.namespace)
+        vault = self._logins.get(server)
+        if vault is None:
+            return SweepOutcome.FAILED, "no Vault login of this sweep is for this server and namespace: name its block"
+        if server in self._silent:
+            return SweepOutcome.FAILED, f"not asked, as the server did not answer before: {self._silent[server]}"
+        try:
+            return self._revoke(lease, vault.connect())
+        except HoldtrueError as error:
+            why = str(error)
+            if isinstance(error, TransientError):
+                self._silent[server] = why
+        except Exception as error:  # noqa: BLE001 - what is wrong with one lease must not keep the others alive
+            why = f"the sweep itself failed ({type(error).__name__})"
+        return SweepOutcome.FAILED, why
+
+    def _revoke(self, lease: Lease, vault: SharedVault) -> _Ended:
+        match lease.kind:
+            case LeaseKind.CERTIFICATE:
+                return self._revoke_certificate(lease, vault)
+            case LeaseKind.TOKEN:
+                accessor = lease.reference
+                return _revoke(vault, lambda it: it.lookup_accessor(accessor), lambda it: it.revoke_accessor(accessor))
+            case _:
+                lease_id = lease.reference
+                return _revoke(vault, lambda it: it.lookup_lease(lease_id), lambda it: it.revoke_lease(lease_id))
+
+    def _revoke_certificate(self, lease: Lease, vault: SharedVault) -> _Ended:
+        mount, serial = lease.path.split("/issue/")[0], lease.reference
+        try:
+            if vault.call(lambda session: session.valid_certificate(mount, serial)) is None:
+                return SweepOutcome.GONE, "it is on the revocation list"
+            vault.call(lambda session: session.revoke_certificate(mount, serial))
+            if vault.call(lambda session: session.valid_certificate(mount, serial)) is not None:
+                return SweepOutcome.FAILED, "the server took the revocation, but still holds it for valid"
+        except ForeignAnswer:
+            raise
+        except ResourceMissing:
+            return self._leave(lease, "its mount does not know it, so it cannot be revoked, and ends by itself")
+        return SweepOutcome.REVOKED, "looked up afterwards: on the revocation list"
+
+    def _leave(self, lease: Lease, why: str) -> _Ended:
+        if lease.expires_at is not None and self._is_past(lease.expires_at):
+            return SweepOutcome.GONE, "expired"
+        return SweepOutcome.IRREVOCABLE, why
+
+    def _is_past(self, time: datetime) -> bool:
+        return time + timedelta(seconds=_CLOCKS_SECONDS) < self._now
+
+
+def _unanswered(lease: Lease) -> _Ended:
+    what = f"asked for, and the answer was never written down: it may live, until {LOST_HOURS} h after that at most"
     if not lease.kind.revocable:
-        return (SweepOutcome.GONE, "expired") if is_over else (SweepOutcome.IRREVOCABLE, "ends by itself")
-    if vault is None:
-        return SweepOutcome.FAILED, "no Vault login of this sweep is for this server and namespace: name its block"
-    try:
-        return _revoke(lease, vault.connect())
-    except HoldtrueError as error:
-        return SweepOutcome.FAILED, str(error)
+        return SweepOutcome.IRREVOCABLE, what
+    return SweepOutcome.LOST, f"{what}; nothing is known to revoke it by"
 
 
-def _revoke(lease: Lease, vault: SharedVault) -> tuple[SweepOutcome, str]:
-    find, revoke = _ways(lease)
+def _revoke(
+    vault: SharedVault, find: Callable[[VaultSession], int | None], revoke: Callable[[VaultSession], None]
+) -> _Ended:
     if vault.call(find) is None:
         return SweepOutcome.GONE, "the server does not know it any more"
     try:
         vault.call(revoke)
-    except ResourceMissing:
+    except LeaseGone:
         return SweepOutcome.GONE, "it ended meanwhile"
     if vault.call(find) is not None:
         return SweepOutcome.FAILED, "the server took the revocation, but still knows it"
     return SweepOutcome.REVOKED, "looked up afterwards: not there"
-
-
-def _ways(lease: Lease) -> tuple[Callable[[VaultSession], object | None], Callable[[VaultSession], None]]:
-    """How to find it (None when it is not there), and how to revoke it."""
-    reference = lease.reference
-    match lease.kind:
-        case LeaseKind.TOKEN:
-            return lambda vault: vault.lookup_accessor(reference), lambda vault: vault.revoke_accessor(reference)
-        case LeaseKind.CERTIFICATE:
-            mount = lease.path.split("/issue/")[0]
-            return (
-                lambda vault: vault.valid_certificate(mount, reference),
-                lambda vault: vault.revoke_certificate(mount, reference),
-            )
-        case _:
-            return lambda vault: vault.lookup_lease(reference), lambda vault: vault.revoke_lease(reference)

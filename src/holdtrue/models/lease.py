@@ -34,13 +34,13 @@ class LeaseState(StrEnum):
     """Where a lease is in its life. The last four are final."""
 
     REQUESTED = "requested"
-    """Asked for; the answer was not recorded yet."""
+    """Asked for, without an answer so far, or ever: then the server may have issued it, and nothing is known of it."""
     HELD = "held"
     REVOKED = "revoked"
     EXPIRED = "expired"
     """It ended by itself, or with its token."""
     LOST = "lost"
-    """A run asked, and nothing is known to revoke it by."""
+    """A run asked, the answer was never written down, and what may have come of it is over by now."""
     REFUSED = "refused"
     """Nothing was issued."""
 
@@ -64,6 +64,11 @@ class Lease(Value):
     expires_at: datetime | None = Field(description="Latest end as far as known; None while it is requested.")
     state: LeaseState
 
+    @property
+    def revocable(self) -> bool:
+        """False for what nobody can revoke: by its kind, or, as a batch token, because it has nothing to name it by."""
+        return self.kind.revocable and bool(self.reference)
+
 
 class ProcessIdentity(Value):
     """One process, told apart from a later one with the same id."""
@@ -81,7 +86,17 @@ class Liveness(StrEnum):
     """Also while it is stopped."""
     DEAD = "dead"
     UNKNOWN = "unknown"
-    """It is of another machine or container."""
+    """It is of another machine or container, or hidden from this user."""
+
+
+class Vitality(StrEnum):
+    """What a sweep makes of a run that holds something."""
+
+    LIVE = "live"
+    SILENT = "silent"
+    """It seems dead, because it has not told the ledger for long that it lives. It may come back."""
+    OVER = "over"
+    """It ended, or its process is gone: it never comes back."""
 
 
 class Holder(Value):
@@ -93,7 +108,7 @@ class Holder(Value):
     flow: str
     process: ProcessIdentity
     opened_at: datetime
-    beat_at: datetime = Field(description="When it last said that it lives.")
+    beat_at: datetime = Field(description="When it last said that it lives, by the clock of the ledger's database.")
     closed_at: datetime | None
 
 
@@ -102,6 +117,7 @@ class Holding(Value):
 
     holder: Holder
     leases: tuple[Lease, ...]
+    silent_seconds: float = Field(description="How long ago it last said that it lives, by one clock: the database's.")
 
 
 class HolderRegister(Protocol):
@@ -110,8 +126,8 @@ class HolderRegister(Protocol):
     def open_holder(self, holder: Holder) -> None:
         """List it."""
 
-    def beat(self, holder_id: UUID, now: datetime) -> None:
-        """It lives."""
+    def beat(self, holder_id: UUID) -> None:
+        """It lives. A run that ended stays ended: RejectedError."""
 
     def close_holder(self, holder_id: UUID, now: datetime) -> None:
         """It ended."""
@@ -121,7 +137,7 @@ class LeaseRecorder(Protocol):
     """Where a run writes down what it holds, before it uses it."""
 
     def request(self, lease: Lease) -> None:
-        """Something is about to be asked for."""
+        """Something is about to be asked for. Nothing is for a run that ended: RejectedError."""
 
     def hold(self, lease_id: UUID, reference: str, expires_at: datetime) -> None:
         """It was issued, or renewed until then."""
@@ -137,7 +153,7 @@ class LeftLeases(Protocol):
         """Every holder with leases that are requested or held."""
 
     def prune(self, before: datetime) -> int:
-        """Forget holders that ended before then with everything settled; returns how many."""
+        """Forget holders that ended or fell silent before then with everything settled; returns how many."""
 
 
 class LeaseLedger(HolderRegister, LeaseRecorder, LeftLeases, Protocol):

@@ -17,9 +17,9 @@ class SweepOutcome(StrEnum):
     GONE = "gone"
     """It had ended before: its own end, its token's, or somebody else's revocation."""
     LOST = "lost"
-    """The run died between asking and writing down the answer: there is nothing to revoke it by, it ends by itself."""
+    """Asked for, and the answer was never written down: it may live, and there is nothing to revoke it by."""
     IRREVOCABLE = "irrevocable"
-    """Nobody can revoke its kind (AWS sessions, SSH certificates): it lives until it expires."""
+    """Nobody can revoke it (AWS sessions, SSH certificates, what a role does not store): it lives until it expires."""
     FAILED = "failed"
     """It could not be revoked or looked up; the next sweep tries again."""
 
@@ -43,7 +43,7 @@ class SweepReport(Value):
     """One sweep of the ledger."""
 
     leases: tuple[SweptLease, ...]
-    dead_runs: int = Field(description="Holders that ended without settling what they held.")
+    dead_runs: int = Field(description="Holders that ended, or fell silent, without settling what they held.")
     live_runs: int = Field(description="Holders that hold something and live; nothing of theirs was touched.")
     started_at: datetime
     duration_seconds: float

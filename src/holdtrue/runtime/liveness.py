@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -16,14 +17,26 @@ def current_process() -> ProcessIdentity:
 
 
 def liveness(process: ProcessIdentity) -> Liveness:
-    """Whether it lives. Only a process of this boot and this pid namespace can be seen; a stopped one lives."""
+    """Whether it lives. Only a process of this boot and this pid namespace can be seen; a stopped one lives.
+
+    Where /proc hides the processes of others (hidepid, proc(5)), all that can be told is that one has this id.
+    """
     if process.machine != _machine():
         return Liveness.UNKNOWN
     found = _stat(process.pid)
     if found is None:
-        return Liveness.DEAD
+        return Liveness.UNKNOWN if _is_there(process.pid) else Liveness.DEAD
     state, started_ticks = found
     return Liveness.ALIVE if started_ticks == process.started_ticks and state not in "ZX" else Liveness.DEAD
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        with suppress(PermissionError):  # Another user's.
+            os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @cache

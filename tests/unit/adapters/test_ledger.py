@@ -1,5 +1,6 @@
 """The ledger in SQLite: what it promises, what it refuses, and what it says when it cannot be used."""
 
+import fcntl
 import stat
 import traceback
 from collections.abc import Callable
@@ -14,9 +15,18 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from holdtrue.adapters.ledger import database, open_ledger
+from holdtrue.adapters.ledger.ledger import SqlLedger
 from holdtrue.adapters.ledger.tables import HOLDERS, LEASES, METADATA
-from holdtrue.errors import AccessDenied, HoldtrueError, RejectedError, ResourceMissing, ServiceUnreachable
+from holdtrue.errors import (
+    AccessDenied,
+    HoldtrueError,
+    RejectedError,
+    ResourceMissing,
+    ServiceNotReady,
+    ServiceUnreachable,
+)
 from holdtrue.models.lease import Holder, Lease, LeaseKind, LeaseLedger, LeaseState, ProcessIdentity
+from holdtrue.runtime.redaction import redact_text
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
@@ -64,7 +74,7 @@ def test_a_lease_from_request_to_revocation(ledger: LeaseLedger) -> None:
     ledger.open_holder(holder)
     ledger.request(lease)
     (found,) = ledger.unsettled()
-    assert found.holder == holder
+    assert found.holder == holder.model_copy(update={"beat_at": found.holder.beat_at})
     assert found.leases == (lease,)
     ledger.hold(lease.id, "accessor", NOW + timedelta(hours=1))
     ledger.hold(lease.id, "accessor", NOW + timedelta(hours=2))
@@ -81,6 +91,33 @@ def test_times_are_kept_whatever_zone_they_come_in(ledger: LeaseLedger) -> None:
     (found,) = ledger.unsettled()
     assert found.holder.opened_at == NOW
     assert found.holder.opened_at.tzinfo is not None
+
+
+def test_silence_is_told_by_the_database_s_clock_whatever_the_worker_s_says(ledger: LeaseLedger) -> None:
+    holder = a_holder(NOW - timedelta(days=400))
+    ledger.open_holder(holder)
+    ledger.request(a_lease(holder))
+    (opened,) = ledger.unsettled()
+    assert opened.silent_seconds < 5
+    ledger.beat(holder.id)
+    (found,) = ledger.unsettled()
+    assert found.silent_seconds < 5
+    assert found.holder.beat_at > NOW
+
+
+def test_a_run_that_ended_stays_ended(ledger: LeaseLedger) -> None:
+    holder = a_holder()
+    lease = a_lease(holder)
+    ledger.open_holder(holder)
+    ledger.request(lease)
+    ledger.close_holder(holder.id, NOW)
+    with pytest.raises(RejectedError, match="over"):
+        ledger.beat(holder.id)
+    with pytest.raises(RejectedError, match="over"):
+        ledger.request(a_lease(holder))
+    ledger.hold(lease.id, "what-was-under-way", NOW)
+    (found,) = ledger.unsettled()
+    assert found.holder.closed_at == NOW
 
 
 def test_what_is_settled_stays_settled(ledger: LeaseLedger) -> None:
@@ -102,7 +139,7 @@ def test_what_is_not_listed_is_an_error(ledger: LeaseLedger) -> None:
         (RejectedError, lambda: ledger.request(lost)),
         (ResourceMissing, lambda: ledger.hold(lost.id, "x", NOW)),
         (ResourceMissing, lambda: ledger.settle(lost.id, LeaseState.REVOKED)),
-        (ResourceMissing, lambda: ledger.beat(lost.holder, NOW)),
+        (ResourceMissing, lambda: ledger.beat(lost.holder)),
         (ResourceMissing, lambda: ledger.close_holder(lost.holder, NOW)),
     ]
     for kind, call in calls:
@@ -125,6 +162,17 @@ def test_old_runs_are_forgotten_but_not_what_they_still_hold(ledger: LeaseLedger
         ledger.close_holder(holder.id, ended + timedelta(days=9))  # The first end counts.
     assert ledger.prune(NOW + timedelta(days=1)) == 1
     assert [found.holder.id for found in ledger.unsettled()] == [holding.id]
+
+
+def test_runs_that_fell_silent_are_forgotten_too(ledger: LeaseLedger) -> None:
+    silent, live = a_holder(), a_holder()
+    ledger.open_holder(silent)
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert ledger.prune(NOW) == 0
+    ledger.open_holder(live)
+    ledger.request(a_lease(live))
+    assert ledger.prune(later) == 1
+    assert [found.holder.id for found in ledger.unsettled()] == [live.id]
 
 
 def test_the_tables_hold_what_the_models_say_and_nothing_else() -> None:
@@ -164,6 +212,7 @@ def test_a_newer_ledger_is_refused(url: str) -> None:
         ("postgresql+psycopg://user:a@b:pass-word@host/db", RejectedError),
         ("postgresql+psycopg://user:a@pass-word@host/db", RejectedError),
         ("postgresql+psycopg://user:a@b/pass-word@host/db", RejectedError),
+        ("postgresql+psycopg://127.0.0.1:9/ledger?user=u&password=pass-word&sslpassword=pass-word", ServiceUnreachable),
         ("sqlite:////proc/no/ledger.db", AccessDenied),
         ("postgresql+psycopg://user:pass-word@127.0.0.1:9/ledger", ServiceUnreachable),
     ],
@@ -174,6 +223,27 @@ def test_an_address_that_cannot_be_used_is_told_without_its_password(url: str, k
     assert type(caught.value) is kind
     assert "pass-word" not in "".join(traceback.format_exception(caught.value))
     assert caught.value.next_step
+
+
+def test_a_password_among_the_parameters_is_a_secret_everywhere() -> None:
+    engine = database._postgresql(
+        database._address("postgresql+psycopg://127.0.0.1:9/ledger?user=u&password=query-pass-word")
+    )
+    assert "query-pass-word" not in repr(SqlLedger(engine))
+    assert "127.0.0.1" in repr(SqlLedger(engine))
+    assert "query-pass-word" not in redact_text("connecting with query-pass-word")
+
+
+def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_QUEUE_SECONDS", 0.2)
+    (tmp_path / "state").mkdir()
+    with (tmp_path / "state" / "ledger.db.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ServiceNotReady, match="migrating"):
+            open_ledger(url)
+    assert open_ledger(url).unsettled() == ()
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

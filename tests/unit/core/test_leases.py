@@ -5,35 +5,37 @@ from uuid import uuid4
 
 import pytest
 
-from holdtrue.core.leases import is_dead
-from holdtrue.models.lease import Holder, Liveness, ProcessIdentity
+from holdtrue.core.leases import vitality
+from holdtrue.models.lease import Holder, Holding, Liveness, ProcessIdentity, Vitality
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def holder(*, silent_seconds: float = 0, closed: bool = False) -> Holder:
-    return Holder(
+def holding(*, silent_seconds: float = 0, closed: bool = False) -> Holding:
+    holder = Holder(
         id=uuid4(),
         run="",
         run_name="",
         flow="",
         process=ProcessIdentity(machine="m", pid=1, started_ticks=1, host="h"),
         opened_at=NOW - timedelta(days=1),
-        beat_at=NOW - timedelta(seconds=silent_seconds),
+        beat_at=NOW,
         closed_at=NOW if closed else None,
     )
+    return Holding(holder=holder, leases=(), silent_seconds=silent_seconds)
 
 
 @pytest.mark.parametrize(
-    ("found", "seen", "dead"),
+    ("found", "seen", "vital"),
     [
-        (holder(), Liveness.ALIVE, False),
-        (holder(silent_seconds=3600), Liveness.ALIVE, False),
-        (holder(), Liveness.DEAD, True),
-        (holder(silent_seconds=44), Liveness.UNKNOWN, False),
-        (holder(silent_seconds=46), Liveness.UNKNOWN, True),
-        (holder(closed=True), Liveness.ALIVE, True),
+        (holding(), Liveness.ALIVE, Vitality.LIVE),
+        (holding(silent_seconds=3600), Liveness.ALIVE, Vitality.LIVE),
+        (holding(), Liveness.DEAD, Vitality.OVER),
+        (holding(silent_seconds=44), Liveness.UNKNOWN, Vitality.LIVE),
+        (holding(silent_seconds=46), Liveness.UNKNOWN, Vitality.SILENT),
+        (holding(silent_seconds=46, closed=True), Liveness.UNKNOWN, Vitality.OVER),
+        (holding(closed=True), Liveness.ALIVE, Vitality.OVER),
     ],
 )
-def test_who_is_dead(found: Holder, seen: Liveness, *, dead: bool) -> None:
-    assert is_dead(found, seen, NOW, 45) is dead
+def test_who_is_dead(found: Holding, seen: Liveness, vital: Vitality) -> None:
+    assert vitality(found, seen, 45) is vital

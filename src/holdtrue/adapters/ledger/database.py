@@ -1,24 +1,35 @@
 """Opens a ledger's database: files with the right modes, engines with the right pragmas, tables up to date."""
 
 import fcntl
+import os
+import socket
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
+from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from holdtrue.adapters.ledger.failures import translate
-from holdtrue.errors import AccessDenied, RejectedError, ToolMissing
+from holdtrue.adapters.ledger.failures import passwords, shown, translate
+from holdtrue.errors import AccessDenied, RejectedError, ServiceNotReady, ToolMissing
+from holdtrue.runtime.redaction import register_secret
 
 HEAD: Final = "0001"
 """The newest migration; a test compares it with the folder."""
 
 _WAIT_SECONDS: Final = 10
-"""For a lock that another process holds, and for a connection to PostgreSQL."""
+"""For a lock that another process holds, for a connection to PostgreSQL, and for what is then asked over it."""
+
+_QUEUE_SECONDS: Final = 120
+"""For workers that start together and make or migrate the tables one after the other."""
+
+_POLL_SECONDS: Final = 0.05
 
 _ADVISORY_LOCK: Final = 7_205_421_886_103_418_177
 """Any number that is ours: who migrates a PostgreSQL ledger holds this lock."""
@@ -57,6 +68,8 @@ def _address(url: str) -> URL:
             where="HOLDTRUE_LEDGER_URL",
             next_step="use SQLite or PostgreSQL.",
         )
+    for password in passwords(address):
+        register_secret(SecretStr(password), name="the password of HOLDTRUE_LEDGER_URL")
     return address
 
 
@@ -90,17 +103,45 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _postgresql(address: URL) -> Engine:
+def _postgresql(address: URL, patience_seconds: float | None = None) -> Engine:
+    """An engine whose connections, each made for one transaction, are cut after this time; None for the usual one."""
+    patience = patience_seconds or 2 * _WAIT_SECONDS
     try:
         engine = create_engine(address, poolclass=NullPool, connect_args={"connect_timeout": _WAIT_SECONDS})
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise ToolMissing(
             "the driver for PostgreSQL is not installed",
-            where=address.render_as_string(hide_password=True),
+            where=shown(address),
             next_step="install holdtrue[postgresql], and write postgresql+psycopg:// in HOLDTRUE_LEDGER_URL.",
         ) from error
     event.listen(engine, "begin", _limit_waiting)
+    # Before SQLAlchemy's own first questions.
+    event.listen(engine, "connect", lambda connection, record: _cut_after(patience, connection, record), insert=True)
+    event.listen(engine, "close", lambda _, record: _let_go(record))
     return engine
+
+
+def _cut_after(seconds: float, connection: Any, record: Any) -> None:
+    """End the connection when it lasts too long: to a server that froze, the system still reports it as alive.
+
+    libpq knows no limit for an answer (its keepalives and tcp_user_timeout watch the system, not the server).
+    """
+    wire = socket.socket(fileno=os.dup(connection.fileno()))
+    timer = threading.Timer(seconds, _cut, (wire,))
+    timer.daemon = True
+    timer.start()
+    record.info["limit"] = (timer, wire)
+
+
+def _cut(wire: socket.socket) -> None:
+    with suppress(OSError):  # It ended by itself just now.
+        wire.shutdown(socket.SHUT_RDWR)
+
+
+def _let_go(record: Any) -> None:
+    timer, wire = record.info.pop("limit")
+    timer.cancel()
+    wire.close()
 
 
 def _limit_waiting(connection: Connection) -> None:
@@ -129,7 +170,7 @@ def _migrate(engine: Engine) -> None:
         if found is not None and found not in known:
             raise RejectedError(
                 f"a newer Holdtrue has migrated the ledger to version {found}; this one knows {HEAD}",
-                where=engine.url.render_as_string(hide_password=True),
+                where=shown(engine.url),
                 next_step="upgrade this worker.",
             )
         config.attributes["connection"] = connection
@@ -141,11 +182,27 @@ def _alone(engine: Engine) -> Iterator[Connection]:
     """A connection while no other process migrates."""
     if engine.url.get_backend_name() == "sqlite":
         with Path(f"{engine.url.database}.lock").open("w") as lock, engine.begin() as connection:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock)
             yield connection
     else:
-        with engine.begin() as connection:
-            # Workers that start together are a queue, as long as it takes.
-            connection.execute(text("SET LOCAL lock_timeout = 0"))
+        with _postgresql(engine.url, _QUEUE_SECONDS).begin() as connection:
+            connection.execute(text(f"SET LOCAL lock_timeout = '{_QUEUE_SECONDS}s'"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
             yield connection
+
+
+def _lock(file: TextIO) -> None:
+    deadline = time.monotonic() + _QUEUE_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+                continue
+            raise ServiceNotReady(
+                f"another process has been making or migrating the ledger for more than {_QUEUE_SECONDS} s",
+                where=file.name,
+                next_step="see who keeps this file locked, and end it.",
+            ) from None
+        return

@@ -19,6 +19,8 @@ from holdtrue.errors import (
     ServiceUnreachable,
 )
 
+_MASK: Final = "***"
+
 _CHECK_URL: Final = "correct HOLDTRUE_LEDGER_URL; docs/ledger.md shows its forms."
 
 _MEANINGS: Final[tuple[tuple[str, type[HoldtrueError], str, str], ...]] = (
@@ -46,6 +48,27 @@ _MEANINGS: Final[tuple[tuple[str, type[HoldtrueError], str, str], ...]] = (
 """Text in the driver's message (lower case), what it means, what to do."""
 
 
+def passwords(url: URL) -> tuple[str, ...]:
+    """What of the address is secret: libpq takes a password also as a parameter."""
+    of_query = (value for name in url.query if _is_secret(name) for value in _values(url, name))
+    return tuple(filter(None, (url.password, *of_query)))
+
+
+def shown(url: URL) -> str:
+    """The address without its passwords."""
+    masked = url.update_query_dict({name: _MASK for name in url.query if _is_secret(name)})
+    return masked.render_as_string(hide_password=True)
+
+
+def _is_secret(parameter: str) -> bool:
+    return "password" in parameter.lower()
+
+
+def _values(url: URL, name: str) -> tuple[str, ...]:
+    value = url.query[name]
+    return (value,) if isinstance(value, str) else value
+
+
 @contextmanager
 def translate(url: URL, action: str) -> Iterator[None]:
     """Raise the error of our tree for whatever the database raises in the body, with the original as its cause."""
@@ -53,7 +76,7 @@ def translate(url: URL, action: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         said = str(error.orig if isinstance(error, DBAPIError) else error).lower()
-        where = url.render_as_string(hide_password=True)
+        where = shown(url)
         for text, kind, meaning, next_step in _MEANINGS:
             if text in said:
                 raise kind(f"could not {action} in the ledger: {meaning}", where=where, next_step=next_step) from error

@@ -7,14 +7,17 @@ from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, delete, exists, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, exists, func, insert, or_, select, type_coerce, update
 
-from holdtrue.adapters.ledger.failures import translate
-from holdtrue.adapters.ledger.tables import HOLDERS, LEASES
+from holdtrue.adapters.ledger.failures import shown, translate
+from holdtrue.adapters.ledger.tables import HOLDERS, LEASES, UtcDateTime
 from holdtrue.errors import RejectedError, ResourceMissing
 from holdtrue.models.lease import Holder, Holding, Lease, LeaseState, ProcessIdentity
 
 _UNSETTLED: Final = tuple(state.value for state in LeaseState if not state.is_settled)
+
+_NOW: Final = type_coerce(func.now(), UtcDateTime)
+"""The database's time: the one clock that all who share a ledger have in common."""
 
 
 class SqlLedger:
@@ -24,33 +27,47 @@ class SqlLedger:
         self._engine = engine
 
     def __repr__(self) -> str:
-        return f"SqlLedger({self._engine.url.render_as_string()!r})"
+        return f"SqlLedger({shown(self._engine.url)!r})"
 
     def open_holder(self, holder: Holder) -> None:
-        """List a run; twice is once."""
+        """List a run, which lives now; twice is once."""
         row = holder.model_dump(exclude={"process"}) | holder.process.model_dump()
-        row["started_ticks"] = str(holder.process.started_ticks)
+        row |= {"started_ticks": str(holder.process.started_ticks), "beat_at": _NOW}
         with self._transaction("list the run") as connection:
             if not connection.scalar(select(exists().where(HOLDERS.c.id == holder.id))):
                 connection.execute(insert(HOLDERS).values(row))
 
-    def beat(self, holder_id: UUID, now: datetime) -> None:
-        """The run lives. Raises ResourceMissing: it is not listed."""
+    def beat(self, holder_id: UUID) -> None:
+        """The run lives.
+
+        Raises:
+            RejectedError: it ended.
+            ResourceMissing: it is not listed.
+        """
         with self._transaction("note that the run lives") as connection:
-            self._require(connection.execute(_of_holder(holder_id).values(beat_at=now)), holder_id)
+            if not connection.execute(_of_holder(holder_id).values(beat_at=_NOW)).rowcount:
+                self._require(connection, holder_id)
+                raise self._ended(holder_id)
 
     def close_holder(self, holder_id: UUID, now: datetime) -> None:
         """The run ended; the first end counts. Raises ResourceMissing: it is not listed."""
         with self._transaction("note that the run ended") as connection:
-            ended = connection.scalar(select(HOLDERS.c.closed_at).where(HOLDERS.c.id == holder_id))
-            if ended is None:
-                self._require(connection.execute(_of_holder(holder_id).values(closed_at=now)), holder_id)
+            ended = connection.execute(_of_holder(holder_id).values(closed_at=now)).rowcount
+            if not ended:
+                self._require(connection, holder_id)
 
     def request(self, lease: Lease) -> None:
-        """Something is about to be asked for. Raises RejectedError: its holder is not listed."""
+        """Something is about to be asked for.
+
+        Raises:
+            RejectedError: its holder ended, or is not listed.
+        """
         with self._transaction("note a request") as connection:
-            if not connection.scalar(select(exists().where(HOLDERS.c.id == lease.holder))):
+            holder = connection.execute(select(HOLDERS.c.closed_at).where(HOLDERS.c.id == lease.holder)).first()
+            if holder is None:
                 raise RejectedError("the ledger lists no such holder", next_step="open the holder first.")
+            if holder.closed_at is not None:
+                raise self._ended(lease.holder)
             connection.execute(insert(LEASES).values(lease.model_dump(mode="python")))
 
     def hold(self, lease_id: UUID, reference: str, expires_at: datetime) -> None:
@@ -89,24 +106,33 @@ class SqlLedger:
         )
         with self._transaction("read what is held") as connection:
             rows = connection.execute(statement).all()
-        return tuple(_holding(list(of_holder)) for _, of_holder in groupby(rows, key=lambda row: row.id))
+            now = connection.execute(select(_NOW)).scalar_one()
+        return tuple(_holding(list(of_holder), now) for _, of_holder in groupby(rows, key=lambda row: row.id))
 
     def prune(self, before: datetime) -> int:
-        """Forget holders that ended before then with everything settled; returns how many."""
+        """Forget holders that ended or fell silent before then with everything settled; returns how many."""
         unsettled = exists().where(LEASES.c.holder == HOLDERS.c.id, LEASES.c.state.in_(_UNSETTLED))
-        over = select(HOLDERS.c.id).where(HOLDERS.c.closed_at < before, ~unsettled)
+        over = or_(HOLDERS.c.closed_at < before, HOLDERS.c.closed_at.is_(None) & (HOLDERS.c.beat_at < before))
         with self._transaction("forget old runs") as connection:
-            connection.execute(delete(LEASES).where(LEASES.c.holder.in_(over)))
-            return connection.execute(delete(HOLDERS).where(HOLDERS.c.closed_at < before, ~unsettled)).rowcount
+            old = select(HOLDERS.c.id).where(over, ~unsettled)
+            connection.execute(delete(LEASES).where(LEASES.c.holder.in_(old)))
+            return connection.execute(delete(HOLDERS).where(over, ~unsettled)).rowcount
 
     @contextmanager
     def _transaction(self, action: str) -> Iterator[Connection]:
         with translate(self._engine.url, action), self._engine.begin() as connection:
             yield connection
 
-    def _require(self, result: Any, holder_id: UUID) -> None:
-        if not result.rowcount:
+    def _require(self, connection: Connection, holder_id: UUID) -> None:
+        if not connection.scalar(select(exists().where(HOLDERS.c.id == holder_id))):
             raise ResourceMissing(f"the ledger lists no holder {holder_id}", next_step="open the holder first.")
+
+    def _ended(self, holder_id: UUID) -> RejectedError:
+        return RejectedError(
+            f"the run of holder {holder_id} is over: it may hold nothing more",
+            where=shown(self._engine.url),
+            next_step="start the run again.",
+        )
 
     def _state(self, connection: Connection, lease_id: UUID) -> str:
         state = connection.scalar(select(LEASES.c.state).where(LEASES.c.id == lease_id))
@@ -116,14 +142,15 @@ class SqlLedger:
 
 
 def _of_holder(holder_id: UUID) -> Any:
-    return update(HOLDERS).where(HOLDERS.c.id == holder_id)
+    """A run that did not end: what ended stays as it is."""
+    return update(HOLDERS).where(HOLDERS.c.id == holder_id, HOLDERS.c.closed_at.is_(None))
 
 
 def _of_unsettled(lease_id: UUID) -> Any:
     return update(LEASES).where(LEASES.c.id == lease_id, LEASES.c.state.in_(_UNSETTLED))
 
 
-def _holding(rows: list[Row[Any]]) -> Holding:
+def _holding(rows: list[Row[Any]], now: datetime) -> Holding:
     first = rows[0]._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
     process = ProcessIdentity(
         machine=first["machine"], pid=first["pid"], started_ticks=int(first["started_ticks"]), host=first["host"]
@@ -134,4 +161,5 @@ def _holding(rows: list[Row[Any]]) -> Holding:
         Lease.model_validate({column.name: row._mapping[f"lease_{column.name}"] for column in LEASES.c})  # noqa: SLF001
         for row in rows
     )
-    return Holding(holder=holder, leases=tuple(leases))
+    silence = now - holder.beat_at
+    return Holding(holder=holder, leases=tuple(leases), silent_seconds=max(0.0, silence.total_seconds()))

@@ -7,20 +7,23 @@ hvac takes 0.3 s to import, so it is imported when the first session opens and n
 
 from holdtrue.adapters.vault.auth import Token, VaultAuth, login_path
 from holdtrue.adapters.vault.engines import IssuedCertificate, LeasedSecret, SignedKey
-from holdtrue.adapters.vault.kv import SecretVersion
-from holdtrue.adapters.vault.login import login, open_vault, unwrap
+from holdtrue.adapters.vault.failures import ForeignAnswer, LeaseGone, NotSent
+from holdtrue.adapters.vault.login import batch_refused, login, open_vault, unwrap
 from holdtrue.adapters.vault.server import VaultServer
 from holdtrue.adapters.vault.session import VaultSession
 
 __all__ = [
+    "ForeignAnswer",
     "IssuedCertificate",
+    "LeaseGone",
     "LeasedSecret",
-    "SecretVersion",
+    "NotSent",
     "SignedKey",
     "Token",
     "VaultAuth",
     "VaultServer",
     "VaultSession",
+    "batch_refused",
     "login",
     "login_path",
     "open_vault",

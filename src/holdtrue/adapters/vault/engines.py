@@ -146,12 +146,13 @@ class Engines(VaultConnection):
         self.write(call, {"serial_number": serial})
 
     def valid_certificate(self, mount: str, serial: str) -> str | None:
-        """The certificate (PEM) while it is not revoked and still known; None otherwise. Needs no policy."""
+        """The certificate (PEM); None when it is revoked. Needs no policy.
+
+        Raises:
+            ResourceMissing: the mount does not know it, as it knows none of a role with `no_store`.
+        """
         call = Call("look up the certificate", f"{mount}/cert/{serial}", "read")
-        try:
-            data = data_of(self.read(call), self.server, call)
-        except ResourceMissing:
-            return None
+        data = data_of(self.read(call), self.server, call)
         return None if data.get("revocation_time") else text_of(data, "certificate", self.server, call)
 
     def encrypt(self, mount: str, key: str, plaintext: SecretStr) -> str:

@@ -46,6 +46,25 @@ class Call:
     """What to do when a login is refused, as far as the answer does not say."""
 
 
+class NotSent(ServiceUnreachable):
+    """No connection came about, so the server was asked for nothing and issued nothing."""
+
+
+class SecretDeleted(ResourceMissing):
+    """The version that was asked for was deleted or destroyed, and others may be there."""
+
+    version: int = 0
+    """Its number."""
+
+
+class ForeignAnswer(ResourceMissing):
+    """What stands before Vault says that it knows no such path: that tells nothing of what Vault knows."""
+
+
+class LeaseGone(ResourceMissing):
+    """Vault itself says that it does not know the lease or the token: it has ended."""
+
+
 _NO_SSH_CA: Final = "create the CA: `vault write <mount>/config/ca generate_signing_key=true key_type=ed25519`."
 
 _INVALID_REQUESTS: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]] = (
@@ -74,11 +93,11 @@ _INVALID_REQUESTS: Final[tuple[tuple[str, tuple[type[HoldtrueError], str]], ...]
         ),
     ),
     ("check-and-set", (RejectedError, "somebody wrote the secret in between: read it again and decide again.")),
-    ("invalid accessor", (ResourceMissing, "nothing is left to do: the token is gone.")),
+    ("invalid accessor", (LeaseGone, "nothing is left to do: the token is gone.")),
     # When somebody else revokes it between the look-up of the accessor and the revocation.
-    ("token not found", (ResourceMissing, "nothing is left to do: the token is gone.")),
-    ("invalid lease", (ResourceMissing, "nothing is left to do: the lease is gone.")),
-    ("lease not found", (ResourceMissing, "nothing is left to do: the lease is gone.")),
+    ("token not found", (LeaseGone, "nothing is left to do: the token is gone.")),
+    ("invalid lease", (LeaseGone, "nothing is left to do: the lease is gone.")),
+    ("lease not found", (LeaseGone, "nothing is left to do: the lease is gone.")),
     ("certificate with serial", (ResourceMissing, "the mount does not know this serial.")),
     ("not allowed by this role", (RejectedError, "ask for a name that the role allows, or add it to the role.")),
     ("beyond the expiration of the ca", (RejectedError, "lower ttl_seconds of the block, or renew the CA.")),
@@ -158,9 +177,10 @@ def translate(server: VaultServer, call: Call, secrets: Iterable[SecretStr] = ()
             raise
         # Redacted before it is cut: half a secret would not be known again.
         known = [secret.get_secret_value() for secret in secrets]
-        what = _cut(redact(failure.what, known))
+        failure.what = _cut(redact(failure.what, known))
+        failure.args = (failure.what,)
         _clean(error, known)
-        raise type(failure)(what, where=failure.where, next_step=failure.next_step) from error
+        raise failure from error
 
 
 def _clean(error: BaseException, secrets: list[str]) -> None:
@@ -225,8 +245,9 @@ def _unanswered(error: Exception, server: VaultServer, call: Call) -> HoldtrueEr
 
     if isinstance(error, exceptions.SSLError):
         return _handshake(error, server, call)
+    unreachable = NotSent if _is_unsent(error) else ServiceUnreachable
     if isinstance(error, exceptions.Timeout):
-        return ServiceUnreachable(
+        return unreachable(
             f"could not {call.action}: Vault did not answer within {server.timeout_seconds:g} s",
             where=place(server, call),
             next_step="check that the server is up and that nothing on the way drops packets.",
@@ -239,7 +260,7 @@ def _unanswered(error: Exception, server: VaultServer, call: Call) -> HoldtrueEr
             next_step="write the address of the VaultCredentials block with https://.",
         )
     if isinstance(error, exceptions.ConnectionError | exceptions.ChunkedEncodingError):
-        return ServiceUnreachable(
+        return unreachable(
             f"could not {call.action}: no connection to Vault ({_root_cause(error)})",
             where=place(server, call),
             next_step="check that the server is up and that the address of the VaultCredentials block is right.",
@@ -249,6 +270,17 @@ def _unanswered(error: Exception, server: VaultServer, call: Call) -> HoldtrueEr
         where=place(server, call),
         next_step="correct the address of the VaultCredentials block, e.g. https://vault.example.org:8200.",
     )
+
+
+def _is_unsent(error: Exception) -> bool:
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError  # noqa: PLC0415 - loaded already
+
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(reason, (ConnectTimeoutError, NewConnectionError)):
+        return True
+    # urllib3 calls it a timeout of reading, too; the text is that of Python's ssl module.
+    cause = _root_cause(error)
+    return isinstance(cause, TimeoutError) and "handshake" in str(cause)
 
 
 def _handshake(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
@@ -382,15 +414,20 @@ def _turned_away(error: Exception, server: VaultServer, call: Call) -> HoldtrueE
 
 
 def _is_of_vault(error: Exception) -> bool:
-    return isinstance(getattr(error, "json", None), dict)
+    """Vault lists errors, or gives its envelope with warnings; what stands before it answers otherwise."""
+    body = getattr(error, "json", None)
+    return isinstance(body, dict) and ("request_id" in body or isinstance(body.get("errors"), list))
 
 
 def _missing(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:
     said = _quoted(error).lower()
     metadata = _metadata(error)
+    kind: type[ResourceMissing] = ResourceMissing
     if metadata.get("destroyed"):
+        kind = SecretDeleted
         what, next_step = "this version was destroyed", "write a new version; nothing brings this one back."
     elif metadata.get("deletion_time"):
+        kind = SecretDeleted
         what, next_step = "this version was deleted", "undelete it with `vault kv undelete`, or write a new version."
     elif "namespace not found" in said:
         what, next_step = f"there is no namespace {server.namespace!r}", "correct the namespace of the block."
@@ -398,6 +435,7 @@ def _missing(error: Exception, server: VaultServer, call: Call) -> HoldtrueError
         what = "the mount does not exist or is an engine of another kind"
         next_step = "`vault secrets list` shows the mounts; correct the mount in the block."
     elif not _is_of_vault(error):
+        kind = ForeignAnswer
         what = f"the server answered 404, and not as Vault does ({_cut(_quoted(error))})"
         next_step = _NOT_VAULT
     else:
@@ -405,7 +443,10 @@ def _missing(error: Exception, server: VaultServer, call: Call) -> HoldtrueError
         next_step = (
             "write it, or correct mount, path and version in the block; `data/` is the API's and not in the path."
         )
-    return ResourceMissing(f"could not {call.action}: {what}", where=place(server, call), next_step=next_step)
+    failure = kind(f"could not {call.action}: {what}", where=place(server, call), next_step=next_step)
+    if isinstance(failure, SecretDeleted) and isinstance(number := metadata.get("version"), int):
+        failure.version = number
+    return failure
 
 
 def _unsupported(error: Exception, server: VaultServer, call: Call) -> HoldtrueError:

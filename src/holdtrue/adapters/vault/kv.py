@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from holdtrue.adapters.vault.connection import VaultConnection, data_of, not_vault
-from holdtrue.adapters.vault.failures import Call, place
+from holdtrue.adapters.vault.failures import Call, SecretDeleted, place
 from holdtrue.errors import HoldtrueError, RejectedError, ResourceMissing, SecretInvalid
 
 _V2: Final = 2
@@ -32,7 +32,7 @@ class KeyValue(VaultConnection):
 
         Raises:
             SecretInvalid: a field is not a string.
-            ResourceMissing: no such mount or path, or the version is deleted.
+            ResourceMissing: no such mount or path; SecretDeleted when the version is deleted.
             RejectedError: the mount is of the other KV version.
         """
         return self.read_secret_version(mount, path, version, kv_version=kv_version).fields
@@ -63,6 +63,19 @@ class KeyValue(VaultConnection):
         if not isinstance(number, int):
             raise not_vault(self.server, call)
         return SecretVersion(self._strings(data.get("data"), call), number)
+
+    def newest_version(self, mount: str, path: str, *, kv_version: int = _V2) -> SecretVersion:
+        """What the next version is written upon: no fields where the newest one is deleted, number 0 where none is.
+
+        Raises:
+            HoldtrueError: what `read_secret_version` raises, but for a secret that is not there.
+        """
+        try:
+            return self.read_secret_version(mount, path, kv_version=kv_version)
+        except SecretDeleted as deleted:
+            return SecretVersion({}, deleted.version)
+        except ResourceMissing:
+            return SecretVersion({}, 0)
 
     def write_secret(
         self,

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from holdtrue.adapters.vault.connection import VaultConnection, data_of, not_vault
-from holdtrue.adapters.vault.failures import Call
-from holdtrue.errors import ResourceMissing
+from holdtrue.adapters.vault.failures import Call, LeaseGone
 
 T = TypeVar("T")
 
@@ -17,7 +16,7 @@ class Leases(VaultConnection):
         """Ask for this much longer life from now; returns what was granted, which may be less.
 
         Raises:
-            ResourceMissing: the lease is gone.
+            LeaseGone: it has ended.
         """
         call = Call("renew the lease", "sys/leases/renew", "update")
         granted = self.write(call, {"lease_id": lease_id, "increment": increment_seconds}).get("lease_duration")
@@ -29,7 +28,7 @@ class Leases(VaultConnection):
         """End it and what it stands for, and return when that is done.
 
         Raises:
-            ResourceMissing: the lease is gone.
+            LeaseGone: it has ended; OpenBao takes the revocation of a lease that it does not know, though.
         """
         self.send(Call("revoke the lease", "sys/leases/revoke", "update"), {"lease_id": lease_id, "sync": True})
 
@@ -47,7 +46,7 @@ class Leases(VaultConnection):
         """End the token with this accessor, and with it its leases.
 
         Raises:
-            ResourceMissing: the token is gone.
+            LeaseGone: it has ended; OpenBao takes the revocation of an accessor that it does not know, though.
         """
         self.send(Call("revoke the token", "auth/token/revoke-accessor", "update"), {"accessor": accessor})
 
@@ -66,7 +65,8 @@ class Leases(VaultConnection):
 
 
 def _unless_gone(question: Callable[[], T]) -> T | None:
+    """None only by Vault's own word: a 404 of what stands before it proves nothing."""
     try:
         return question()
-    except ResourceMissing:
+    except LeaseGone:
         return None

@@ -32,18 +32,22 @@ def open_vault(server: VaultServer, auth: VaultAuth) -> AbstractContextManager[V
     """Log in for one `with` block, and revoke the token on every way out of it.
 
     Raises:
+        RejectedError: the role gives batch tokens, which nobody can revoke.
         HoldtrueError: what `login` raises.
     """
-    return ended(login(server, auth))
+    session = login(server, auth)
+    if session.grant.is_batch:
+        session.close()
+        raise batch_refused(session)
+    return ended(session)
 
 
 def login(server: VaultServer, auth: VaultAuth) -> VaultSession:
-    """Exchange the credential for a token. Nothing is retried; the caller ends the session.
+    """Exchange the credential for a token. Nothing is retried; the caller ends the session, and refuses a batch token.
 
     Raises:
         AccessDenied: the login was refused.
         SecretInvalid: the files are no client certificate and its key.
-        RejectedError: the role gives batch tokens, which nobody can revoke.
         ServiceUnreachable, ServiceNotReady, CertificateRefused, ResourceMissing: see the message.
     """
     files = (auth.certificate_file, auth.key_file) if isinstance(auth, ClientCertificate) else None
@@ -53,6 +57,16 @@ def login(server: VaultServer, auth: VaultAuth) -> VaultSession:
     except BaseException:
         client.adapter.close()
         raise
+
+
+def batch_refused(session: VaultSession) -> RejectedError:
+    """Why a batch token is not used, although it was issued and lives."""
+    return RejectedError(
+        "the role gives batch tokens, which cannot be revoked at the end of a run; "
+        f"the one just issued lives for {session.lifetime_seconds} s",
+        where=session.server.address,
+        next_step="set token_type=service on the role.",
+    )
 
 
 def unwrap(server: VaultServer, wrapping_token: SecretStr) -> SecretStr:
@@ -109,18 +123,13 @@ def _exchange(
     granted = _send(VaultConnection(server, client), call, auth).get("auth")
     if not isinstance(granted, dict) or not granted.get("client_token"):
         raise not_vault(server, call)
-    if granted.get("token_type") == "batch":
-        raise RejectedError(
-            "the role gives batch tokens, which cannot be revoked at the end of a run",
-            where=place(server, call),
-            next_step="set token_type=service on the role.",
-        )
     client.token = granted["client_token"]
     grant = Grant(
         accessor=str(granted.get("accessor", "")),
         lifetime_seconds=int(granted.get("lease_duration") or 0),
         renewable=bool(granted.get("renewable")),
         owned=True,
+        is_batch=granted.get("token_type") == "batch",
     )
     return VaultSession(server, client, grant)
 

@@ -1,6 +1,7 @@
 """A logged-in session: one token's view of one server."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ class Grant:
     renewable: bool
     owned: bool
     """True when this login made the token, which then ends with it."""
+    is_batch: bool = False
+    """True for a token that has no accessor and that nobody can revoke."""
 
 
 class VaultSession(KeyValue, Engines, Leases):
@@ -44,7 +47,8 @@ class VaultSession(KeyValue, Engines, Leases):
     def __init__(self, server: VaultServer, client: "Client", grant: Grant) -> None:
         super().__init__(server, client)
         self.grant: Final = grant
-        self._ends = time.monotonic() + grant.lifetime_seconds
+        self.ends = time.monotonic() + grant.lifetime_seconds if grant.lifetime_seconds else math.inf
+        """When the token ends unless it is renewed, by the monotonic clock."""
 
     def __repr__(self) -> str:
         return f"VaultSession({self.server.address!r}, accessor={self.accessor!r})"
@@ -61,8 +65,8 @@ class VaultSession(KeyValue, Engines, Leases):
 
     @property
     def ttl_seconds(self) -> int:
-        """What is left of the token's lifetime, by this machine's clock; 0 when it is over."""
-        return max(0, int(self._ends - time.monotonic()))
+        """What is left of the token's lifetime, by this machine's clock; 0 when it is over, and where it has no end."""
+        return 0 if self.ends == math.inf else max(0, int(self.ends - time.monotonic()))
 
     def hint(self) -> str:
         """What is known about the token, for the message of a refusal."""
@@ -70,8 +74,13 @@ class VaultSession(KeyValue, Engines, Leases):
             return ""
         return f"the token's {self.lifetime_seconds} s are over: raise token_max_ttl of the role"
 
+    @property
+    def is_over(self) -> bool:
+        """True when the token's lifetime is over by this machine's clock: then it is dead, whoever renewed it."""
+        return time.monotonic() >= self.ends
+
     def is_alive(self) -> bool:
-        """Whether the server still takes the token. A policy without `auth/token/lookup-self` cannot tell: False."""
+        """True when the server proves it; False is no proof: a policy without `auth/token/lookup-self` gives it too."""
         try:
             self.read(Call("look at the own token", "auth/token/lookup-self", "read"))
         except AccessDenied:
@@ -85,7 +94,7 @@ class VaultSession(KeyValue, Engines, Leases):
         granted = renewed.get("lease_duration") if isinstance(renewed, dict) else None
         if not isinstance(granted, int):
             raise not_vault(self.server, call)
-        self._ends = time.monotonic() + granted
+        self.ends = time.monotonic() + granted
         return granted
 
     def revoke(self) -> None:
