@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -82,12 +83,14 @@ class Postgres:
     def pause(self) -> None:
         """Make the server hang: new and open connections are never answered."""
         for process in self._processes():
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):  # A worker ends with its client.
+                process.suspend()
 
     def resume(self) -> None:
         """Let a paused server answer again; harmless when it has ended."""
         for process in self._processes():
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def _processes(self) -> list[psutil.Process]:
         """The server first, then its workers, each of which leads a process group of its own."""
