@@ -3,7 +3,7 @@
 import fcntl
 import stat
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -26,9 +26,16 @@ from holdtrue.errors import (
     ServiceUnreachable,
 )
 from holdtrue.models.lease import Holder, Lease, LeaseKind, LeaseLedger, LeaseState, ProcessIdentity
-from holdtrue.runtime.redaction import redact_text
+from holdtrue.runtime.redaction import SECRETS, redact_text
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _forgets_its_secrets() -> Iterator[None]:
+    """Passwords of addresses are registered for the run, or else for the whole process."""
+    with SECRETS.open():
+        yield
 
 
 @pytest.fixture
