@@ -9,6 +9,8 @@ import base64
 import json
 import logging
 import os
+import secrets
+import shlex
 import subprocess
 import sys
 import urllib.parse
@@ -124,10 +126,10 @@ def record_registrations() -> None:
     SecretRegistry.register = recording  # type: ignore[method-assign]
 
 
-def tell(secrets: dict[str, str]) -> None:
+def tell(told: dict[str, str]) -> None:
     """Repeat them in every channel that a flow has, in the forms in which tools repeat them."""
     logger = get_run_logger()
-    for name, value in secrets.items():
+    for name, value in told.items():
         forms = {
             "plain": value,
             "base64": base64.b64encode(f"user:{value}".encode()).decode(),
@@ -135,6 +137,11 @@ def tell(secrets: dict[str, str]) -> None:
             "json": json.dumps({"password": value}),
             "hex": value.encode().hex(),
             "python": repr([value]),
+            "shell": shlex.join(["login", "--password", value]),
+            "wrapped base64": base64.encodebytes(
+                f"a long line in front of it: {value}, and one after".encode()
+            ).decode(),
+            "json of a command": json.dumps({"argv": shlex.join(["login", value])}),
         }
         for form, text in forms.items():
             logger.debug("%s as %s: %s", name, form, text)
@@ -184,8 +191,9 @@ def every_block() -> State[Any]:
     with credential_scope(RunLabel("canary", "canary", "canary")):
         ended = use_every_block(return_state=True)
         vault = load_block(VaultCredentials, "demo").connect()
-        register_secret(SecretStr("a-value-that-the-flow-knows"), name="a value of the flow")
-        return Failed(message=f"{ended.message} {vault.session().token.get_secret_value()} a-value-that-the-flow-knows")
+        known = f"{secrets.token_hex(12)} is known to the flow"
+        register_secret(SecretStr(known), name="a value of the flow")
+        return Failed(message=f"{ended.message} {vault.session().token.get_secret_value()} {known}")
 
 
 def run(name: str, wanted: Flow[..., Any], *args: object) -> None:
@@ -221,6 +229,7 @@ def hostilities() -> dict[str, Callable[[Fleet], object]]:
         "prerequisites": lambda it: it.edit_manifest(ENVIRONMENT, credentials={"aws": "canary-broken"}),
         "program tests": lambda it: it.write("pulumi/tiny/tests/test_tiny.py", HOSTILE_TEST),
         "preview": lambda it: it.write("pulumi/tiny/__main__.py", HOSTILE_PROGRAM),
+        "approval": lambda it: it.write("pulumi/tiny/notes.json", '["kept"]'),
         "apply": lambda it: it.write(
             "pulumi/tiny/__main__.py",
             TINY_PROGRAM.replace(made, "import os; raise RuntimeError(dict(os.environ))") + "\nNote('new')\n",

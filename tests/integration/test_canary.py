@@ -26,7 +26,7 @@ from blocks.vault import VaultCredentials, VaultSecret
 from holdtrue.adapters.leaks import search
 from holdtrue.credentials.aws import KvAwsKeys
 from holdtrue.credentials.scope import credential_scope
-from holdtrue.models.leak import Database, Files, KnownValue, LeakReport, PrefectApi
+from holdtrue.models.leak import Database, Files, Form, KnownValue, LeakReport, PrefectApi
 from sandbox import Sandbox
 from sandbox.deployment import flow_environment
 from sandbox.postgres import SUPERUSER
@@ -42,6 +42,15 @@ MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where private folders are
 CONTROL_NAME: Final = "let out on purpose"
 MARKERS: Final = tuple(f"{DUMP} {program}" for program in ("test", "program", "playbook", "check"))
 """What the hostile programs of the fleet print in front of all that they were given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """What was put where the blocks fetch it; known here without asking what a run has registered."""
+
+    ciphertext: str
+    values: dict[str, str]
+    """Text by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ def run_canary(mode: str, sandbox: Sandbox, fleet: Fleet, log: Path, **variables
     with log.open("wb") as output:
         subprocess.run(
             (sys.executable, "-m", "tests.integration.canary_flows", mode),
-            env={"HOME": os.environ["HOME"], **environment},
+            env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
             check=True,
@@ -126,14 +135,14 @@ def canary_fleet(joined_stage: Stage) -> Fleet:
 
 
 @pytest.fixture(scope="module")
-def ciphertext(sandbox: Sandbox) -> str:
-    """Something encrypted, after a block of each kind that the example fleet has none of, and what they point at."""
+def planted(sandbox: Sandbox) -> Planted:
+    """A block of each kind that the example fleet has none of, and what they point at."""
+    password = f"pa ss/{secrets.token_hex(12)}\n+{secrets.token_hex(6)}"
+    plaintext = f"plain {secrets.token_hex(16)}"
     admin = sandbox.openbao.client()
     vault = VaultCredentials.load("demo")
     assert isinstance(vault, VaultCredentials)
-    sandbox.openbao.write_secret(
-        "holdtrue/canary", {"password": f"pa ss/{secrets.token_hex(12)}\n+{secrets.token_hex(6)}"}
-    )
+    sandbox.openbao.write_secret("holdtrue/canary", {"password": password})
     sandbox.openbao.write_secret("holdtrue/canary-broken", {"access_key_id": secrets.token_hex(10)})
     if "canary-pki/" not in admin.sys.list_mounted_secrets_engines()["data"]:
         admin.sys.enable_secrets_engine("pki", path="canary-pki")
@@ -173,42 +182,57 @@ def ciphertext(sandbox: Sandbox) -> str:
     transit = VaultTransit.load(ENVIRONMENT)
     assert isinstance(transit, VaultTransit)
     with credential_scope():
-        return transit.encrypt(SecretStr(f"plain {secrets.token_hex(16)}"))
+        ciphertext = transit.encrypt(SecretStr(plaintext))
+    values = {
+        "planted password": password,
+        "planted plaintext": plaintext,
+        "planted AWS secret access key": sandbox.aws.secret_access_key.get_secret_value(),
+        "planted secret id": sandbox.openbao.secret_id.get_secret_value(),
+        "planted secret id of the sweeper": sandbox.openbao.sweep_role.secret_id.get_secret_value(),
+        "planted password of the database": sandbox.postgres.password.get_secret_value(),
+        "planted root token": sandbox.openbao.root_token.get_secret_value(),
+    }
+    return Planted(ciphertext, values)
 
 
 @pytest.fixture(scope="module")
 def evidence(
-    sandbox: Sandbox, canary_fleet: Fleet, ciphertext: str, tmp_path_factory: pytest.TempPathFactory
+    sandbox: Sandbox, canary_fleet: Fleet, planted: Planted, tmp_path_factory: pytest.TempPathFactory
 ) -> Evidence:
     folder = tmp_path_factory.mktemp("canary")
-    control = f"c0ntrol {secrets.token_hex(12)}/+{secrets.token_hex(6)}"
+    # With what JSON and shells have to escape, or its forms could not be told apart.
+    control = f"c0ntrol \"{secrets.token_hex(12)}/+'{secrets.token_hex(6)}"
     source = folder / "control"
     source.write_text(control)
-    logs = folder / "logs"
-    logs.mkdir()
+    logs, home, temporary = folder / "logs", folder / "home", folder / "temporary"
+    for made in (logs, home, temporary):
+        made.mkdir()
+        (made / "here").write_text("so that there is something to search")
+    own = {"HOME": str(home), "TMPDIR": str(temporary)}
     texts: dict[str, bytes] = {}
     sandbox.otlp.clear()
     with sampled(texts):
-        good = run_canary("clean", sandbox, canary_fleet, logs / "clean.log", CANARY_CIPHERTEXT=ciphertext)
-        bad = run_canary("leaky", sandbox, canary_fleet, logs / "leaky.log", **{CONTROL: str(source)})
+        good = run_canary(
+            "clean", sandbox, canary_fleet, logs / "clean.log", CANARY_CIPHERTEXT=planted.ciphertext, **own
+        )
+        bad = run_canary("leaky", sandbox, canary_fleet, logs / "leaky.log", **{CONTROL: str(source)}, **own)
     for number, payload in enumerate(sandbox.otlp.payloads()):
         texts[f"otlp-{number}"] = payload
     kept = folder / "kept"
     kept.mkdir()
     for name, content in texts.items():
         (kept / name).write_bytes(content)
-    values = {text: name for name, text in (*good["values"], *bad["values"])}
-    values |= {
-        sandbox.openbao.root_token.get_secret_value(): "the root token",
-        sandbox.openbao.sweep_role.secret_id.get_secret_value(): "the sweeper's secret id",
-        control: CONTROL_NAME,
-    }
-    values |= {marker: marker for marker in MARKERS}
-    known = [KnownValue(name=name, value=SecretStr(text)) for text, name in values.items()]
+    registered = {text: name for name, text in (*good["values"], *bad["values"])}
+    values = [(name, text) for text, name in registered.items()]
+    values += [*planted.values.items(), (CONTROL_NAME, control), *((marker, marker) for marker in MARKERS)]
+    known = [KnownValue(name=name, value=SecretStr(text)) for name, text in values]
     places = (
         Files(path=sandbox.directory),
         Files(path=logs),
         Files(path=kept),
+        Files(path=home),
+        Files(path=temporary),
+        Files(path=MEMORY),
         Database(url=SecretStr(f"sqlite:///{sandbox.prefect.home / 'prefect.db'}")),
         Database(url=SecretStr(f"sqlite:///{sandbox.directory / 'ledger.db'}")),
         PrefectApi(url=sandbox.prefect.api_url),
@@ -239,6 +263,7 @@ def test_every_flow_ran_and_failed_where_it_was_made_to(evidence: Evidence) -> N
         "prerequisites": "PreflightFailed",
         "program tests": "TestsFailed",
         "preview": "ProgramFailed",
+        "approval": "ApprovalRequired",
         "apply": "ProgramFailed",
         "configuration": "ConfigurationFailed",
         "idempotence": "NotIdempotent",
@@ -259,16 +284,16 @@ def test_every_flow_ran_and_failed_where_it_was_made_to(evidence: Evidence) -> N
     "kind",
     [
         "the variable HOLDTRUE_VAULT_SECRET_ID",
-        "the sweeper's secret id",
         "the Vault token with accessor",
         "AWS keys of kv",
         "secret/holdtrue/canary, field password",
-        "secret/holdtrue/canary-broken, field",
         "the SSH key for ssh/sign/deploy",
         "private key of the certificate",
         "plaintext of transit/pulumi",
         "canary-db/creds/reader, field password",
-        "the root token",
+        "planted password",
+        "planted AWS secret access key",
+        "planted root token",
     ],
 )
 def test_a_secret_of_each_kind_is_searched_for(evidence: Evidence, kind: str) -> None:
@@ -310,6 +335,16 @@ def test_no_secret_rests_anywhere(evidence: Evidence) -> None:
 )
 def test_positive_control_what_was_let_out_is_found_there(evidence: Evidence, place: str) -> None:
     assert any(leak.name == CONTROL_NAME and re.search(place, leak.place) for leak in evidence.report.leaks)
+
+
+@pytest.mark.parametrize(
+    "form", [Form.PLAIN, Form.JSON, Form.URL, Form.SHELL, Form.BASE64, Form.BASE64_WRAPPED, Form.HEX]
+)
+def test_positive_control_what_was_let_out_is_found_in_each_form(evidence: Evidence, form: Form) -> None:
+    assert any(
+        leak.name == CONTROL_NAME and leak.form is form and "table log, column message" in leak.place
+        for leak in evidence.report.leaks
+    )
 
 
 @pytest.mark.parametrize("marker", MARKERS)
