@@ -1,0 +1,56 @@
+"""pdm.lock, version 4.
+
+Source of the format: pdm's src/pdm/project/lockfile/pdmlock.py and models/candidates.py. A package with an extra is an
+entry of its own beside the plain one. The file does not tell what the project asks for by itself; pyproject.toml does.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from holdtrue.core.lockfiles.addresses import is_own_folder
+from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
+from holdtrue.core.lockfiles.inventories import OWN_PROJECT, Entry, make_inventory, named_tables
+from holdtrue.core.lockfiles.naming import read_version, required_name
+from holdtrue.models.dependency import Dependency, Inventory, Origin
+
+KIND: Final = "pdm.lock"
+
+_REPOSITORIES: Final = ("git", "hg", "svn", "bzr")
+
+
+def parse_pdm_lock(text: str, label: str, direct_names: Collection[str] | None = None) -> Inventory:
+    """Everything that the file locks; chains and what is direct only with `direct_names` (`read_direct_names`).
+
+    Raises:
+        RejectedError: the text is not TOML.
+    """
+    root = open_toml(text, label, KIND)
+    check_format_version(root, root.table("metadata").values.get("lock_version"), known=("4",))
+    entries = [_read_package(name, package) for name, package in named_tables(root.tables("package", place="package"))]
+    direct = None if direct_names is None else [(name, "") for name in direct_names]
+    return make_inventory(root, KIND, entries, direct=direct)
+
+
+def _read_package(name: str, package: Table) -> Entry:
+    origin = _read_origin(package)
+    version, reason = read_version(package.text("version"))
+    is_own = origin in {Origin.LOCAL, Origin.EDITABLE} and is_own_folder(package.text("path"))
+    dependency = Dependency(
+        name=name,
+        version=version,
+        origin=origin,
+        place=package.place,
+        marker=package.text("marker"),
+        reason=OWN_PROJECT if is_own else reason,
+    )
+    needed = (required_name(item) for item in package.texts("dependencies"))
+    # Its plain entry brings in what the one with the extra does not name again.
+    return Entry(dependency, tuple((key, "") for key in needed if key and key != name))
+
+
+def _read_origin(package: Table) -> Origin:
+    if any(key in package.values for key in _REPOSITORIES):
+        return Origin.VCS
+    if "path" in package.values:
+        return Origin.EDITABLE if package.flag("editable") else Origin.LOCAL
+    return Origin.URL if "url" in package.values else Origin.INDEX

@@ -1,0 +1,67 @@
+"""poetry.lock, versions 1 and 2.
+
+Source of the format: poetry's src/poetry/packages/locker.py and locks that poetry 2.5 wrote. The file does not tell
+what the project asks for by itself; its pyproject.toml does. What no installation needs (an extra of a dependency
+that nobody asked for) is named and not held.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
+from holdtrue.core.lockfiles.inventories import Entry, any_marker, make_inventory, named_tables
+from holdtrue.core.lockfiles.naming import canonical_name, read_version
+from holdtrue.models.dependency import Dependency, Inventory, Origin
+
+KIND: Final = "poetry.lock"
+
+_ORIGINS: Final = {
+    "": Origin.INDEX,
+    "legacy": Origin.INDEX,  # any index that is given by its address
+    "git": Origin.VCS,
+    "url": Origin.URL,
+    "file": Origin.LOCAL,
+    "directory": Origin.LOCAL,
+}
+
+
+def parse_poetry_lock(text: str, label: str, direct_names: Collection[str] | None = None) -> Inventory:
+    """Everything that the file locks; chains and what is direct only with `direct_names` (`read_direct_names`).
+
+    Raises:
+        RejectedError: the text is not TOML.
+    """
+    root = open_toml(text, label, KIND)
+    # It stands at the end of the file, so a cut one lacks it.
+    check_format_version(root, root.table("metadata").values.get("lock-version"), known=("1", "2"))
+    entries = [_read_package(name, package) for name, package in named_tables(root.tables("package", place="package"))]
+    direct = None if direct_names is None else [(name, "") for name in direct_names]
+    return make_inventory(root, KIND, entries, direct=direct)
+
+
+def _read_package(name: str, package: Table) -> Entry:
+    source = package.table("source")
+    origin = _ORIGINS.get(source.text("type"))
+    if origin is None:
+        package.report("its source is not known")
+    is_editable = origin is Origin.LOCAL and package.flag("develop")
+    version, reason = read_version(package.text("version"))
+    dependency = Dependency(
+        name=name,
+        version=version,
+        origin=Origin.EDITABLE if is_editable else origin or Origin.URL,
+        place=package.place,
+        marker=_read_marker(package),
+        reason=reason,
+    )
+    needed = (canonical_name(key) for key in package.table("dependencies").values)
+    return Entry(dependency, tuple((key, "") for key in needed if key))
+
+
+def _read_marker(package: Table) -> str:
+    """One for all groups, or a table of those groups that have one; a group without needs none."""
+    if not isinstance(package.values.get("markers"), dict):
+        return package.text("markers")
+    markers = package.table("markers")
+    groups = (*markers.values, *package.texts("groups"))
+    return any_marker(markers.text(group) if group in markers.values else "" for group in groups)

@@ -1,0 +1,79 @@
+"""uv.lock, version 1, also that of a script.
+
+Source of the format: uv's crates/uv-resolver/src/lock and locks that uv 0.13 wrote. Every package that another one
+needs is in the file. Projects that it is made for: the folder of the file itself, and the workspace's members.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from holdtrue.core.lockfiles.addresses import is_own_folder
+from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
+from holdtrue.core.lockfiles.inventories import OWN_PROJECT, Entry, Need, any_marker, make_inventory, named_tables
+from holdtrue.core.lockfiles.naming import canonical_name, read_version
+from holdtrue.models.dependency import Dependency, Inventory, Origin
+
+KIND: Final = "uv.lock"
+
+_ORIGINS: Final = {
+    "git": Origin.VCS,
+    "url": Origin.URL,
+    "path": Origin.LOCAL,
+    "directory": Origin.LOCAL,
+    "editable": Origin.EDITABLE,
+    "virtual": Origin.LOCAL,
+    "registry": Origin.INDEX,
+}
+_FOLDERS: Final = ("editable", "virtual", "directory")
+
+
+def parse_uv_lock(text: str, label: str) -> Inventory:
+    """Everything that the file locks, with chains from what the projects ask for, in all extras and groups.
+
+    A virtual project is not listed: nothing of it is installed. The other projects are, with a reason.
+
+    Raises:
+        RejectedError: the text is not TOML.
+    """
+    root = open_toml(text, label, KIND)
+    check_format_version(root, root.values.get("version"), known=("1",))
+    manifest = root.table("manifest")
+    members = {name for text in manifest.texts("members") if (name := canonical_name(text))}
+    entries = [
+        _read_package(name, package, is_member=name in members)
+        for name, package in named_tables(root.tables("package", place="package"))
+    ]
+    for name in sorted(members - {entry.dependency.name for entry in entries}):
+        root.report("a member of the workspace that the file does not hold: the file may be cut", name=name)
+    direct = (*_needs(manifest.tables("requirements")), *_needs(manifest.grouped_tables("dependency-groups")))
+    return make_inventory(root, KIND, entries, direct=direct or None, is_complete=True)
+
+
+def _read_package(name: str, package: Table, *, is_member: bool) -> Entry:
+    source = package.table("source")
+    kind = next((key for key in _ORIGINS if key in source.values), "")
+    if not kind:
+        package.report("its source is not known")
+    is_root = is_member or (kind in _FOLDERS and is_own_folder(source.text(kind)))
+    version, reason = read_version(package.text("version"))
+    dependency = Dependency(
+        name=name,
+        version=version,
+        # Of unknown source, a finding is possible and none is no comfort: what an archive from anywhere is.
+        origin=_ORIGINS.get(kind, Origin.URL),
+        place=package.place,
+        marker=any_marker(package.texts("resolution-markers")),
+        reason=OWN_PROJECT if is_root else reason,
+    )
+    needs = (
+        *_needs(package.tables("dependencies")),
+        *_needs(package.grouped_tables("optional-dependencies")),
+        *_needs(package.grouped_tables("dev-dependencies")),
+    )
+    return Entry(dependency, needs, is_root=is_root, is_listed=kind != "virtual")
+
+
+def _needs(tables: Iterable[Table]) -> Iterator[Need]:
+    for name, table in named_tables(tables):
+        version, _ = read_version(table.text("version"))
+        yield name, version
