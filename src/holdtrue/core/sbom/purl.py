@@ -1,0 +1,61 @@
+"""Package URLs (https://github.com/package-url/purl-spec), as far as they tell about PyPI packages."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from holdtrue.core.lockfiles.naming import canonical_name
+from holdtrue.models.dependency import Origin
+
+_TYPE: Final = re.compile(r"pkg:/*([a-z0-9.+-]+)/(.*)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class PypiPackage:
+    """A PyPI package of a package URL.
+
+    Attributes:
+        name: As PEP 503 writes it.
+        version: As it stands there, decoded; empty when it has none.
+        origin: By its qualifiers.
+        reason: Why its version does not identify its code; empty when it does.
+    """
+
+    name: str
+    version: str
+    origin: Origin = Origin.INDEX
+    reason: str = ""
+
+
+def read_purl_type(purl: str) -> str:
+    """Its type in lower case, such as `pypi` or `deb`; empty when it is no package URL."""
+    found = _TYPE.fullmatch(purl.strip())
+    return found[1].lower() if found else ""
+
+
+def parse_pypi_purl(purl: str) -> PypiPackage | None:
+    """What a URL of type `pypi` names; None when it cannot be read."""
+    found = _TYPE.fullmatch(purl.strip())
+    if found is None:
+        return None
+    rest, _, query = found[2].partition("#")[0].partition("?")
+    path, _, version = rest.strip("/").partition("@")
+    name = canonical_name(unquote(path))
+    if name is None:
+        return None
+    origin, reason = _classify(query)
+    return PypiPackage(name, unquote(version).strip(), origin, reason)
+
+
+def _classify(query: str) -> tuple[Origin, str]:
+    """By the qualifiers that tell where it came from; their values may hold credentials and are not repeated."""
+    qualifiers = {key.lower(): unquote(value) for key, _, value in (part.partition("=") for part in query.split("&"))}
+    if qualifiers.get("vcs_url"):
+        return Origin.VCS, "from a repository: its version number does not identify the code"
+    if address := qualifiers.get("download_url", ""):
+        if address.lower().startswith("file:"):
+            return Origin.LOCAL, "from a file of some machine: its version number does not identify the code"
+        return Origin.URL, "from an address: its version number does not identify the code"
+    # `repository_url` tells nothing: an index that is not PyPI is most often a mirror of it.
+    return Origin.INDEX, ""
