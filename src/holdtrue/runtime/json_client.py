@@ -1,0 +1,300 @@
+"""Ask a JSON service over HTTP with patience: what may pass is asked again, and no answer is endless.
+
+httpx is imported on first use: it takes longer than a whole audit that asks nobody.
+"""
+
+import json
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+from holdtrue.errors import RejectedError, ServiceNotReady, ServiceUnreachable, TransientError
+from holdtrue.runtime.http_retry import MAY_PASS, PATIENT, RetryPolicy, parse_retry_after
+
+if TYPE_CHECKING:
+    import httpx
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_LONGEST_REDIRECTION: Final = 3
+
+NOT_THE_SERVICE: Final = "look for a proxy or login page in between, and check the address"
+"""What to do about an answer that is none."""
+
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "holdtrue"}
+
+
+class NotFound(ServiceNotReady):
+    """It answered 404: there is no such thing, or no such service behind the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Setback:
+    """A failure that may pass, and how long the service asks to be left alone."""
+
+    error: TransientError
+    asked_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """Another address of the same service."""
+
+    url: "httpx.URL"
+
+
+class JsonClient:
+    """A client of one service; a context manager. Its questions may be put by many threads at once.
+
+    Connection errors, time-outs and the statuses 429, 500, 502, 503 and 504 are asked again as `retries` says.
+    Redirects are followed for GET within the service's own scheme, host and port only. Proxies are taken from the
+    environment, as every Python client takes them.
+
+    Args:
+        address: The base address, as `parse_base_address` returns it.
+        service: What messages call it, such as `the advisory source`.
+        timeout_seconds: How long the service may be silent.
+        retries: How long to insist; its total counts from entering the context.
+        connections: How many questions `gather` puts at once.
+        sleep: What waits between attempts; by default it ends early when the client is closed.
+
+    Raises:
+        RejectedError: on entering, when the proxies or certificates named by the environment cannot be used.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        service: str,
+        timeout_seconds: float,
+        retries: RetryPolicy = PATIENT,
+        connections: int = 16,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        self.address = address
+        self._service = service
+        self._timeout_seconds = timeout_seconds
+        self._retries = retries
+        self._connections = connections
+        self._stopped = threading.Event()
+        self._sleep = sleep or self._stopped.wait
+        self._deadline = 0.0
+
+    def __enter__(self) -> Self:
+        import httpx  # noqa: PLC0415 - see the module's docstring
+
+        limits = httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections)
+        try:
+            self._http = httpx.Client(verify=_trust(), limits=limits, headers=_HEADERS)
+        except (ValueError, ImportError, OSError):
+            # Not chained: it may quote the address of a proxy.
+            raise RejectedError(
+                "the proxy or the certificates that the environment names cannot be used",
+                where=self.address,
+                next_step="check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
+            ) from None
+        self._deadline = time.monotonic() + self._retries.total_seconds
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._http.close()
+
+    def ask(self, method: str, path: str, *, body: object = None, limit_bytes: int) -> object:
+        """The JSON document that it answers with.
+
+        Raises:
+            ServiceUnreachable: refused, reset, timed out, no such name, or a certificate that is not trusted.
+            NotFound: 404.
+            ServiceNotReady: another status than 200, no JSON, or more than `limit_bytes`.
+        """
+        content = self._insist(method, path, body, limit_bytes)
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            raise ServiceNotReady(
+                f"{self._service} answered something that is not JSON",
+                where=self.where(path),
+                next_step=NOT_THE_SERVICE,
+            ) from None
+
+    def exists(self, path: str) -> bool:
+        """Whether it answers a GET with 200 and not with 404; the answer is not read.
+
+        Raises:
+            ServiceUnreachable, ServiceNotReady: it answered neither.
+        """
+        try:
+            self._insist("GET", path, None, None)
+        except NotFound:
+            return False
+        return True
+
+    def gather(self, items: Iterable[K], fetch: Callable[[K], T]) -> dict[K, T | TransientError]:
+        """Fetch each, as many at once as there are connections; in the order of the items.
+
+        An item that failed has its error. Anything but a TransientError, a termination above all, stops the rest.
+        """
+        pool = ThreadPoolExecutor(self._connections, thread_name_prefix="gather")
+        try:
+            futures = {item: pool.submit(_fetch_or_error, fetch, item) for item in items}
+            return {item: future.result() for item, future in futures.items()}
+        except BaseException:
+            self._stopped.set()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def where(self, path: str) -> str:
+        """The address of a path, for messages."""
+        return f"{self.address}{path}"
+
+    def _insist(self, method: str, path: str, body: object, limit_bytes: int | None) -> bytes:
+        for attempt in range(1, self._retries.attempts + 1):
+            outcome = self._follow(method, path, body, limit_bytes)
+            if isinstance(outcome, bytes):
+                return outcome
+            pause = self._retries.pause_seconds(attempt, outcome.asked_seconds)
+            if attempt == self._retries.attempts or pause >= self._seconds_left():
+                raise outcome.error
+            self._sleep(pause)
+        raise ValueError(f"a policy of {self._retries.attempts} attempts asks nothing")
+
+    def _follow(self, method: str, path: str, body: object, limit_bytes: int | None) -> bytes | _Setback:
+        """One attempt, with the redirects that it meets."""
+        url: str | httpx.URL = self.where(path)
+        for _ in range(1 + _LONGEST_REDIRECTION):
+            outcome = self._exchange(method, url, path, body, limit_bytes)
+            if not isinstance(outcome, _Moved):
+                return outcome
+            url = outcome.url
+        raise self._not_ready("redirects in circles", path)
+
+    def _exchange(
+        self, method: str, url: "str | httpx.URL", path: str, body: object, limit_bytes: int | None
+    ) -> bytes | _Setback | _Moved:
+        import httpx  # noqa: PLC0415
+
+        left = self._seconds_left()
+        if left <= 0 or self._stopped.is_set():
+            return _Setback(self._unreachable(f"gave no answer within {self._retries.total_seconds:g} s in all", path))
+        timeout = min(self._timeout_seconds, left)
+        try:
+            with self._http.stream(method, url, json=body, timeout=timeout) as response:
+                return self._judge(response, path, limit_bytes)
+        except httpx.TimeoutException:
+            return _Setback(self._unreachable(f"was silent for {timeout:g} s", path))
+        except (httpx.TransportError, OSError, UnicodeError) as error:
+            # Never chained or quoted: the text may hold the address of a proxy, with its password. A UnicodeError
+            # is the resolver's word for a host name that cannot exist.
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise self._unreachable("has a certificate that is not trusted", path) from None
+            reason = "speaks no TLS that is understood here" if "[SSL" in str(error) else _describe(error)
+            return _Setback(self._unreachable(reason, path))
+
+    def _judge(self, response: "httpx.Response", path: str, limit_bytes: int | None) -> bytes | _Setback | _Moved:
+        status = response.status_code
+        if status == HTTPStatus.OK:
+            return b"" if limit_bytes is None else self._read(response, path, limit_bytes)
+        if status == HTTPStatus.NOT_FOUND:
+            raise NotFound(
+                f"{self._service} answered HTTP 404", where=self.where(path), next_step="check the base address"
+            )
+        if status in _REDIRECTS and response.request.method == "GET" and (moved := _own_address(response)):
+            return moved
+        if status in _REDIRECTS:
+            raise self._not_ready(f"answered HTTP {status}, which leads elsewhere", path)
+        if status not in MAY_PASS:
+            raise self._not_ready(f"answered HTTP {status}", path)
+        asked = parse_retry_after(response.headers.get("Retry-After", ""), datetime.now(UTC))
+        advice = f" and asks to wait {asked:g} s" if asked else ""
+        return _Setback(self._not_ready(f"answered HTTP {status}{advice}", path, "ask again later"), asked)
+
+    def _read(self, response: "httpx.Response", path: str, limit_bytes: int) -> bytes:
+        """The whole body, decoded by ourselves: a bomb is small on the wire."""
+        raw = bytearray()
+        for chunk in response.iter_raw():
+            raw += chunk
+            if len(raw) > limit_bytes:
+                raise self._not_ready(f"answered more than {limit_bytes} bytes", path)
+            if self._seconds_left() <= 0:
+                raise self._unreachable(f"had not answered whole after {self._retries.total_seconds:g} s in all", path)
+        if response.headers.get("Content-Encoding", "").lower() != "gzip":
+            return bytes(raw)
+        decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            content = decoder.decompress(raw, limit_bytes + 1)
+        except zlib.error:
+            raise self._not_ready("answered something that is not gzip, as it says", path) from None
+        if len(content) > limit_bytes:
+            raise self._not_ready(f"answered more than {limit_bytes} bytes", path)
+        if not decoder.eof:
+            raise self._not_ready("answered with a cut gzip stream", path)
+        return content
+
+    def _seconds_left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    def _unreachable(self, what: str, path: str) -> ServiceUnreachable:
+        return ServiceUnreachable(
+            f"{self._service} {what}",
+            where=self.where(path),
+            next_step="check address, network and proxy; a private certificate authority goes into SSL_CERT_FILE",
+        )
+
+    def _not_ready(self, what: str, path: str, next_step: str = NOT_THE_SERVICE) -> ServiceNotReady:
+        return ServiceNotReady(f"{self._service} {what}", where=self.where(path), next_step=next_step)
+
+
+def _fetch_or_error(fetch: Callable[[K], T], item: K) -> T | TransientError:
+    try:
+        return fetch(item)
+    except TransientError as error:
+        return error
+
+
+def _trust() -> ssl.SSLContext:
+    """The machine's trust store or SSL_CERT_FILE; httpx's own bundle, which loads slowly, only on a machine without."""
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:
+        import httpx  # noqa: PLC0415
+
+        return httpx.create_ssl_context()
+    return context
+
+
+def _own_address(response: "httpx.Response") -> _Moved | None:
+    """Where a redirect leads to, if that is the same scheme, host and port."""
+    import httpx  # noqa: PLC0415
+
+    try:
+        target = response.url.join(response.headers.get("Location", ""))
+    except (httpx.InvalidURL, ValueError):
+        return None
+    here = response.url
+    is_own = (target.scheme, target.host, target.port) == (here.scheme, here.host, here.port) and not target.userinfo
+    return _Moved(target) if is_own else None
+
+
+def _describe(error: Exception) -> str:
+    import httpx  # noqa: PLC0415
+
+    match error:
+        case httpx.ConnectError():
+            return "cannot be connected to"
+        case httpx.ProxyError():
+            return "is behind a proxy that refuses"
+        case httpx.ReadError() | httpx.RemoteProtocolError():
+            return "broke off the connection, or speaks no HTTP"
+        case _:
+            return f"cannot be asked: {type(error).__name__}"
