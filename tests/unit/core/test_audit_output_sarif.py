@@ -1,0 +1,317 @@
+"""SARIF: the structure that the standard asks for, and what a code scanner needs to follow a finding over time."""
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from holdtrue.core.audit_output.sarif import to_sarif
+from holdtrue.models.audit import AuditReport, AuditVerdict, InventoryCount, NotAudited, Occurrence, Severity
+from tests.unit.core.audit_output_samples import (
+    CRITICAL,
+    HOSTILE_TEXTS,
+    INCOMPLETE,
+    MINOR,
+    ORDINARY,
+    POSSIBLE,
+    SOUND,
+    WAIVED,
+    hostile,
+    many,
+    report,
+)
+
+Json = dict[str, Any]
+_URI = re.compile(r"(file:///?)?[A-Za-z0-9\-._~/%!$&'()*+,;=@]*")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def run_of(source: AuditReport) -> Json:
+    log: Json = json.loads(to_sarif(source, tool_version="1.2.3"))
+    assert list(faults(log)) == []
+    run: Json = log["runs"][0]
+    return run
+
+
+def faults(log: Json) -> Iterator[str]:
+    """What the schema of SARIF 2.1.0 would refuse in the parts that are used here, and broken cross-references."""
+    if log["version"] != "2.1.0" or not log["$schema"].endswith("sarif-2.1.0.json"):
+        yield "version"
+    for run in log["runs"]:
+        driver = run["tool"]["driver"]
+        ids = [rule["id"] for rule in driver["rules"]]
+        if len(set(ids)) != len(ids) or not driver["name"]:
+            yield "rules"
+        for rule in driver["rules"]:
+            yield from _rule_faults(rule)
+        for result in run["results"]:
+            yield from _result_faults(result, ids)
+        for invocation in run["invocations"]:
+            yield from _invocation_faults(invocation, len(driver["notifications"]))
+
+
+def _rule_faults(rule: Json) -> Iterator[str]:
+    if not all(rule[key]["text"] for key in ("shortDescription", "fullDescription", "help")):
+        yield "rule text"
+    if not re.fullmatch(r"https?://\S+", rule.get("helpUri", "https://x")):
+        yield "help URI"
+    if not re.fullmatch(r"\d{1,2}\.\d", rule["properties"].get("security-severity", "0.0")):
+        yield "security-severity"
+    if rule["defaultConfiguration"]["level"] not in {"error", "warning", "note", "none"}:
+        yield "rule level"
+
+
+def _result_faults(result: Json, ids: list[str]) -> Iterator[str]:
+    if ids[result["ruleIndex"]] != result["ruleId"]:
+        yield "rule index"
+    if result["level"] not in {"error", "warning", "note", "none"}:
+        yield "level"
+    if not isinstance(result["message"]["text"], str) or not result["message"]["text"]:
+        yield "message"
+    if not all(isinstance(value, str) for value in (*result["fingerprints"].values(),)):
+        yield "fingerprint"
+    for suppression in result["suppressions"]:
+        if suppression["kind"] not in {"inSource", "external"} or suppression["status"] != "accepted":
+            yield "suppression"
+    for location in result["locations"]:
+        yield from _location_faults(location)
+
+
+def _location_faults(location: Json) -> Iterator[str]:
+    if ("physicalLocation" in location) == ("logicalLocations" in location):
+        yield "location of no kind, or of two"
+    for logical in location.get("logicalLocations", []):
+        if not isinstance(logical["name"], str):
+            yield "logical name"
+    physical = location.get("physicalLocation", {"artifactLocation": {"uri": "x", "uriBaseId": "x"}})
+    artifact = physical["artifactLocation"]
+    if not _URI.fullmatch(artifact["uri"]) or re.search("%(?![0-9A-F]{2})", artifact["uri"]):
+        yield "URI"
+    if artifact["uri"].startswith("file://") == ("uriBaseId" in artifact):
+        yield "URI base"
+    if physical.get("region", {"startLine": 1})["startLine"] < 1:
+        yield "line"
+
+
+def _invocation_faults(invocation: Json, descriptors: int) -> Iterator[str]:
+    if not isinstance(invocation["executionSuccessful"], bool):
+        yield "executionSuccessful"
+    if not all(_TIME.fullmatch(invocation[key]) for key in ("startTimeUtc", "endTimeUtc")):
+        yield "time"
+    for notification in invocation["toolExecutionNotifications"]:
+        if not 0 <= notification["descriptor"]["index"] < descriptors:
+            yield "descriptor"
+        if notification["level"] not in {"error", "warning", "note"} or not notification["message"]["text"]:
+            yield "notification"
+        for location in notification.get("locations", []):
+            yield from _location_faults(location)
+
+
+@pytest.mark.parametrize("source", [ORDINARY, SOUND, INCOMPLETE, many(100), *map(hostile, HOSTILE_TEXTS)])
+def test_every_report_is_a_valid_log(source: AuditReport) -> None:
+    assert run_of(source)["tool"]["driver"]["name"] == "holdtrue"
+
+
+def test_the_control_finds_what_is_broken() -> None:
+    log = json.loads(to_sarif(ORDINARY))
+
+    def broken(*path: str | int, value: object) -> list[str]:
+        changed = copy.deepcopy(log)
+        *parents, last = path
+        place = changed["runs"][0]
+        for part in parents:
+            place = place[part]
+        place[last] = value
+        return list(faults(changed))
+
+    assert broken("results", 0, "ruleIndex", value=3)
+    assert broken("results", 0, "level", value="critical")
+    assert broken("results", 0, "message", "text", value="")
+    assert broken("results", 0, "locations", 0, value={})
+    artifact = ("results", 0, "locations", 0, "physicalLocation", "artifactLocation")
+    assert broken(*artifact, "uri", value="a b")
+    assert broken(*artifact, "uri", value="file:///a")
+    assert broken("tool", "driver", "rules", 0, "id", value="PYSEC-2026-2")
+    assert broken("tool", "driver", "rules", 0, "properties", "security-severity", value="high")
+    assert broken("invocations", 0, "startTimeUtc", value="today")
+    assert broken("invocations", 0, "toolExecutionNotifications", 0, "descriptor", "index", value=9)
+
+
+def test_a_finding_is_one_result_in_each_inventory() -> None:
+    results = [item for item in run_of(ORDINARY)["results"] if item["ruleId"] == "PYSEC-2026-1"]
+
+    assert [item["locations"] for item in results] == [
+        [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": "services/shop/requirements.txt", "uriBaseId": "%SRCROOT%"},
+                    "region": {"startLine": 3},
+                }
+            }
+        ],
+        [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": "services/shop/uv.lock", "uriBaseId": "%SRCROOT%"},
+                },
+                "message": {"text": "package 7"},
+            }
+        ],
+        [
+            {
+                "logicalLocations": [
+                    {
+                        "name": "host-1:/usr/bin/python3",
+                        "fullyQualifiedName": "host-1:/usr/bin/python3: /usr/lib/python3/dist-packages",
+                        "kind": "environment",
+                    }
+                ]
+            }
+        ],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "uri"),
+    [
+        ("a b/ü%.txt", "a%20b/%C3%BC%25.txt"),
+        ("./requirements.txt", "requirements.txt"),
+        ("../other/uv.lock", "../other/uv.lock"),
+        ("c:d/#?.txt", "c%3Ad/%23%3F.txt"),
+        ("/srv/app/uv.lock", "file:///srv/app/uv.lock"),
+    ],
+)
+def test_paths_become_uris(label: str, uri: str) -> None:
+    finding = CRITICAL.model_copy(update={"occurrences": (Occurrence(inventory=label, place="line 1"),)})
+
+    (result,) = run_of(report(finding))["results"]
+
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == uri
+
+
+def test_a_file_may_have_no_line_and_an_inventory_may_be_unknown() -> None:
+    places = ("line 0", "line 99999999999999999999", "line x", "")
+    finding = CRITICAL.model_copy(
+        update={"occurrences": tuple(Occurrence(inventory="a.lock", place=place) for place in places)}
+    )
+    source = report(finding)
+    known = source.model_copy(
+        update={"inventories": (InventoryCount(label="a.lock", kind="uv.lock", audited=1, not_audited=0, findings=1),)}
+    )
+
+    (in_file,), (somewhere,) = run_of(known)["results"], run_of(source)["results"]
+
+    assert all("region" not in item["physicalLocation"] for item in in_file["locations"])
+    assert all("logicalLocations" in item for item in somewhere["locations"])
+
+
+def test_levels_follow_the_severity_and_unknown_is_a_warning() -> None:
+    findings = [MINOR.model_copy(update={"severity": severity, "id": f"X-{severity}"}) for severity in Severity]
+
+    levels = {item["ruleId"]: item["level"] for item in run_of(report(*findings))["results"]}
+
+    assert levels == {
+        "X-critical": "error",
+        "X-high": "error",
+        "X-unknown": "warning",
+        "X-medium": "warning",
+        "X-low": "note",
+        "X-none": "note",
+    }
+
+
+def test_a_rule_tells_the_score_and_the_other_names_of_its_advisory() -> None:
+    rules = {rule["id"]: rule for rule in run_of(ORDINARY)["tool"]["driver"]["rules"]}
+
+    assert rules["PYSEC-2026-1"]["properties"]["security-severity"] == "9.8"
+    assert rules["PYSEC-2026-1"]["properties"]["aliases"] == ["CVE-2026-0001", "GHSA-aaaa-bbbb-cccc"]
+    assert rules["PYSEC-2026-1"]["helpUri"] == "https://advisories.example/PYSEC-2026-1"
+    assert rules["PYSEC-2026-3"]["properties"]["security-severity"] == "0.1", "a word without a score: its least one"
+    assert "security-severity" not in rules["GHSA-dddd-eeee-ffff"]["properties"], "unknown has no number"
+
+
+def test_one_advisory_of_two_packages_is_one_rule_with_the_graver_score() -> None:
+    other = CRITICAL.model_copy(update={"package": "another", "score": 5.0, "severity": Severity.MEDIUM})
+
+    run = run_of(report(other, CRITICAL))
+
+    (rule,) = run["tool"]["driver"]["rules"]
+    assert rule["properties"]["security-severity"] == "9.8"
+    assert rule["defaultConfiguration"]["level"] == "error"
+    assert {item["ruleIndex"] for item in run["results"]} == {0}
+
+
+def test_fingerprints_stay_when_lines_move_and_differ_between_findings() -> None:
+    moved = CRITICAL.model_copy(
+        update={
+            "summary": "Told anew.",
+            "occurrences": tuple(item.model_copy(update={"place": "line 99"}) for item in CRITICAL.occurrences),
+        }
+    )
+
+    before, after = (run_of(report(finding, POSSIBLE))["results"] for finding in (CRITICAL, moved))
+
+    assert [item["fingerprints"] for item in before] == [item["fingerprints"] for item in after]
+    assert [item["partialFingerprints"] for item in before] == [item["partialFingerprints"] for item in after]
+    assert len({str(item["fingerprints"]) for item in before}) == len(before) == 4
+
+
+def test_tolerated_findings_are_suppressed_with_their_reason_and_others_are_not() -> None:
+    suppressions = {item["ruleId"]: item["suppressions"] for item in run_of(ORDINARY)["results"]}
+
+    assert suppressions["PYSEC-2026-1"] == suppressions["GHSA-dddd-eeee-ffff"] == []
+    assert suppressions["PYSEC-2026-3"] == [
+        {"kind": "external", "status": "accepted", "justification": "severity below medium"}
+    ]
+    assert "waived by platform team until 2026-12-31" in suppressions["PYSEC-2026-2"][0]["justification"]
+
+
+def test_an_audit_with_gaps_was_not_executed_successfully_and_says_what_is_missing() -> None:
+    (invocation,) = run_of(ORDINARY)["invocations"]
+
+    assert invocation["executionSuccessful"] is False
+    texts = {item["message"]["text"]: item["level"] for item in invocation["toolExecutionNotifications"]}
+    assert texts["demo-fork 0.3 was not audited: installed from a repository"] == "error"
+    assert texts["pypi was not audited: refused the connection"] == "error"
+    assert [level for text, level in texts.items() if text.startswith("expired")] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (SOUND, True),
+        (report(CRITICAL), True),
+        (report(WAIVED, verdict=AuditVerdict.CLEAN), True),
+        (INCOMPLETE, False),
+        (report(verdict=AuditVerdict.INCOMPLETE), False),
+        (report(CRITICAL, not_audited=(NotAudited(name="x", reason="y"),)), False),
+    ],
+)
+def test_execution_succeeded_only_when_all_was_looked_at(source: AuditReport, expected: object) -> None:
+    assert run_of(source)["invocations"][0]["executionSuccessful"] is expected
+
+
+def test_a_gap_that_leaves_the_audit_clean_is_a_note() -> None:
+    source = report(verdict=AuditVerdict.CLEAN, not_audited=(NotAudited(name="holdtrue", reason="local project"),))
+
+    (invocation,) = run_of(source)["invocations"]
+
+    assert [item["level"] for item in invocation["toolExecutionNotifications"]] == ["note"]
+    assert invocation["executionSuccessful"] is True
+
+
+def test_a_finding_without_a_place_is_still_a_result() -> None:
+    (result,) = run_of(report(CRITICAL.model_copy(update={"occurrences": ()})))["results"]
+
+    assert result["locations"] == []
+
+
+def test_possible_findings_say_so() -> None:
+    (result,) = run_of(report(POSSIBLE))["results"]
+
+    assert "may be affected" in result["message"]["text"]
+    assert "installed from a repository" in result["message"]["text"]
+    assert result["properties"]["certainty"] == "possible"
