@@ -8,6 +8,7 @@ from holdtrue.models.report import ProvisionReport
 from tasks.approval import require_approval
 from tasks.conclusions import conclude_provision
 from tasks.configuration import configure_hosts, prove_idempotent
+from tasks.dependencies import audit_before_changes, require_audit
 from tasks.fleet import load_environment
 from tasks.hosts import host_access
 from tasks.infrastructure import apply_stack, preview_stack, test_program
@@ -19,7 +20,7 @@ from tasks.validation import require_pass, validate_hosts
 
 
 @flow(name="provision", persist_result=False, timeout_seconds=14400)
-@as_run(conclude=conclude_provision, expected_stages=9)
+@as_run(conclude=conclude_provision, expected_stages=10)
 def provision(environment: GivenName, approved_plan: GivenDigest | None = None) -> ProvisionReport:
     """Make one environment what its manifest says, and prove it before traffic moves.
 
@@ -31,6 +32,8 @@ def provision(environment: GivenName, approved_plan: GivenDigest | None = None) 
     declared = load_environment(environment)
     preflight = require_prerequisites(declared)
     program_tests = test_program(declared)
+    audited = audit_before_changes(declared)
+    require_audit(declared, audited)
     plan = preview_stack(declared)
     require_approval(declared, plan, approved_plan)
     applied = apply_stack(declared, plan)
@@ -44,6 +47,7 @@ def provision(environment: GivenName, approved_plan: GivenDigest | None = None) 
         environment=environment,
         preflight=preflight,
         program_tests=program_tests,
+        audit=audited,
         plan=plan,
         applied=applied,
         hosts=access.hosts,

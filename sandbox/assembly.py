@@ -16,12 +16,13 @@ from sandbox.load_balancer import BackendServer, LoadBalancer
 from sandbox.openbao import OpenBao
 from sandbox.options import HostKind, SandboxOptions, Service
 from sandbox.orchestrator import PrefectServer, PrefectWorker
-from sandbox.osv import OsvServer
+from sandbox.osv import OsvServer, write_dump
 from sandbox.otlp import OtlpSink
 from sandbox.postgres import Postgres
 from sandbox.workplace import Workplace
 
 AWS_SECRET_PATH = "holdtrue/aws"  # noqa: S105 - where the secret is, not what it is
+OSV_DUMP = "advisories.jsonl"
 THREADS = 4
 
 Part = TypeVar("Part")
@@ -144,7 +145,12 @@ class Sandbox:
             variables["HOLDTRUE_VAULT_SECRET_ID"] = self._openbao.secret_id.get_secret_value()
             variables["HOLDTRUE_SWEEP_SECRET_ID"] = self._openbao.sweep_role.secret_id.get_secret_value()
         if self._osv is not None:
-            variables["HOLDTRUE_OSV_URL"] = self._osv.url
+            variables |= {
+                "HOLDTRUE_AUDIT_SOURCES": '["osv", "osv-db"]',
+                "HOLDTRUE_OSV_URL": self._osv.url,
+                "HOLDTRUE_OSV_DB": str(self.directory / OSV_DUMP),
+                "HOLDTRUE_CACHE": str(self.directory / "cache"),
+            }
         if self._otlp is not None:
             variables |= {
                 "OTEL_EXPORTER_OTLP_ENDPOINT": self._otlp.endpoint,
@@ -266,6 +272,7 @@ class Sandbox:
 
     def _start_osv(self, workplace: Workplace) -> None:
         self._osv = OsvServer(workplace.free_port())
+        write_dump(workplace.directory / OSV_DUMP)
 
     def _start_postgres(self, workplace: Workplace) -> None:
         self._postgres = Postgres(workplace)

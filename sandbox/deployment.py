@@ -187,4 +187,4 @@ def read_report(flow_run_id: UUID) -> str:
     )
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=wanted)
-    return str(found[0].data) if found else ""
+    return next((str(item.data) for item in found if (item.key or "").endswith("-report")), "")

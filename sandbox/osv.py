@@ -23,6 +23,12 @@ LARGEST_BATCH = 1000
 PURL = re.compile(r"pkg:pypi/(?P<name>[^@?#]+)(?:@(?P<version>[^?#]+))?")
 
 
+def write_dump(path: Path, advisories: Path = ADVISORIES) -> None:
+    """Write the same advisories, withdrawn ones included, as a dump: a second source with one JSON document a line."""
+    records = (json.loads(file.read_text()) for file in sorted(advisories.glob("*.json")))
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+
+
 class OsvServer:
     """The server; `url` is the API's root, without `/v1`."""
 

@@ -1,7 +1,11 @@
 """Which state each report ends its run in. The names are a stable contract: automations match on them."""
 
 from holdtrue.core import render
-from holdtrue.models.advisory import AuditReport, AuditVerdict
+from holdtrue.core.audit_output.changes import changes_markdown, changes_text
+from holdtrue.core.audit_output.json_report import to_json
+from holdtrue.core.audit_output.markdown import SIZE_LIMIT, to_markdown
+from holdtrue.models.audit import AuditVerdict
+from holdtrue.models.audit_changes import FleetAudit
 from holdtrue.models.drift import DriftReport, DriftVerdict
 from holdtrue.models.report import ProvisionReport, ValidationReport
 from holdtrue.models.sweep import SweepOutcome, SweepReport
@@ -48,18 +52,20 @@ def conclude_drift(report: DriftReport) -> Conclusion:
     )
 
 
-def conclude_audit(report: AuditReport) -> Conclusion:
+def conclude_audit(report: FleetAudit) -> Conclusion:
     """`Clean`, `Vulnerable`, or failed `Incomplete`."""
     states = {
         AuditVerdict.CLEAN: "Clean",
         AuditVerdict.VULNERABLE: "Vulnerable",
         AuditVerdict.INCOMPLETE: "Incomplete",
     }
+    changes = changes_markdown(report)
     return Conclusion(
         state_name=states[report.verdict],
-        line=render.audit_line(report),
-        sections=render.audit_sections(report),
+        line=f"{render.audit_line(report)}; {changes_text(report)}",
+        sections=f"{changes}\n{to_markdown(report, limit_bytes=SIZE_LIMIT - len(changes.encode()))}",
         could_not_look=report.verdict is AuditVerdict.INCOMPLETE,
+        document=to_json(report),
     )
 
 

@@ -1,53 +1,172 @@
-"""Dependency audit: what to audit, and asking about each."""
+"""Dependency audit: what the fleet, its hosts and this worker hold, and what the advisory sources know about it."""
 
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 from prefect import task
+from prefect.utilities.annotations import quote
 
-from holdtrue.errors import HoldtrueError
-from holdtrue.models.advisory import AuditTarget, InventoryKind, NotAudited, TargetAudit
+from holdtrue.auditing import Estate, audit, or_gap, read_estate
+from holdtrue.core.audit_output.phrases import by_severity
+from holdtrue.core.audit_output.text import for_terminal
+from holdtrue.core.render import audit_line
+from holdtrue.errors import AuditFailed, HoldtrueError, ResourceMissing
+from holdtrue.models.audit import AuditReport, AuditVerdict, Finding
+from holdtrue.models.audit_changes import EnvironmentAudit
 from holdtrue.models.base import Progress, ProgressLevel
+from holdtrue.models.credentials import HostAccess
+from holdtrue.models.dependency import Inventory
 from holdtrue.models.environment import Environment
+from holdtrue.models.stack import StackOutputs
 from holdtrue.settings import load_settings
+from tasks.hosts import host_access
+from tasks.infrastructure import read_outputs
 from tasks.journal import staged, watch
-from tasks.policy import READS
+from tasks.policy import MUTATES, READS
 from tasks.toolbox import toolbox
 
+Hosts: TypeAlias = Mapping[str, tuple[Inventory, ...]]
+"""What the hosts of each environment hold, by its name."""
 
-def audit_targets(environments: Sequence[Environment]) -> tuple[AuditTarget, ...]:
-    """Every requirements file of these environments once, and the worker's own Python environment where one asks."""
-    files = dict.fromkeys(path for environment in environments for path in environment.audit.requirements)
-    targets = [
-        AuditTarget(label=path, kind=InventoryKind.REQUIREMENTS, path=load_settings().fleet.resolve() / path)
-        for path in files
-    ]
-    if any(environment.audit.worker for environment in environments):
-        installed = Path(sysconfig.get_path("purelib"))
-        targets.append(AuditTarget(label="worker", kind=InventoryKind.INSTALLED, path=installed))
-    return tuple(targets)
+_LINES: Final = 200
+_LINE_LIMIT: Final = 500
 
 
-@task(name="audit target", **READS)
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """A report, and the inventories that it is about."""
+
+    report: AuditReport
+    inventories: tuple[Inventory, ...]
+
+
+def audit_environments(environments: Sequence[Environment]) -> Audited:
+    """All that these environments name as one batch; what cannot be read is in the report and hides nothing else.
+
+    Raises:
+        RejectedError: the settings name no usable advisory source.
+    """
+    return _audit(environments, {item.name: list_hosts(item) for item in environments if item.audit.hosts})
+
+
+def list_hosts(environment: Environment) -> tuple[Inventory, ...]:
+    """What is installed on the environment's hosts; where that cannot be asked, one inventory says why."""
+    return _ask_hosts(environment, lambda: read_outputs(environment))
+
+
+def _ask_hosts(environment: Environment, outputs: Callable[[], StackOutputs]) -> tuple[Inventory, ...]:
+    def ask() -> tuple[Inventory, ...]:
+        with host_access(environment, outputs()) as access:
+            return list_host_packages(environment, access)
+
+    return or_gap(f"{environment.name}/hosts", "hosts", ask)
+
+
+@task(name="list host packages", **READS)
 @staged
-def audit_target(target: AuditTarget) -> TargetAudit:
-    """List one target's packages and ask the advisory source about every one."""
-    audit = toolbox().auditor().audit(target)
-    for advisory in audit.advisories:
-        fixed = f", fixed in {', '.join(advisory.fixed_in)}" if advisory.fixed_in else ""
-        line = f"{target.label} | {advisory.package} {advisory.version} | {advisory.id}{fixed}"
-        watch(Progress(message=line, level=ProgressLevel.WARNING))
-    return audit
+def list_host_packages(environment: Environment, access: HostAccess) -> tuple[Inventory, ...]:
+    """Ask every host what is installed; a host that does not answer is an inventory with the reason as its gap."""
+    return toolbox().host_inventories(environment, access)
 
 
-def audit_each(targets: Sequence[AuditTarget]) -> tuple[tuple[TargetAudit, ...], tuple[NotAudited, ...]]:
-    """Audit every target; one that could not be audited is listed with its reason and hides no other."""
-    audits: list[TargetAudit] = []
-    failures: list[NotAudited] = []
-    for target in targets:
+def _audit(environments: Sequence[Environment], hosts: Hosts) -> Audited:
+    # Prefect looks at every part of a parameter: seconds for the packages of a hundred hosts, if they were not quoted.
+    quoted: Any = quote(hosts)
+    audited: Audited = audit_dependencies(environments, quoted)
+    return audited
+
+
+# Not retried here: each advisory source asks again by itself where that may help, and what has answered is not asked
+# twice because another has not.
+@task(name="audit dependencies", **MUTATES)
+@staged
+def audit_dependencies(environments: Sequence[Environment], hosts: Hosts) -> Audited:
+    """Read the inventories, ask every source once about their union, and judge what is found.
+
+    Raises:
+        RejectedError: the settings name no usable advisory source.
+    """
+    sources = toolbox().advisory_sources()
+    estate: Estate = read_estate(
+        environments,
+        fleet=load_settings().fleet.expanduser().resolve(),
+        worker=Path(sysconfig.get_path("purelib")),
+        hosts=hosts,
+    )
+    report = audit(estate.inventories, sources, *estate.judgements, goes_on=True)
+    _tell(report)
+    return Audited(report, estate.inventories)
+
+
+def _tell(report: AuditReport) -> None:
+    """A line for each finding that counts, the gravest first."""
+    for finding in islice(by_severity(report.counting), _LINES):
+        watch(Progress(message=_line(finding), level=ProgressLevel.WARNING))
+    if len(report.counting) > _LINES:
+        watch(Progress(message=f"and {len(report.counting) - _LINES} more findings", level=ProgressLevel.WARNING))
+
+
+def _line(finding: Finding) -> str:
+    labels = [*dict.fromkeys(place.inventory for place in finding.occurrences)]
+    more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+    fixed = f", fixed in {', '.join(finding.fixed_in)}" if finding.fixed_in else ""
+    return for_terminal(
+        f"{''.join(labels[:1])}{more} | {finding.package} {finding.version} | {finding.id} ({finding.severity}){fixed}",
+        _LINE_LIMIT,
+    )
+
+
+def audit_before_changes(environment: Environment) -> EnvironmentAudit:
+    """The audit of one environment that is about to be provisioned. Whatever it says, and if it fails, is a value.
+
+    A first provision has no hosts yet, which is noted and no gap.
+    """
+    try:
+        hosts, notes = _list_hosts_if_any(environment)
+        report = _audit([environment], hosts).report
+        result = EnvironmentAudit(verdict=report.verdict, line=audit_line(report), counts=report.counts, notes=notes)
+    except HoldtrueError as error:
+        result = EnvironmentAudit(verdict=AuditVerdict.INCOMPLETE, line=f"could not be audited: {error}")
+    level = ProgressLevel.INFO if result.verdict is AuditVerdict.CLEAN else ProgressLevel.WARNING
+    watch(Progress(message=for_terminal(f"dependencies: {result.line}", _LINE_LIMIT), level=level))
+    for note in result.notes:
+        watch(Progress(message=note))
+    return result
+
+
+def require_audit(environment: Environment, audited: EnvironmentAudit) -> None:
+    """Stop a provision whose dependencies are not clean, where its manifest says so.
+
+    Raises:
+        AuditFailed: naming what was found, or what could not be audited.
+    """
+    if environment.audit.blocks_provision and audited.verdict is not AuditVerdict.CLEAN:
+        raise AuditFailed(
+            f"the audit says {audited.line}",
+            where=f"environment {environment.name}",
+            next_step="update or waive what is named, or set audit.blocks_provision to false; nothing was changed",
+        )
+
+
+def _list_hosts_if_any(environment: Environment) -> tuple[Hosts, tuple[str, ...]]:
+    if not environment.audit.hosts:
+        return {}, ()
+    output = environment.infrastructure.hosts_output
+    notes: list[str] = []
+
+    def outputs() -> StackOutputs:
         try:
-            audits.append(audit_target(target))
-        except HoldtrueError as error:
-            failures.append(NotAudited(name="*", reason=str(error), found_in=target.label))
-    return tuple(audits), tuple(failures)
+            found = read_outputs(environment)
+        except ResourceMissing as error:
+            notes.append(f"no host was audited, for there is none yet: {error.what}")
+            raise
+        if not found.values.get(output) and output not in found.secret_names:
+            notes.append(f"no host was audited, for there is none yet: the stack has no output '{output}'")
+        return found
+
+    hosts = _ask_hosts(environment, outputs)
+    return ({} if notes else {environment.name: hosts}), tuple(notes)

@@ -43,6 +43,8 @@ class Conclusion:
     """Markdown for a person."""
     could_not_look: bool = False
     """True ends the run `Failed`: an outcome that nobody checked is not a result."""
+    document: str = ""
+    """JSON that is kept of the report; its own fields when empty."""
 
 
 def as_run(
@@ -103,7 +105,8 @@ def _finish(
     conclusion = conclude(report)
     line = redact_text(conclusion.line)
     _publish(kind, conclusion.state_name, line, conclusion.sections, journal)
-    save_report(f"{kind}.json", json.dumps(redact_data(report.model_dump(mode="json")), indent=2, ensure_ascii=False))
+    kept = json.loads(conclusion.document) if conclusion.document else report.model_dump(mode="json")
+    save_report(f"{kind}.json", json.dumps(redact_data(kept), indent=2, ensure_ascii=bool(conclusion.document)))
     end = Failed if conclusion.could_not_look else Completed
     return end(name=conclusion.state_name, message=line[:_MESSAGE_LIMIT], data=report)
 

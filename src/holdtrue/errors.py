@@ -15,6 +15,7 @@ HoldtrueError
 │   ├── PreflightFailed       a prerequisite is broken; every broken one is a line of its own
 │   ├── ProgramTestsFailed    the program's unit tests failed, or there were none
 │   ├── ProgramFailed         the infrastructure program raised, or the engine refused an operation
+│   ├── AuditFailed           the environment lets nothing vulnerable or unaudited be provisioned
 │   ├── ApprovalRequired      the plan has changes that a person must approve first
 │   ├── ConfigurationFailed   the playbook is wrong or a task failed on a host
 │   ├── NotIdempotent         the second run changed something
@@ -124,6 +125,12 @@ class ProgramFailed(RejectedError):
     """The infrastructure program raised, or the engine refused an operation."""
 
     state_name = "ProgramFailed"
+
+
+class AuditFailed(RejectedError):
+    """Dependencies are vulnerable or could not be audited, and the manifest says that this stops a provision."""
+
+    state_name = "AuditFailed"
 
 
 class ApprovalRequired(RejectedError):

@@ -1,9 +1,19 @@
 """Process-wide settings, read from HOLDTRUE_* variables."""
 
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class AuditSource(StrEnum):
+    """Where advisories come from."""
+
+    OSV = "osv"
+    OSV_DB = "osv-db"
+    PYPI = "pypi"
+    PIP_AUDIT = "pip-audit"
 
 
 class Settings(BaseSettings):
@@ -23,7 +33,22 @@ class Settings(BaseSettings):
     osv_url: HttpUrl = Field(
         default=HttpUrl("https://api.osv.dev"), description="Base address of the OSV API that audits ask."
     )
-    audit_timeout_seconds: float = Field(default=600.0, gt=0, description="How long the audit of one target may take.")
+    osv_db: Path | None = Field(default=None, description="OSV dump (.jsonl, .jsonl.gz, .zip) that audits read.")
+    osv_db_max_age_days: float | None = Field(
+        default=None, gt=0, description="A dump with older data is not enough; empty for any age."
+    )
+    pypi_url: HttpUrl = Field(
+        default=HttpUrl("https://pypi.org"), description="Root of the index whose advisories audits ask for."
+    )
+    audit_sources: tuple[AuditSource, ...] = Field(
+        default=(AuditSource.OSV, AuditSource.PYPI),
+        min_length=1,
+        description="The advisory sources that audits ask: a JSON list of osv, osv-db, pypi, pip-audit.",
+    )
+    audit_timeout_seconds: float = Field(
+        default=600.0, gt=0, description="How long the whole audit may ask pip-audit and each host."
+    )
+    cache: Path = Field(default=Path("~/.cache/holdtrue"), description="Folder for what can be fetched or made again.")
     connect_timeout_seconds: float = Field(
         default=5.0, gt=0, description="How long a preflight check or a probe waits for a connection."
     )

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from holdtrue.errors import ResourceMissing
-from holdtrue.models.advisory import AuditTarget, DependencyAuditor, TargetAudit
 from holdtrue.models.base import Progress, ProgressSink, ignore_progress
 from holdtrue.models.configuration import ConfigurationRun, Configurator
+from holdtrue.models.dependency import Pin
 from holdtrue.models.environment import HttpProbe
 from holdtrue.models.host import Host
+from holdtrue.models.osv import AdvisoryRecord, AdvisorySource, Match, SourceAnswer
 from holdtrue.models.stack import ApplyResult, Plan, RefreshResult, StackEngine, StackOutputs
 from holdtrue.models.traffic import TrafficSwitch
 from holdtrue.models.validation import CheckOutcome, CheckResult, HostChecks, Prober
@@ -175,14 +176,25 @@ class FakeTrafficSwitch(TrafficSwitch):
 
 
 @dataclass
-class FakeDependencyAuditor(DependencyAuditor):
-    """Audits by the target's label; a target that is not named has one package and no advisory."""
+class FakeAdvisorySource(AdvisorySource):
+    """An advisory source. `affected` names the ids of advisories by package, whatever its version."""
 
-    audits: Mapping[str, TargetAudit | BaseException] = field(default_factory=dict)
-    asked: list[AuditTarget] = field(default_factory=list)
-    """The targets, in order."""
+    affected: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    failures: Sequence[BaseException | None] = (None,)
+    """Raised instead of an answer, one a call; None for a good call."""
+    name: str = "fake"
+    location: str = "memory"
+    asked: list[tuple[Pin, ...]] = field(default_factory=list)
+    """The pins of each question."""
 
-    def audit(self, target: AuditTarget) -> TargetAudit:
-        """Give the target's audit."""
-        self.asked.append(target)
-        return _answer([self.audits.get(target.label, TargetAudit(target=target.label, audited=1))], 1)
+    def ask(self, pins: Sequence[Pin]) -> SourceAnswer:
+        """Tell the advisories of each pin."""
+        self.asked.append(tuple(pins))
+        _answer(self.failures, len(self.asked))
+        return SourceAnswer(
+            matches={
+                pin: tuple(Match(AdvisoryRecord(id=identifier)) for identifier in self.affected[pin.name])
+                for pin in pins
+                if pin.name in self.affected
+            }
+        )

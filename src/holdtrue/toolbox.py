@@ -5,18 +5,19 @@ Adapters are imported when a tool is asked for, so that an audit does not pay fo
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from holdtrue.credentials.reference import CredentialReference
-from holdtrue.models.advisory import DependencyAuditor
 from holdtrue.models.base import ProgressSink
 from holdtrue.models.configuration import Configurator
 from holdtrue.models.credentials import HostAccess, SshAccess
+from holdtrue.models.dependency import Gap, Inventory
 from holdtrue.models.environment import Environment, Traffic
 from holdtrue.models.host import Host
+from holdtrue.models.osv import AdvisorySource
 from holdtrue.models.report import ProgramTests
 from holdtrue.models.stack import StackEngine
 from holdtrue.models.traffic import TrafficSwitch
@@ -50,7 +51,8 @@ class Toolbox:
     host_checks: Callable[[Environment, SshAccess], HostChecks]
     prober: Callable[[], Prober]
     traffic_switch: Callable[[Traffic, str], TrafficSwitch]
-    auditor: Callable[[], DependencyAuditor]
+    advisory_sources: Callable[[], tuple[AdvisorySource, ...]]
+    host_inventories: Callable[[Environment, HostAccess], tuple[Inventory, ...]]
 
 
 def real_tools(load: ReferenceLoader) -> Toolbox:
@@ -64,7 +66,8 @@ def real_tools(load: ReferenceLoader) -> Toolbox:
         host_checks=_host_checks,
         prober=_prober,
         traffic_switch=_traffic_switch,
-        auditor=_auditor,
+        advisory_sources=_advisory_sources,
+        host_inventories=_host_inventories,
     )
 
 
@@ -148,8 +151,29 @@ def _traffic_switch(traffic: Traffic, socket: str) -> TrafficSwitch:
     return HaproxySwitch(socket=Path(socket), backend=traffic.backend)
 
 
-def _auditor() -> DependencyAuditor:
-    from holdtrue.adapters.pip_audit import PipAudit  # noqa: PLC0415
+def _advisory_sources() -> tuple[AdvisorySource, ...]:
+    from holdtrue.auditing import advisory_sources  # noqa: PLC0415
 
-    settings = load_settings()
-    return PipAudit(osv_url=str(settings.osv_url).rstrip("/"), timeout_seconds=settings.audit_timeout_seconds)
+    return advisory_sources(load_settings())
+
+
+def _host_inventories(environment: Environment, access: HostAccess) -> tuple[Inventory, ...]:
+    """Labelled `environment/hosts/host:folder`; a host that did not answer is one with the reason as its gap."""
+    from holdtrue.adapters.inventory_hosts import STANDARD_ROOTS, list_hosts  # noqa: PLC0415
+
+    answers = list_hosts(
+        access.names,
+        config=access.ssh.config,
+        environment={"SSH_AUTH_SOCK": str(access.ssh.agent_socket)},
+        roots=environment.audit.host_roots or STANDARD_ROOTS,
+        timeout_seconds=load_settings().audit_timeout_seconds,
+    )
+    return tuple(
+        replace(inventory, label=f"{environment.name}/hosts/{inventory.label}")
+        for answer in answers
+        for inventory in (*answer.inventories, *_silent(answer.host, answer.failure))
+    )
+
+
+def _silent(host: str, failure: str) -> tuple[Inventory, ...]:
+    return (Inventory(host, "host", (), (Gap(host, failure),)),) if failure else ()

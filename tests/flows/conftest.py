@@ -10,15 +10,17 @@ import pytest
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
+from holdtrue.errors import RejectedError
 from holdtrue.models.configuration import ConfigurationRun, HostSummary
 from holdtrue.models.credentials import HostAccess, SshAccess
+from holdtrue.models.dependency import Inventory
 from holdtrue.models.preflight import Prerequisite, PrerequisiteOutcome
 from holdtrue.models.report import ProgramTests
 from holdtrue.models.stack import StackOutputs
 from holdtrue.models.validation import CheckOutcome, CheckResult
 from holdtrue.testing import (
+    FakeAdvisorySource,
     FakeConfigurator,
-    FakeDependencyAuditor,
     FakeHostChecks,
     FakeProber,
     FakeStackEngine,
@@ -77,7 +79,8 @@ class FakeTools:
     switch: FakeTrafficSwitch = field(
         default_factory=lambda: FakeTrafficSwitch({"standby": 100, "web-1": 0, "web-2": 0})
     )
-    auditor: FakeDependencyAuditor = field(default_factory=FakeDependencyAuditor)
+    advisories: tuple[FakeAdvisorySource, ...] | RejectedError = field(default_factory=lambda: (FakeAdvisorySource(),))
+    host_inventories: tuple[Inventory, ...] = ()
     program_tests: Callable[[], ProgramTests] = lambda: ProgramTests(passed=3)
     prerequisites: tuple[Prerequisite, ...] = (Prerequisite(name="all", outcome=PrerequisiteOutcome.OK),)
     unreachable: frozenset[str] = frozenset()
@@ -94,8 +97,14 @@ class FakeTools:
             host_checks=lambda _environment, _access: self.checks,
             prober=lambda: self.prober,
             traffic_switch=lambda _traffic, _socket: self.switch,
-            auditor=lambda: self.auditor,
+            advisory_sources=self._sources,
+            host_inventories=lambda _environment, _access: self.host_inventories,
         )
+
+    def _sources(self) -> tuple[FakeAdvisorySource, ...]:
+        if isinstance(self.advisories, RejectedError):
+            raise self.advisories
+        return self.advisories
 
     @contextmanager
     def _engine(self) -> Iterator[FakeStackEngine]:

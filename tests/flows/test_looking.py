@@ -1,4 +1,4 @@
-"""The flows that only look: validate, drift and audit."""
+"""The flows that only look: validate and drift. The audit is in test_audit.py."""
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -9,12 +9,11 @@ from prefect.client.schemas.objects import StateType
 from flows.audit import audit
 from flows.drift import drift
 from flows.validate import validate
-from holdtrue.errors import AccessDenied, ConfigurationFailed, ResourceMissing, ServiceUnreachable
-from holdtrue.models.advisory import Advisory, NotAudited, TargetAudit
+from holdtrue.errors import AccessDenied, ConfigurationFailed, ResourceMissing
 from holdtrue.models.configuration import TaskOutcome, TaskResult
 from holdtrue.models.stack import Operation, RefreshResult, ResourceChange
 from holdtrue.models.validation import CheckOutcome, CheckResult
-from holdtrue.testing import FakeConfigurator, FakeDependencyAuditor, FakeHostChecks, FakeProber, FakeStackEngine
+from holdtrue.testing import FakeConfigurator, FakeHostChecks, FakeProber, FakeStackEngine
 from tests.flows.conftest import CONFIGURED, OUTPUTS, FakeTools
 from tests.flows.runs import artifacts_of, end_of
 
@@ -128,50 +127,3 @@ def test_an_ignore_rule_in_the_manifest_hides_known_drift(tools: FakeTools, flee
     manifest.write_text(manifest.read_text().replace("drift:\n", f"drift:\n  {rule}\n"))
 
     assert end_of(drift).name == "InSync"
-
-
-def advisory(package: str) -> Advisory:
-    return Advisory(package=package, version="1.0.0", id="PYSEC-2099-1", found_in=("app/requirements.txt",))
-
-
-def test_audit_clean(tools: FakeTools) -> None:
-    state = end_of(audit)
-
-    assert (state.name, state.type) == ("Clean", StateType.COMPLETED)
-    assert [target.label for target in tools.auditor.asked] == ["app/requirements.txt", "worker"]
-
-
-def test_audit_findings_win_over_a_target_that_could_not_be_audited(tools: FakeTools) -> None:
-    found = TargetAudit(target="app/requirements.txt", audited=3, advisories=(advisory("demo-yamlish"),))
-    tools.auditor = FakeDependencyAuditor({"app/requirements.txt": found, "worker": AccessDenied("refused")})
-
-    state = end_of(audit)
-
-    assert (state.name, state.type) == ("Vulnerable", StateType.COMPLETED)
-    report = artifacts_of(state)["audit-report"]
-    assert "demo-yamlish" in report
-    assert "refused" in report
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        TargetAudit(target="worker", audited=0),
-        TargetAudit(target="worker", audited=1, not_audited=(NotAudited(name="x", reason="VCS", found_in="worker"),)),
-        AccessDenied("refused"),
-    ],
-    ids=["nothing audited", "a package not audited", "refused"],
-)
-def test_an_audit_that_did_not_see_everything_is_incomplete(tools: FakeTools, answer: TargetAudit | Exception) -> None:
-    tools.auditor = FakeDependencyAuditor({"worker": answer})
-
-    state = end_of(audit)
-
-    assert (state.name, state.type) == ("Incomplete", StateType.FAILED)
-
-
-def test_an_advisory_source_that_stays_down_is_asked_again_and_then_incomplete(tools: FakeTools) -> None:
-    tools.auditor = FakeDependencyAuditor({"worker": ServiceUnreachable("down")})
-
-    assert end_of(audit).name == "Incomplete"
-    assert [target.label for target in tools.auditor.asked].count("worker") == 3

@@ -216,7 +216,7 @@ def clean(fleet: Fleet) -> None:
     fleet.write("checks/tiny/test_tiny.py", HOSTILE_CHECK)
     run("validate", validate, ENVIRONMENT)
     run("audit", audit, [ENVIRONMENT])
-    os.environ["HOLDTRUE_OSV_URL"] = "http://127.0.0.1:1"
+    os.environ |= {"HOLDTRUE_AUDIT_SOURCES": '["osv"]', "HOLDTRUE_OSV_URL": "http://127.0.0.1:1"}
     run("audit without source", audit, [ENVIRONMENT])
     run("sweep", sweep, ["sweeper"])
 

@@ -1,22 +1,21 @@
 """The shipped fakes fit their seams, answer in order and record what they were asked."""
 
-from pathlib import Path
-
 import pytest
 
 from holdtrue.errors import HostUnreachable, ResourceMissing, ServiceUnreachable
-from holdtrue.models.advisory import AuditTarget, DependencyAuditor, InventoryKind, TargetAudit
 from holdtrue.models.base import Progress
 from holdtrue.models.configuration import Configurator
+from holdtrue.models.dependency import Pin
 from holdtrue.models.environment import HttpProbe
 from holdtrue.models.host import Host
+from holdtrue.models.osv import AdvisorySource
 from holdtrue.models.stack import Operation, Plan, ResourceChange, StackEngine, StackOutputs
 from holdtrue.models.traffic import TrafficSwitch
 from holdtrue.models.validation import CheckOutcome, CheckResult, HostChecks, Prober
 from holdtrue.testing import (
     NO_CHANGES,
+    FakeAdvisorySource,
     FakeConfigurator,
-    FakeDependencyAuditor,
     FakeHostChecks,
     FakeProber,
     FakeStackEngine,
@@ -25,6 +24,7 @@ from holdtrue.testing import (
 
 _HOST = Host(name="web-1", address="127.0.0.1", user="deploy")
 _PROBE = HttpProbe(name="health", url="http://{address}/")
+_PIN = Pin("demo-a", "1.0")
 _PLAN = Plan(
     stack="demo",
     changes=(ResourceChange(urn="urn:a::b", type="t", operation=Operation.CREATE),),
@@ -39,7 +39,7 @@ def test_every_fake_fits_its_seam() -> None:
     checks: HostChecks = FakeHostChecks()
     prober: Prober = FakeProber()
     switch: TrafficSwitch = FakeTrafficSwitch({"web-1": 0})
-    auditor: DependencyAuditor = FakeDependencyAuditor()
+    source: AdvisorySource = FakeAdvisorySource()
     assert engine.preview() == NO_CHANGES
     assert engine.detect().changes == ()
     assert engine.outputs().values == {}
@@ -48,11 +48,7 @@ def test_every_fake_fits_its_seam() -> None:
     assert [result.outcome for result in checks.run([_HOST])] == [CheckOutcome.PASSED]
     assert prober.probe(_PROBE, url="http://127.0.0.1/", target="web-1").outcome is CheckOutcome.PASSED
     assert switch.weights() == {"web-1": 0}
-    assert auditor.audit(_target("app")).advisories == ()
-
-
-def _target(label: str) -> AuditTarget:
-    return AuditTarget(label=label, kind=InventoryKind.REQUIREMENTS, path=Path("requirements.txt"))
+    assert source.ask([_PIN]).matches == {}
 
 
 def test_a_stack_does_what_its_plan_says() -> None:
@@ -105,10 +101,13 @@ def test_a_switch_keeps_weights_or_fails_whole() -> None:
     assert len(switch.requests) == 3
 
 
-def test_an_auditor_answers_by_label() -> None:
-    auditor = FakeDependencyAuditor({"app": TargetAudit(target="app", audited=7), "bad": ServiceUnreachable("down")})
-    assert auditor.audit(_target("app")).audited == 7
-    assert auditor.audit(_target("other")).audited == 1
+def test_an_advisory_source_answers_by_package_and_fails_as_scripted() -> None:
+    source = FakeAdvisorySource({"demo-a": ("PYSEC-1", "PYSEC-2")}, failures=[ServiceUnreachable("down"), None])
     with pytest.raises(ServiceUnreachable):
-        auditor.audit(_target("bad"))
-    assert [target.label for target in auditor.asked] == ["app", "other", "bad"]
+        source.ask([_PIN])
+    answer = source.ask([_PIN, Pin("demo-b", "1.0")])
+    assert {pin: [match.advisory.id for match in found] for pin, found in answer.matches.items()} == {
+        _PIN: ["PYSEC-1", "PYSEC-2"]
+    }
+    assert answer.unanswered == {}
+    assert source.asked == [(_PIN,), (_PIN, Pin("demo-b", "1.0"))]

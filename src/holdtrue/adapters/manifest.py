@@ -68,5 +68,12 @@ def _named_paths(environment: Environment) -> list[tuple[FieldPath, str]]:
         (("configuration", "playbook"), environment.configuration.playbook),
     ]
     named += [(("validation", "suites", index), path) for index, path in enumerate(environment.validation.suites)]
-    named += [(("audit", "requirements", index), path) for index, path in enumerate(environment.audit.requirements)]
+    audit = environment.audit
+    for field, paths in (
+        ("requirements", audit.requirements),
+        ("projects", audit.projects),
+        ("waivers", audit.waivers),
+        ("vex", audit.vex),
+    ):
+        named += [(("audit", field, index), path) for index, path in enumerate(paths)]
     return named

@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from holdtrue.models.advisory import AuditReport
+from holdtrue.core.audit_output.phrases import gap_lines
+from holdtrue.models.audit import AuditReport
+from holdtrue.models.audit_changes import EnvironmentAudit
 from holdtrue.models.drift import DriftReport, EnvironmentDrift
 from holdtrue.models.preflight import PreflightReport
 from holdtrue.models.report import ProvisionReport, StageRecord, ValidationReport
@@ -16,6 +18,7 @@ from holdtrue.models.validation import CheckOutcome, Verdict
 _CELL_LIMIT: Final = 400
 _ROW_LIMIT: Final = 500
 _GAPS_SHOWN: Final = 5
+_PACKAGES_SHOWN: Final = 10
 _GAP_LIMIT: Final = 300
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>|#!])")
@@ -110,6 +113,7 @@ def provision_sections(report: ProvisionReport) -> str:
         ((result.host, result.task, result.outcome) for result in report.configured.changed),
     )
     sections = [
+        _section("Dependencies", _dependencies(report.audit)),
         _section("Infrastructure", changes_table(report.applied.changes) if report.applied.changes else "No changes."),
         _section("Configuration", configured if report.configured.changed else "No changes."),
         _section("Validation", checks_table(report.verdict)),
@@ -125,6 +129,10 @@ def provision_sections(report: ProvisionReport) -> str:
         ends = f"Before: {_weights(report.traffic.before)}. After: {_weights(report.traffic.after)}."
         sections.append(_section("Traffic", f"{ends}\n\n{steps if report.traffic.moved else 'No steps were needed.'}"))
     return "\n".join(sections)
+
+
+def _dependencies(audit: EnvironmentAudit) -> str:
+    return "\n".join(cell(line) for line in (audit.line, *audit.notes))
 
 
 def _weights(weights: dict[str, int]) -> str:
@@ -193,35 +201,16 @@ def _environment_drift(drift: EnvironmentDrift) -> str:
 
 def audit_line(report: AuditReport) -> str:
     """One line of outcome; names the vulnerable packages, and what was not audited with the first reasons."""
-    packages = dict.fromkeys(f"{item.package} {item.version}" for item in report.advisories)
-    named = f": {', '.join(packages)}" if packages else ""
-    gaps = (f"{item.found_in} {item.name}: {item.reason}" for item in report.not_audited)
+    packages = [*dict.fromkeys(f"{item.package} {item.version}" for item in report.counting)]
+    more = f" and {len(packages) - _PACKAGES_SHOWN} more" if len(packages) > _PACKAGES_SHOWN else ""
+    named = f": {', '.join(packages[:_PACKAGES_SHOWN])}{more}" if packages else ""
+    tolerated = f", {report.counts.tolerated} tolerated" if report.counts.tolerated else ""
+    gaps = (
+        " ".join(filter(None, (gap.inventory, gap.what))) + f": {gap.reason}" for gap in gap_lines(report.not_audited)
+    )
     return (
-        f"{report.verdict}, {count(len(report.advisories), 'finding')}{named}; "
-        f"{count(report.audited, 'package')} audited, {len(report.not_audited)} not audited{_gaps(gaps)}"
-    )
-
-
-def audit_sections(report: AuditReport) -> str:
-    """What the audit found, for a person."""
-    findings = table(
-        ("Package", "Version", "Advisory", "Aliases", "Fixed in", "Found in", "Summary"),
-        (
-            (a.package, a.version, a.id, ", ".join(a.aliases), ", ".join(a.fixed_in), ", ".join(a.found_in), a.summary)
-            for a in report.advisories
-        ),
-    )
-    missing = table(("Name", "Found in", "Reason"), ((n.name, n.found_in, n.reason) for n in report.not_audited))
-    targets = table(
-        ("Target", "Audited", "Findings", "Not audited"),
-        ((t.target, t.audited, len(t.advisories), len(t.not_audited)) for t in report.targets),
-    )
-    return "\n".join(
-        (
-            _section("Findings", findings if report.advisories else "None."),
-            _section("Not audited", missing if report.not_audited else "None."),
-            _section("Targets", f"Source: {report.source}\n\n{targets}"),
-        )
+        f"{report.verdict}, {count(report.counts.findings, 'finding')}{named}{tolerated}; "
+        f"{count(report.counts.audited, 'package')} audited, {report.counts.not_audited} not audited{_gaps(gaps)}"
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
+from holdtrue.models.audit import AuditPolicy
 from holdtrue.models.base import Value
 from holdtrue.models.stack import Operation
 
@@ -27,6 +28,9 @@ def _below_the_fleet(path: str) -> str:
 
 FleetPath = Annotated[str, Field(min_length=1), AfterValidator(_below_the_fleet)]
 """A path below the fleet folder."""
+
+HostFolder = Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]*$")]
+"""An absolute path on a host."""
 
 Template = Annotated[str, Field(min_length=1)]
 """Text with `{name}` placeholders, filled from the stack's outputs and, for one host, its own values."""
@@ -149,10 +153,30 @@ class Drift(Value):
 
 
 class Audit(Value):
-    """What an audit looks at."""
+    """What an audit looks at, and which findings count."""
 
-    requirements: tuple[FleetPath, ...] = Field(default=(), description="Pinned requirements files.")
+    requirements: tuple[FleetPath, ...] = Field(
+        default=(),
+        description="Files of packages: requirements, lock files, conda lists, SBOMs. Their names tell the format.",
+    )
+    projects: tuple[FleetPath, ...] = Field(
+        default=(), description="Folders of projects: their lock files, or else their requirements files."
+    )
     worker: bool = Field(default=True, description="Audit the worker's own Python environment too.")
+    hosts: bool = Field(default=False, description="Audit what is installed on the stack's hosts too.")
+    host_roots: tuple[HostFolder, ...] = Field(
+        default=(),
+        description="Folders of the hosts to search; empty means /usr, /opt, /srv, /home, /root and /var/lib.",
+    )
+    internal: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="Shell patterns for names of your own packages: no source is asked about them."
+    )
+    waivers: tuple[FleetPath, ...] = Field(default=(), description="Files of waivers, in YAML or JSON.")
+    vex: tuple[FleetPath, ...] = Field(default=(), description="OpenVEX or CycloneDX VEX documents.")
+    policy: AuditPolicy = Field(default=AuditPolicy(), description="Which findings count for this environment.")
+    blocks_provision: bool = Field(
+        default=False, description="Whether a provision stops unless its audit is clean; otherwise it warns."
+    )
 
 
 class Environment(Value):

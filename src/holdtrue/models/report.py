@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from holdtrue.models.audit_changes import EnvironmentAudit
 from holdtrue.models.base import Value
 from holdtrue.models.configuration import ConfigurationRun
 from holdtrue.models.host import Host
@@ -45,6 +46,7 @@ class ProvisionReport(Value):
     environment: str
     preflight: PreflightReport
     program_tests: ProgramTests
+    audit: EnvironmentAudit
     plan: Plan
     applied: ApplyResult
     hosts: tuple[Host, ...]

@@ -1,6 +1,8 @@
 import pytest
 
-from holdtrue.core.render import cell, table
+from holdtrue.core.render import audit_line, cell, table
+from holdtrue.models.audit import AuditCounts, NotAudited
+from tests.unit.core.test_audit_comparison import finding, report
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,26 @@ def test_a_long_cell_is_cut_visibly() -> None:
 
 def test_a_long_table_says_how_much_is_left_out() -> None:
     assert "500 more rows" in table(("a",), ((number,) for number in range(1000)))
+
+
+def test_the_line_of_an_audit_names_what_counts_and_what_is_missing() -> None:
+    gaps = tuple(
+        NotAudited(name=f"line {number}", reason=f"because {number}", inventory="a.txt") for number in range(9)
+    )
+    found = report(finding("PYSEC-1"), finding("PYSEC-2", package="demo-b", tolerated="low"), gaps=gaps).model_copy(
+        update={"counts": AuditCounts(audited=7, not_audited=9, findings=1, tolerated=1)}
+    )
+
+    line = audit_line(found)
+
+    assert line.startswith("incomplete, 1 finding: demo-a 1.0, 1 tolerated; 7 packages audited, 9 not audited (")
+    assert "a.txt line 0: because 0" in line
+    assert "and 4 more" in line
+    assert "demo-b" not in line
+
+
+def test_the_line_of_an_audit_stays_one_line_whatever_was_found() -> None:
+    found = report(*(finding("PYSEC-1", package=f"demo-{number}") for number in range(500)))
+
+    assert len(audit_line(found)) < 500
+    assert "and 490 more" in audit_line(found)

@@ -2,11 +2,10 @@
 
 import pytest
 
-from holdtrue.adapters.pip_audit.answer import read_dependencies, to_advisory, unreported_ids
-from holdtrue.adapters.pip_audit.command import Choked, Dependency, Vulnerability, explain_death
-from holdtrue.adapters.pip_audit.source import Named
-from holdtrue.core.requirements import Pin
+from holdtrue.adapters.pip_audit_source.answer import read_dependencies
+from holdtrue.adapters.pip_audit_source.command import Choked, Dependency, Vulnerability, explain_death
 from holdtrue.errors import HoldtrueError, ServiceNotReady, ServiceUnreachable, ToolMissing, UnavailableError
+from holdtrue.models.dependency import Pin
 from holdtrue.runtime.process import ToolRun
 
 A, B, C = Pin("demo-a", "1.0"), Pin("demo-b", "2.0"), Pin("demo-c", "3.0")
@@ -22,13 +21,15 @@ def test_each_pin_is_found_skipped_or_missing() -> None:
     answer = read_dependencies(
         [A, B, C],
         [
-            Dependency(name="Demo_A", version="1.0", vulns=(Vulnerability(id="X"),)),
+            Dependency(name="Demo_A", version="1.0.0", vulns=(Vulnerability(id="X", aliases=("Y",)),)),
+            Dependency(name="demo-a", version="1.0", vulns=(Vulnerability(id="X", aliases=("Y",)),)),
             Dependency(name="demo-b", skip_reason="not on the index"),
             Dependency(name="uninvited", version="9"),
         ],
     )
 
-    assert answer.found == {A: (Vulnerability(id="X"),)}
+    assert {pin: [item.advisory.id for item in found] for pin, found in answer.matches.items()} == {A: ["X"]}
+    assert answer.reported(A) == {"X", "Y"}
     assert answer.reasons.keys() == {B, C}
     assert "not on the index" in answer.reasons[B]
 
@@ -39,23 +40,13 @@ def test_an_answer_about_another_version_is_no_answer() -> None:
     assert answer.reasons.keys() == {A}
 
 
-def test_ids_that_were_named_and_not_reported() -> None:
-    answer = read_dependencies(
-        [A], [Dependency(name="demo-a", version="1.0", vulns=(Vulnerability(id="X", aliases=("Y",)),))]
-    )
-
-    assert unreported_ids(answer, A, Named(frozenset({"X", "Y", "Z"}), has_more_pages=False)) == {"Z"}
-    assert unreported_ids(answer, A, Named(frozenset({"Y"}), has_more_pages=False)) == frozenset()
-
-
 def test_fixes_below_the_installed_version_are_no_fixes() -> None:
-    found = to_advisory(
-        B, Vulnerability(id="X", fix_versions=("1.9", "2.0.1", "odd"), description="a\n b" * 200), "app"
-    )
+    vulnerability = Vulnerability(id="X", fix_versions=("1.9", "2.0.1", "odd"), description="a\n b" * 200)
+
+    (found,) = read_dependencies([B], [Dependency(name="demo-b", version="2.0", vulns=(vulnerability,))]).matches[B]
 
     assert found.fixed_in == ("2.0.1", "odd")
-    assert len(found.summary) <= 300
-    assert "\n" not in found.summary
+    assert "\n" not in found.advisory.summary
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from packaging.utils import canonicalize_name
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from holdtrue.core.requirements import Pin
 from holdtrue.errors import HoldtrueError, ServiceNotReady, ServiceUnreachable, ToolMissing, UnavailableError
+from holdtrue.models.dependency import Pin
 from holdtrue.runtime.folder import private_folder
 from holdtrue.runtime.process import ToolRun, run_tool, tool_environment
 
@@ -35,7 +35,7 @@ _NO_ANSWER: Final = re.compile(
 class Vulnerability(BaseModel):
     """One finding of its report."""
 
-    id: str
+    id: str = Field(pattern=r"\S")
     fix_versions: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     description: str = ""

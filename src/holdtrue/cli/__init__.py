@@ -7,28 +7,15 @@ import argparse
 import json
 import os
 import signal
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from enum import IntEnum
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, assert_never
+from typing import NoReturn, assert_never
 
-if TYPE_CHECKING:
-    from holdtrue.models.advisory import Advisory, AuditReport, AuditTarget, AuditVerdict, DependencyAuditor
-    from holdtrue.settings import Settings
+from holdtrue.cli.audit import add_audit
+from holdtrue.cli.fix import add_fix
+from holdtrue.cli.session import ExitCode, complain, plain, read_settings, show, unwound_on_termination
 
-
-class ExitCode(IntEnum):
-    """What every command means by its end. A stable contract."""
-
-    GOOD = 0
-    FINDINGS = 1
-    BAD_INPUT = 2
-    COULD_NOT_LOOK = 3
+__all__ = ["ExitCode", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,13 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except RejectedError as error:
-        _complain(str(error))
+        complain(str(error))
         return ExitCode.BAD_INPUT
     except HoldtrueError as error:
-        _complain(str(error))
+        complain(str(error))
         return ExitCode.COULD_NOT_LOOK
     except KeyboardInterrupt:
-        _complain("interrupted")
+        complain("interrupted")
         return 128 + signal.SIGINT
 
 
@@ -54,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as every other error does."""
 
     def error(self, message: str) -> NoReturn:
-        _complain(f"{message}. Next: {self.prog} --help")
+        complain(f"{message}. Next: {self.prog} --help")
         self.exit(ExitCode.BAD_INPUT)
 
 
@@ -63,8 +50,9 @@ def _build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     schema = commands.add_parser("schema", help="print the JSON Schema of the environment manifest")
     schema.set_defaults(run=_print_schema)
-    _add_audit(
-        commands.add_parser("audit", help="audit dependencies: 0 clean, 1 vulnerable, 2 bad input, 3 incomplete")
+    add_audit(commands.add_parser("audit", help="audit dependencies: 0 clean, 1 vulnerable, 2 bad input, 3 incomplete"))
+    add_fix(
+        commands.add_parser("fix", help="print the smallest bumps that remove findings, as a patch: 1 findings, 0 none")
     )
     preflight = commands.add_parser("preflight", help="ask everything a provision needs: 0 all there, 1 broken")
     _add_fleet(preflight)
@@ -89,20 +77,6 @@ def _build_parser() -> argparse.ArgumentParser:
 def _add_fleet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("environment", metavar="ENVIRONMENT", help="name of a file in the fleet's environments folder")
     parser.add_argument("--fleet", metavar="FOLDER", type=Path, help="the fleet (default: HOLDTRUE_FLEET)")
-
-
-def _add_audit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-r", "--requirement", dest="files", metavar="FILE", type=Path, action="append", default=[],
-        help="a pinned requirements file (repeatable)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--environment", dest="interpreters", metavar="PYTHON", type=Path, action="append", default=[],
-        help="a Python interpreter whose installed packages are audited (repeatable)",
-    )  # fmt: skip
-    parser.add_argument("--osv-url", metavar="URL", help="base address of the OSV API (default: HOLDTRUE_OSV_URL)")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.set_defaults(run=_audit)
 
 
 def _add_leaks(parser: argparse.ArgumentParser) -> None:
@@ -141,7 +115,7 @@ def _add_check_deployments(parser: argparse.ArgumentParser) -> None:
 def _print_schema(_: argparse.Namespace) -> ExitCode:
     from holdtrue.models.environment import Environment  # noqa: PLC0415 - see the module's docstring
 
-    print(json.dumps(Environment.model_json_schema(), indent=2))  # noqa: T201 - the command's result
+    show(json.dumps(Environment.model_json_schema(), indent=2))
     return ExitCode.GOOD
 
 
@@ -155,14 +129,14 @@ def _preflight(options: argparse.Namespace) -> ExitCode:
 
     fleet = _fleet(options)
     environment, documents = load_environment(fleet, options.environment), load_documents(fleet)
-    with _unwound_on_termination(), credential_scope(RunLabel(flow="holdtrue preflight")):
+    with unwound_on_termination(), credential_scope(RunLabel(flow="holdtrue preflight")):
         found = ask_chain(environment, documents.load, real_tools(documents.load), keeps_login=False)
     report = PreflightReport(environment=environment.name, prerequisites=found)
     if options.json:
-        print(report.model_dump_json(indent=2))  # noqa: T201 - the command's result
+        show(report.model_dump_json(indent=2))
     for item in () if options.json else report.prerequisites:
         advice = f" Next: {item.next_step}" if item.outcome is PrerequisiteOutcome.BROKEN else ""
-        print(_plain(f"{item.outcome:<14} {item.name}: {item.detail}{advice}"))  # noqa: T201 - same
+        show(plain(f"{item.outcome:<14} {item.name}: {item.detail}{advice}"))
     return ExitCode.FINDINGS if report.broken else ExitCode.GOOD
 
 
@@ -181,7 +155,7 @@ def _print_policy(options: argparse.Namespace) -> ExitCode:
             needs = [dict(PREFLIGHT_CAPABILITIES), *(reference.capabilities() for reference in references)]
         case _:
             needs = [reference.reading_capabilities() for reference in references]
-    print(policy(needs))  # noqa: T201 - the command's result
+    show(policy(needs))
     return ExitCode.GOOD
 
 
@@ -196,10 +170,10 @@ def _search_leaks(options: argparse.Namespace) -> ExitCode:
     places += [leaks.database_at(url, os.environ) for url in options.databases]
     places += [Processes(exclude=frozenset(options.excluded_pids))] if options.processes else []
     places += [leaks.prefect_api_at(options.prefect_api, os.environ)] if options.prefect_api else []
-    with _unwound_on_termination():
+    with unwound_on_termination():
         report = leaks.search(leaks.read_values(options.values), places)
-    lines = [report.model_dump_json(indent=2)] if options.json else [_plain(line) for line in describe(report)]
-    print("\n".join(lines))  # noqa: T201 - the command's result
+    lines = [report.model_dump_json(indent=2)] if options.json else [plain(line) for line in describe(report)]
+    show("\n".join(lines))
     match report.verdict:
         case LeakVerdict.CLEAN:
             return ExitCode.GOOD
@@ -217,8 +191,8 @@ def _check_deployments(options: argparse.Namespace) -> ExitCode:
     from holdtrue.models.deployment import ExposureVerdict  # noqa: PLC0415
 
     check = check_deployments([read_deployment_file(path) for path in options.files])
-    lines = [check.model_dump_json(indent=2)] if options.json else [_plain(line) for line in describe(check)]
-    print("\n".join(lines))  # noqa: T201 - the command's result
+    lines = [check.model_dump_json(indent=2)] if options.json else [plain(line) for line in describe(check)]
+    show("\n".join(lines))
     match check.verdict:
         case ExposureVerdict.CLEAN:
             return ExitCode.GOOD
@@ -234,122 +208,4 @@ def _fleet(options: argparse.Namespace) -> Path:
     """The fleet of the command line, which the adapters find by the setting."""
     if options.fleet is not None:
         os.environ["HOLDTRUE_FLEET"] = str(options.fleet)
-    return _load_settings().fleet.expanduser()
-
-
-def _audit(options: argparse.Namespace) -> ExitCode:
-    from holdtrue.adapters.pip_audit import PipAudit  # noqa: PLC0415 - see the module's docstring
-    from holdtrue.errors import RejectedError  # noqa: PLC0415
-
-    settings = _load_settings()
-    source = options.osv_url or str(settings.osv_url)
-    auditor = PipAudit(osv_url=source, timeout_seconds=settings.audit_timeout_seconds)
-    targets = tuple(_list_targets(options.files, options.interpreters))
-    if not targets:
-        raise RejectedError("nothing to audit was named", next_step="give -r FILE or --environment PYTHON")
-    with _unwound_on_termination():
-        report = _audit_each(targets, auditor, source)
-    lines = [report.model_dump_json(indent=2)] if options.json else _describe(report)
-    print("\n".join(lines))  # noqa: T201 - the command's result
-    return _exit_code(report.verdict)
-
-
-def _load_settings() -> "Settings":
-    from pydantic import ValidationError  # noqa: PLC0415 - see the module's docstring
-
-    from holdtrue.errors import RejectedError  # noqa: PLC0415
-    from holdtrue.settings import load_settings  # noqa: PLC0415
-
-    try:
-        return load_settings()
-    except ValidationError as error:
-        # Names only: a wrong value may be a secret in the wrong variable.
-        names = ", ".join(f"HOLDTRUE_{item['loc'][0]}".upper() for item in error.errors(include_input=False))
-        raise RejectedError("a setting has no valid value", where=names, next_step="correct or unset it") from error
-
-
-@contextmanager
-def _unwound_on_termination() -> Iterator[None]:
-    """End by exception on SIGTERM, so that a running tool is ended too."""
-
-    def unwind(_signal: int, _frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + signal.SIGTERM)
-
-    former = signal.signal(signal.SIGTERM, unwind)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
-
-
-def _list_targets(files: Sequence[Path], interpreters: Sequence[Path]) -> "Iterator[AuditTarget]":
-    from holdtrue.adapters.pip_audit import find_package_folders  # noqa: PLC0415 - see the module's docstring
-    from holdtrue.models.advisory import AuditTarget, InventoryKind  # noqa: PLC0415
-
-    for file in files:
-        yield AuditTarget(label=str(file), kind=InventoryKind.REQUIREMENTS, path=file)
-    for interpreter in interpreters:
-        for folder in find_package_folders(interpreter):
-            yield AuditTarget(label=str(folder), kind=InventoryKind.INSTALLED, path=folder)
-
-
-def _audit_each(targets: "Sequence[AuditTarget]", auditor: "DependencyAuditor", source: str) -> "AuditReport":
-    """One target that cannot be looked at is listed and hides no other; one that cannot be read ends the command."""
-    from holdtrue.core.audit import merge  # noqa: PLC0415 - see the module's docstring
-    from holdtrue.errors import HoldtrueError, RejectedError  # noqa: PLC0415
-    from holdtrue.models.advisory import NotAudited  # noqa: PLC0415
-
-    started_at, started = datetime.now(UTC), time.monotonic()
-    audits, failures = [], []
-    for target in targets:
-        try:
-            audits.append(auditor.audit(target))
-        except RejectedError:
-            raise
-        except HoldtrueError as error:
-            _complain(str(error))
-            failures.append(NotAudited(name="*", reason=str(error), found_in=target.label))
-    return merge(audits, failures, source=source, started_at=started_at, duration_seconds=time.monotonic() - started)
-
-
-def _describe(report: "AuditReport") -> list[str]:
-    found = [_plain(_describe_advisory(item)) for item in report.advisories]
-    gaps = [_plain(f"not audited: {item.name} [{item.found_in}]: {item.reason}") for item in report.not_audited]
-    counts = f"audited {report.audited}, advisories {len(report.advisories)}, not audited {len(report.not_audited)}"
-    return [*found, *gaps, f"{report.verdict}: {counts}"]
-
-
-def _describe_advisory(advisory: "Advisory") -> str:
-    aliases = f" ({', '.join(advisory.aliases)})" if advisory.aliases else ""
-    fix = f"fixed in {', '.join(advisory.fixed_in)}" if advisory.fixed_in else "no fix known"
-    places = ", ".join(advisory.found_in)
-    return (
-        f"{advisory.package} {advisory.version}: {advisory.id}{aliases}, {fix} [{places}] {advisory.summary}".rstrip()
-    )
-
-
-def _exit_code(verdict: "AuditVerdict") -> ExitCode:
-    from holdtrue.models.advisory import AuditVerdict  # noqa: PLC0415 - see the module's docstring
-
-    match verdict:
-        case AuditVerdict.CLEAN:
-            return ExitCode.GOOD
-        case AuditVerdict.VULNERABLE:
-            return ExitCode.FINDINGS
-        case AuditVerdict.INCOMPLETE:
-            return ExitCode.COULD_NOT_LOOK
-        case _:
-            assert_never(verdict)
-
-
-def _plain(text: str) -> str:
-    """One line without control and direction characters: advisories are other people's text, and a terminal obeys."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
-def _complain(message: str) -> None:
-    print(f"holdtrue: {_plain(message)}", file=sys.stderr)  # noqa: T201 - where errors go
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return read_settings().fleet.expanduser()

@@ -1,0 +1,250 @@
+"""`holdtrue audit`: dependencies of files, projects and environments against the advisory sources that are named."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, assert_never
+
+from holdtrue.cli.audit_formats import FORMATS, render
+from holdtrue.cli.session import ExitCode, complain, read_settings, show, unwound_on_termination
+
+if TYPE_CHECKING:
+    from holdtrue.auditing import Judgement
+    from holdtrue.models.audit import AuditVerdict
+    from holdtrue.models.dependency import Inventory
+    from holdtrue.models.osv import AdvisorySource
+    from holdtrue.settings import Settings
+
+_SEVERITIES: Final = ("none", "low", "medium", "high", "critical")
+
+
+def add_audit(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    what = parser.add_argument_group("what is audited (each repeatable)")
+    what.add_argument(
+        "-r", "--requirement", dest="files", metavar="FILE", type=_path, action="append", default=[],
+        help="requirements, any Python lock file, a conda list or environment.yml, an SBOM (CycloneDX, SPDX)",
+    )  # fmt: skip
+    what.add_argument(
+        "--project", dest="projects", metavar="DIR", type=_path, action="append", default=[],
+        help="a project: its lock files, or else its requirements files",
+    )  # fmt: skip
+    what.add_argument(
+        "--environment", dest="interpreters", metavar="PYTHON", type=_path, action="append", default=[],
+        help="a Python interpreter: what is installed for it",
+    )  # fmt: skip
+    what.add_argument(
+        "--venv", dest="venvs", metavar="DIR", type=_path, action="append", default=[],
+        help="a virtual environment; none of its programs is run",
+    )  # fmt: skip
+    what.add_argument(
+        "--root", dest="roots", metavar="DIR", type=_path, action="append", default=[],
+        help="an unpacked file system of a container or image",
+    )  # fmt: skip
+    what.add_argument(
+        "--internal", dest="internal_names", metavar="PATTERN", action="append", default=[],
+        help="names of your own packages, e.g. 'acme-*': no source is asked about them",
+    )  # fmt: skip
+    what.add_argument(
+        "--resolve", action="store_true", help="let uv resolve requirements files; else what is unpinned is not audited"
+    )
+    add_sources(parser)
+    judged = parser.add_argument_group("which findings count")
+    judged.add_argument(
+        "--waivers", metavar="FILE", type=_path, action="append", default=[],
+        help="waivers with reason, owner and expiry (YAML or JSON; repeatable)",
+    )  # fmt: skip
+    judged.add_argument(
+        "--vex", metavar="FILE", type=_path, action="append", default=[],
+        help="OpenVEX or CycloneDX VEX documents (repeatable)",
+    )  # fmt: skip
+    judged.add_argument("--epss", metavar="FILE", type=_path, help="EPSS scores (CSV, may be gzip)")
+    judged.add_argument(
+        "--kev", metavar="FILE", type=_path, help="CISA's catalogue of exploited vulnerabilities (JSON)"
+    )
+    judged.add_argument(
+        "--minimum-severity", choices=_SEVERITIES, default="none", help="tolerate what is known to be below"
+    )
+    judged.add_argument("--only-fixable", action="store_true", help="tolerate what no version mends")
+    judged.add_argument("--only-direct", action="store_true", help="tolerate what is known to be transitive only")
+    output = parser.add_argument_group("the report")
+    output.add_argument("--format", choices=FORMATS, default="table", help="default: table")
+    output.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    output.add_argument("--output", metavar="FILE", type=_path, help="write it there instead of to standard output")
+    parser.set_defaults(run=run_audit)
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """The options that name advisory sources."""
+    sources = parser.add_argument_group(
+        "advisory sources (those named are the only ones asked; default: HOLDTRUE_AUDIT_SOURCES)"
+    )
+    sources.add_argument("--osv-url", metavar="URL", help="an OSV API, such as https://api.osv.dev")
+    sources.add_argument("--osv-db", metavar="FILE", type=_path, help="an OSV dump: .jsonl, .jsonl.gz or .zip")
+    sources.add_argument("--pypi-url", metavar="URL", help="a PyPI that serves advisories, such as https://pypi.org")
+    sources.add_argument("--pip-audit-url", metavar="URL", help="an OSV API, asked by pip-audit")
+    sources.add_argument("--max-age-days", metavar="N", type=_days, help="a dump with older data is not enough")
+
+
+def _path(text: str) -> Path:
+    """A path; an address is refused here, before an error or a label repeats the password in it."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError("a file or folder is wanted, not an address")
+    return Path(text)
+
+
+def _days(text: str) -> float:
+    """A limit that something can be above: nothing is older than `nan` days."""
+    days = float(text)
+    if not days > 0:
+        raise argparse.ArgumentTypeError("a number of days above 0 is wanted")
+    return days
+
+
+def run_audit(options: argparse.Namespace) -> ExitCode:
+    """Read, ask, judge, report."""
+    from holdtrue.auditing import audit  # noqa: PLC0415 - a command imports what it needs when it runs
+
+    settings = read_settings()
+    with unwound_on_termination():
+        sources, judgement = open_sources(options, settings), _judgement(options)
+        inventories = tuple(_inventories(options))
+        report = audit(inventories, sources, judgement)
+    text = render(options.format, report, inventories)
+    if options.output is None:
+        show(text)
+    else:
+        _write(options.output, text)
+    for source in report.sources:
+        if source.failure:
+            complain(f"{source.name}: {source.failure}")
+    return exit_code(report.verdict)
+
+
+def exit_code(verdict: "AuditVerdict") -> ExitCode:
+    """What the command ends with; findings outweigh gaps."""
+    from holdtrue.models.audit import AuditVerdict  # noqa: PLC0415
+
+    match verdict:
+        case AuditVerdict.CLEAN:
+            return ExitCode.GOOD
+        case AuditVerdict.VULNERABLE:
+            return ExitCode.FINDINGS
+        case AuditVerdict.INCOMPLETE:
+            return ExitCode.COULD_NOT_LOOK
+        case _:
+            assert_never(verdict)
+
+
+def _inventories(options: argparse.Namespace) -> "Iterator[Inventory]":
+    from holdtrue.errors import RejectedError  # noqa: PLC0415
+
+    wanted = (options.files, options.projects, options.interpreters, options.venvs, options.roots)
+    if not any(wanted):
+        raise RejectedError(
+            "nothing to audit was named", next_step="give -r FILE, --project DIR or --environment PYTHON"
+        )
+    names: Sequence[str] = options.internal_names
+    for file in options.files:
+        yield _read_file(file, names, resolve=options.resolve)
+    for project in options.projects:
+        yield from _read_project(project, names, resolve=options.resolve)
+    if options.interpreters or options.venvs or options.roots:
+        yield from _list_installed(options)
+
+
+def _list_installed(options: argparse.Namespace) -> "Iterator[Inventory]":
+    """What is installed; an environment that cannot be listed now is a gap, and hides no finding elsewhere."""
+    from holdtrue.adapters.inventory.installed import list_environment, list_root, list_venv  # noqa: PLC0415
+    from holdtrue.core.lockfiles import mark_internal  # noqa: PLC0415
+    from holdtrue.errors import HoldtrueError, RejectedError  # noqa: PLC0415
+    from holdtrue.models.dependency import Gap, Inventory  # noqa: PLC0415
+
+    for paths, read in (
+        (options.interpreters, list_environment),
+        (options.venvs, list_venv),
+        (options.roots, list_root),
+    ):
+        for path in paths:
+            try:
+                yield from (mark_internal(inventory, options.internal_names) for inventory in read(path))
+            except RejectedError:
+                raise
+            except HoldtrueError as error:
+                yield Inventory(str(path), "installed", (), (Gap(str(path), str(error)),))
+
+
+def _read_file(file: Path, internal_names: Sequence[str], *, resolve: bool) -> "Inventory":
+    from holdtrue.adapters.inventory.files import read_file  # noqa: PLC0415
+
+    inventory = read_file(file, internal_names=internal_names)
+    if not resolve or all(item.version for item in inventory.dependencies) or inventory.kind != "requirements":
+        return inventory
+    from dataclasses import replace  # noqa: PLC0415
+
+    from holdtrue.adapters.uv_resolver import read_resolved  # noqa: PLC0415
+    from holdtrue.errors import HoldtrueError, RejectedError  # noqa: PLC0415
+    from holdtrue.models.dependency import Gap  # noqa: PLC0415
+
+    try:
+        return read_resolved(file, internal_names=internal_names)
+    except RejectedError:
+        raise
+    except HoldtrueError as error:
+        # What is pinned is audited all the same.
+        return replace(inventory, gaps=(*inventory.gaps, Gap(str(file), f"it could not be resolved: {error}")))
+
+
+def _read_project(project: Path, internal_names: Sequence[str], *, resolve: bool) -> "Iterator[Inventory]":
+    from holdtrue.adapters.inventory.files import find_files  # noqa: PLC0415
+    from holdtrue.models.dependency import Gap, Inventory  # noqa: PLC0415
+
+    files = find_files(project)
+    if not files:
+        yield Inventory(str(project), "project", (), (Gap(str(project), "has no lock file and no requirements file"),))
+    for file in files:
+        yield _read_file(file, internal_names, resolve=resolve)
+
+
+def open_sources(options: argparse.Namespace, settings: "Settings") -> "tuple[AdvisorySource, ...]":
+    """The sources that the options name, or else those of the settings.
+
+    Raises:
+        RejectedError: an address is none, or the settings ask for a dump and name none.
+    """
+    from holdtrue.auditing import SourceAddresses, advisory_sources  # noqa: PLC0415
+
+    named = SourceAddresses(
+        osv_url=options.osv_url, osv_db=options.osv_db, pypi_url=options.pypi_url, pip_audit_url=options.pip_audit_url
+    )
+    return advisory_sources(settings, named=named, maximum_age_days=options.max_age_days)
+
+
+def _judgement(options: argparse.Namespace) -> "Judgement":
+    from holdtrue.auditing import Judgement  # noqa: PLC0415
+    from holdtrue.models.audit import AuditPolicy, Severity  # noqa: PLC0415
+
+    policy = AuditPolicy(
+        minimum_severity=Severity(options.minimum_severity),
+        only_fixable=options.only_fixable,
+        only_direct=options.only_direct,
+    )
+    if not (options.waivers or options.vex or options.epss or options.kev):
+        return Judgement(policy)
+    from holdtrue.adapters.audit_inputs import read_judgement_files  # noqa: PLC0415
+
+    waivers, exploitation = read_judgement_files(
+        waivers=options.waivers, vex=options.vex, epss=options.epss, kev=options.kev
+    )
+    return Judgement(policy, waivers, exploitation)
+
+
+def _write(path: Path, text: str) -> None:
+    from holdtrue.errors import RejectedError  # noqa: PLC0415
+
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RejectedError(
+            f"the report cannot be written: {error.strerror}", where=str(path), next_step="name another file"
+        ) from error

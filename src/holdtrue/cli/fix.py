@@ -1,0 +1,81 @@
+"""`holdtrue fix`: the smallest version bumps that remove the findings, as a patch. It never changes a file."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from holdtrue.cli.audit import add_sources, open_sources
+from holdtrue.cli.session import ExitCode, plain, read_settings, show, unwound_on_termination
+
+if TYPE_CHECKING:
+    from holdtrue.core.fix_resolution import Audit
+    from holdtrue.models.audit import Finding
+    from holdtrue.models.dependency import Pin
+    from holdtrue.models.fix import FixProposal
+    from holdtrue.models.osv import AdvisorySource
+
+
+def add_fix(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("file", metavar="FILE", type=Path, help="a requirements file or a uv.lock")
+    parser.add_argument(
+        "--timeout-seconds", metavar="N", type=float, default=300.0, help="for each run of uv (default: 300)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the proposal, the patch in it, as JSON")
+    add_sources(parser)
+    parser.set_defaults(run=run_fix)
+
+
+def run_fix(options: argparse.Namespace) -> ExitCode:
+    """Audit the file, search on a copy, and print the patch; what it does and leaves goes to standard error."""
+    from holdtrue.adapters.inventory.files import read_file  # noqa: PLC0415 - a command imports what it needs
+    from holdtrue.adapters.uv_resolver import UvResolver, propose_fix  # noqa: PLC0415
+    from holdtrue.auditing import Judgement, audit  # noqa: PLC0415
+
+    with unwound_on_termination():
+        sources = open_sources(options, read_settings())
+        report = audit([read_file(options.file)], sources, Judgement())
+        proposal = propose_fix(
+            options.file,
+            report.findings,
+            audit=_second_audit(sources),
+            resolver=UvResolver(timeout_seconds=options.timeout_seconds),
+        )
+    _print(proposal, as_json=options.json)
+    if report.findings:
+        return ExitCode.FINDINGS
+    return ExitCode.COULD_NOT_LOOK if report.not_audited else ExitCode.GOOD
+
+
+def _second_audit(sources: "Sequence[AdvisorySource]") -> "Audit":
+    from holdtrue.auditing import Judgement, audit  # noqa: PLC0415
+    from holdtrue.errors import ServiceNotReady  # noqa: PLC0415
+    from holdtrue.models.dependency import Dependency, Inventory  # noqa: PLC0415
+
+    def look(pins: "Sequence[Pin]") -> "Sequence[Finding]":
+        if not pins:
+            return ()
+        held = tuple(Dependency(pin.name, pin.version) for pin in pins)
+        report = audit([Inventory("the proposal", "pins", held)], sources, Judgement())
+        if report.not_audited:
+            first = report.not_audited[0]
+            raise ServiceNotReady(
+                f"the second audit is incomplete: {first.reason}", where=first.name, next_step="try again later"
+            )
+        return report.findings
+
+    return look
+
+
+def _print(proposal: "FixProposal", *, as_json: bool) -> None:
+    from holdtrue.core.fix_report import summary_lines  # noqa: PLC0415
+
+    if as_json:
+        show(proposal.model_dump_json(indent=2))
+        return
+    for line in summary_lines(proposal):
+        print(plain(line), file=sys.stderr)  # noqa: T201 - beside the patch, which is the result
+    if proposal.patch:
+        show(proposal.patch.rstrip("\n"))

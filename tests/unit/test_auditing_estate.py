@@ -1,0 +1,134 @@
+"""What the manifests of a fleet name, read once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from holdtrue.auditing import Estate, read_estate
+from holdtrue.models.dependency import Dependency, Inventory, Origin
+from holdtrue.models.environment import Audit, Environment
+
+
+def environment(name: str = "one", **audit: Any) -> Environment:
+    return Environment.model_validate(
+        {
+            "name": name,
+            "infrastructure": {"project": "p", "stack": "s"},
+            "configuration": {"playbook": "x.yml"},
+            "validation": {"suites": ["x.py"]},
+            "credentials": dict.fromkeys(("vault", "aws", "ssh", "pulumi"), "demo"),
+            "audit": {"worker": False, **audit},
+        }
+    )
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "requirements.txt").write_text("demo-a==1.0\nacme-core==2.0\n")
+    (tmp_path / "other.txt").write_text("demo-b==1.0\n")
+    worker = tmp_path / "worker" / "demo_w-3.0.dist-info"
+    worker.mkdir(parents=True)
+    (worker / "METADATA").write_text("Metadata-Version: 2.1\nName: demo-w\nVersion: 3.0\n\n")
+    return tmp_path
+
+
+def estate(fleet: Path, *environments: Environment, hosts: Mapping[str, tuple[Inventory, ...]] | None = None) -> Estate:
+    return read_estate(environments, fleet=fleet, worker=fleet / "worker", hosts=hosts or {})
+
+
+def labels(found: Estate) -> list[str]:
+    return [item.label for item in found.inventories]
+
+
+def test_each_thing_once_and_each_environment_its_own_labels(fleet: Path) -> None:
+    found = estate(
+        fleet,
+        environment("one", requirements=["app/requirements.txt", "./other.txt"], worker=True),
+        environment("two", requirements=["app//requirements.txt"], projects=["app"]),
+    )
+
+    assert labels(found) == ["app/requirements.txt", "other.txt", "worker"]
+    assert [item.labels for item in found.judgements] == [
+        frozenset({"app/requirements.txt", "other.txt", "worker"}), frozenset({"app/requirements.txt"}),
+    ]  # fmt: skip
+    assert [item.name for item in found.judgements] == ["one", "two"]
+    assert [item.name for item in found.inventories[2].dependencies] == ["demo-w"]
+
+
+def test_what_cannot_be_read_is_a_gap_beside_the_rest(fleet: Path) -> None:
+    (fleet / "uv.lock").write_text("[")
+    (fleet / "bare").mkdir()
+
+    found = estate(
+        fleet,
+        environment(requirements=["uv.lock", "gone.txt", "other.txt"], projects=["bare", "gone"], waivers=["w.yaml"]),
+    )
+
+    assert {item.label for item in found.inventories if item.gaps} == {
+        "uv.lock", "gone.txt", "bare", "gone", "one: waivers",
+    }  # fmt: skip
+    assert [item.label for item in found.inventories if item.dependencies] == ["other.txt"]
+    assert found.judgements[0].waivers == ()
+
+
+def test_a_worker_without_packages_is_a_gap(fleet: Path) -> None:
+    found = read_estate([environment(worker=True)], fleet=fleet, worker=fleet / "nowhere")
+
+    assert [(item.label, bool(item.gaps)) for item in found.inventories] == [("worker", True)]
+
+
+def origins(found: Estate) -> dict[str, Origin]:
+    return {item.name: item.origin for inventory in found.inventories for item in inventory.dependencies}
+
+
+def test_internal_names_of_any_environment_that_holds_it_are_kept_from_sources(fleet: Path) -> None:
+    first = environment("one", requirements=["app/requirements.txt"])
+    second = environment("two", requirements=["app/requirements.txt"], internal=["acme-*"])
+    third = environment("three", requirements=["other.txt"], internal=["demo-a"])
+
+    assert origins(estate(fleet, first))["acme-core"] is Origin.INDEX
+    assert origins(estate(fleet, first, second, third)) == {
+        "acme-core": Origin.INTERNAL, "demo-a": Origin.INDEX, "demo-b": Origin.INDEX,
+    }  # fmt: skip
+
+
+def test_hosts_belong_to_their_environment(fleet: Path) -> None:
+    installed = Inventory("one/hosts/web-1:/srv", "installed", (Dependency("acme-core", "1.0"),))
+
+    found = estate(fleet, environment("one", internal=["acme-*"]), environment("two"), hosts={"one": (installed,)})
+
+    assert labels(found) == ["one/hosts/web-1:/srv"]
+    assert origins(found) == {"acme-core": Origin.INTERNAL}
+    assert [item.labels for item in found.judgements] == [frozenset({"one/hosts/web-1:/srv"}), frozenset()]
+
+
+def test_waivers_and_policy_are_the_environments_own(fleet: Path) -> None:
+    (fleet / "w.yaml").write_text("- {id: X, reason: known, owner: sre, expires: 2999-01-01}\n")
+
+    (judgement,) = estate(fleet, environment(waivers=["w.yaml"], policy={"only_direct": True})).judgements
+
+    assert ([item.id for item in judgement.waivers], judgement.policy.only_direct, judgement.name) == (["X"], True, "")
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"projects": ["/etc"]}, {"waivers": ["../w.yaml"]}, {"vex": [""]}, {"host_roots": ["srv"]}, {"internal": [""]},
+        {"host_roots": ["/srv\n/etc"]}, {"policy": {"minimum_severity": "terrible"}}, {"blocks": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_wrong_section_is_refused(section: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Audit.model_validate(section)
+
+
+def test_an_audit_section_does_nothing_new_by_default() -> None:
+    default = Audit()
+
+    assert (default.worker, default.hosts, default.blocks_provision) == (True, False, False)
+    assert default.policy.minimum_severity == "none"
