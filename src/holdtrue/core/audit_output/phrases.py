@@ -57,9 +57,11 @@ def amount(number: int, noun: str) -> str:
 
 def verdict_text(report: AuditReport) -> str:
     """The verdict and what it rests on, in one line that begins with its word."""
-    tolerated = len(report.findings) - len(report.counting)
+    counting = len(report.counting)
+    tolerated = len(report.findings) - counting
+    counts = "counts" if counting == 1 else "count"
     parts = [
-        f"{amount(len(report.counting), 'finding')} that count" if report.counting else "no finding that counts",
+        f"{amount(counting, 'finding')} that {counts}" if counting else "no finding that counts",
         *([f"{tolerated} tolerated"] if tolerated else []),
         *([f"{amount(len(report.not_audited), 'thing')} not audited"] if report.not_audited else []),
     ]
