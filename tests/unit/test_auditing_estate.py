@@ -106,6 +106,16 @@ def test_hosts_belong_to_their_environment(fleet: Path) -> None:
     assert [item.labels for item in found.judgements] == [frozenset({"one/hosts/web-1:/srv"}), frozenset()]
 
 
+def test_what_is_known_of_attacks_comes_with_the_judgement(fleet: Path) -> None:
+    (fleet / "epss.csv").write_text("cve,epss,percentile\nCVE-2099-0001,0.5,0.9\n")
+    (fleet / "kev.json").write_text('{"vulnerabilities": [{"cveID": "CVE-2099-0002"}]}')
+    (judgement,) = estate(fleet, environment(epss="epss.csv", kev="kev.json")).judgements
+    assert judgement.exploitation is not None
+    assert judgement.exploitation.of(["CVE-2099-0001"]).epss == 0.5
+    assert judgement.exploitation.of(["CVE-2099-0002"]).is_known_exploited
+    assert "one: waivers" in labels(estate(fleet, environment(kev="epss.csv")))
+
+
 def test_waivers_and_policy_are_the_environments_own(fleet: Path) -> None:
     (fleet / "w.yaml").write_text("- {id: X, reason: known, owner: sre, expires: 2999-01-01}\n")
 

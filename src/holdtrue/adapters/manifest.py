@@ -74,6 +74,8 @@ def _named_paths(environment: Environment) -> list[tuple[FieldPath, str]]:
         ("projects", audit.projects),
         ("waivers", audit.waivers),
         ("vex", audit.vex),
+        ("epss", [audit.epss] if audit.epss else []),
+        ("kev", [audit.kev] if audit.kev else []),
     ):
         named += [(("audit", field, index), path) for index, path in enumerate(paths)]
     return named

@@ -55,7 +55,7 @@ def read_estate(
 ) -> Estate:
     """Read all that the manifests name. What cannot be read is an inventory with the reason as its gap.
 
-    So are waivers that cannot be read: they hide nothing, and somebody has to know.
+    So are waivers and the like that cannot be read: they hide nothing, and somebody has to know.
 
     Args:
         environments: Whose manifests.
@@ -129,10 +129,13 @@ def _judgement(
     audit = environment.audit
     name = "" if is_only else environment.name
     try:
-        waivers, _ = read_judgement_files(
-            waivers=[fleet / path for path in audit.waivers], vex=[fleet / path for path in audit.vex]
+        waivers, exploitation = read_judgement_files(
+            waivers=[fleet / path for path in audit.waivers],
+            vex=[fleet / path for path in audit.vex],
+            epss=fleet / audit.epss if audit.epss else None,
+            kev=fleet / audit.kev if audit.kev else None,
         )
     except HoldtrueError as error:
         label = f"{environment.name}: waivers"
         return Inventory(label, "waivers", (), (Gap(label, str(error)),))
-    return Judgement(audit.policy, waivers, labels=labels, name=name)
+    return Judgement(audit.policy, waivers, exploitation, labels=labels, name=name)

@@ -173,6 +173,8 @@ class Audit(Value):
     )
     waivers: tuple[FleetPath, ...] = Field(default=(), description="Files of waivers, in YAML or JSON.")
     vex: tuple[FleetPath, ...] = Field(default=(), description="OpenVEX or CycloneDX VEX documents.")
+    epss: FleetPath | None = Field(default=None, description="EPSS scores as CSV, which may be gzip.")
+    kev: FleetPath | None = Field(default=None, description="CISA's catalogue of exploited vulnerabilities as JSON.")
     policy: AuditPolicy = Field(default=AuditPolicy(), description="Which findings count for this environment.")
     blocks_provision: bool = Field(
         default=False, description="Whether a provision stops unless its audit is clean; otherwise it warns."
