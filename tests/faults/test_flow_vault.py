@@ -136,5 +136,13 @@ def test_token_that_expires_under_the_engine(stage: Stage, tmp_path: Path, other
         slow = programs / "pulumi"
         slow.write_text(f'#!/bin/sh\nsleep 2\nexec {real} "$@"\n')
         slow.chmod(0o755)
-        run = stage.run(provision, "tiny")
-    stage.require(run, "Rejected", "token's lifetime", "stack tiny")
+        stage.fleet.edit_manifest("tiny", drift={"layers": ["infrastructure"]})
+        looked = stage.run(drift, ["tiny"])
+    stage.require(looked, "Incomplete", "tiny infrastructure", "token's lifetime", "stack tiny")
+
+
+def test_token_that_would_expire_under_the_engine_is_found_before(
+    stage: Stage, tmp_path: Path, other_blocks: Callable[..., None]
+) -> None:
+    other_blocks("brief", auth=role(stage, tmp_path, "brief", ttl_seconds=1))
+    stage.require(stage.run(provision, "tiny"), "PreflightFailed", "Vault token lifetime", "token_max_ttl")
