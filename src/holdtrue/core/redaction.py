@@ -87,16 +87,19 @@ class Redactor:
 
     def discard(self, secrets: Iterable[str]) -> None:
         """Undo one `add` of each."""
+        gone: set[str] = set()
         for form in chain.from_iterable(map(_all_forms, secrets)):
             self._forms[form] -= 1
             if not self._forms[form]:
                 del self._forms[form]
-                for window, offset in _windows(form):
-                    rest = tuple(entry for entry in self._windows[window] if entry != (form, offset))
-                    if rest:
-                        self._windows[window] = rest
-                    else:
-                        del self._windows[window]
+                gone.add(form)
+        # Each window once: a thousand secrets that begin alike share theirs.
+        for window in {window for form in gone for window, _ in _windows(form)}:
+            rest = tuple(entry for entry in self._windows[window] if entry[0] not in gone)
+            if rest:
+                self._windows[window] = rest
+            else:
+                del self._windows[window]
         self._longest = max(map(len, self._forms), default=0)
 
     def redact(self, text: str) -> str:
