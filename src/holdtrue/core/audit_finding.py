@@ -99,6 +99,8 @@ def _disagreement(package: str, group: Sequence[Statement], answered_by: Iterabl
     for item in sorted(group, key=lambda item: item.source):
         said.setdefault(item.source, []).append(item)
     texts = [f"{name} does not report it" for name in sorted(set(answered_by) - said.keys())]
+    if len(said) == 1:
+        return "; ".join(texts)
     fixes = {
         name: unite_versions(version for item in items for version in item.match.fixed_in)
         for name, items in said.items()

@@ -50,7 +50,7 @@ class OsvApi:
         cache_folder: Path | None,
         timeout_seconds: float = 15.0,
         retries: RetryPolicy = PATIENT,
-        connections: int = 32,
+        connections: int = 64,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._address = parse_base_address(

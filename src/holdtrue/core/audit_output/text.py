@@ -8,7 +8,7 @@ import html
 import re
 from typing import Final
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 TEXT_LIMIT: Final = 240
 """Characters of one line of prose that a person still reads."""
@@ -76,7 +76,10 @@ def json_text(document: object) -> str:
 
     Escaping changes no value, but that a lone surrogate, which UTF-8 cannot hold, becomes U+FFFD; NaN becomes null.
     """
-    text = to_json(_encodable(document), indent=2, inf_nan_mode="null").decode()
+    try:
+        text = to_json(document, indent=2, inf_nan_mode="null").decode()
+    except PydanticSerializationError:
+        text = to_json(_encodable(document), indent=2, inf_nan_mode="null").decode()
     # Outside of strings JSON has no number sign; see `for_terminal` for what two of them may begin.
     return _NOT_PLAIN_ASCII.sub(_json_escape, text).replace("##", "#\\u0023")
 
@@ -86,7 +89,7 @@ def _encodable(value: object) -> object:
         case str():
             return value if value.isascii() else _SURROGATE.sub(_REPLACEMENT, value)
         case dict():
-            return {key: _encodable(item) for key, item in value.items()}
+            return {_encodable(key): _encodable(item) for key, item in value.items()}
         case list() | tuple():
             return [_encodable(item) for item in value]
         case _:
