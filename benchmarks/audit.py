@@ -22,6 +22,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import yaml
+
 ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -111,6 +113,7 @@ def main() -> int:
         print(f"from {options.osv_db}" if options.osv_db else "made up")
         library = offline(bench)
         online(bench, library)
+        whole_flow(bench)
         many(bench)
     print("every claim holds" if not bench.failed else f"{len(bench.failed)} claims fail")
     return 1 if bench.failed else 0
@@ -209,6 +212,26 @@ def beside_uv(bench: Bench, server: OsvProcess, cold: Spent, warm: Spent) -> Non
     bench.agree("uv audit (without the withdrawn advisories that it reports)", found)
     bench.claim("cold to uv audit, cold", cold, uv_cold, 15)
     bench.claim("warm to uv audit, warm", warm, uv_warm, 15)
+
+
+def whole_flow(bench: Bench) -> None:
+    """The `audit` flow over the same files, on a Prefect server of its own."""
+    fleet = bench.folder / "fleet"
+    shutil.copytree(ROOT / "fleet", fleet)
+    files = write_requirements(fleet / "projects", bench.pins)
+    manifest = yaml.safe_load((fleet / "environments" / "demo.yaml").read_text())
+    manifest["audit"] = {"worker": False, "requirements": [str(file.relative_to(fleet)) for file in files]}
+    (fleet / "environments" / "demo.yaml").write_text(yaml.safe_dump(manifest))
+    child = subprocess.run(
+        [sys.executable, "-m", "benchmarks.peers.audit_flow", bench.dump, bench.folder / "cache", fleet],
+        check=True, capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    measured: dict[str, dict[str, Any]] = json.loads(child.stdout.splitlines()[-1])
+    print("\nthe whole flow, from the dump, on a Prefect server with SQLite; one run of each")
+    for name, run in measured.items():
+        _show(f"{name}: {run['state']}, and {run['server_cpu']:.2f} s of the server", Spent(run["wall"], run["cpu"]))
+    ends = [run["state"] for name, run in measured.items() if name.startswith("audit")]
+    bench.check(f"both audits end in Vulnerable: {ends}", holds=set(ends) == {"Vulnerable"})
 
 
 def many(bench: Bench) -> None:
