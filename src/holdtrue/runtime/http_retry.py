@@ -9,6 +9,8 @@ from typing import Final
 MAY_PASS: Final = frozenset({429, 500, 502, 503, 504})
 """HTTP statuses of a service that may answer next time."""
 
+_YEAR_SECONDS: Final = 365 * 86_400.0
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -37,9 +39,12 @@ PATIENT: Final = RetryPolicy()
 
 
 def parse_retry_after(text: str, now: datetime) -> float:
-    """Seconds to wait, from a number of seconds or an HTTP date (RFC 9110 section 10.2.3); 0 for anything else."""
+    """Seconds to wait, from a number of seconds or an HTTP date (RFC 9110 section 10.2.3); 0 for anything else.
+
+    Nobody means more than a year.
+    """
     if text.isascii() and text.strip().isdigit():
-        return float(text)
+        return min(float(text), _YEAR_SECONDS)
     try:
         return max(0.0, (parsedate_to_datetime(text).astimezone(UTC) - now).total_seconds())
     except (ValueError, TypeError, OverflowError):

@@ -5,6 +5,7 @@ twice the CPU time at 32 connections and four times at 64.
 """
 
 import json
+import math
 import threading
 import time
 import zlib
@@ -35,6 +36,8 @@ NOT_THE_SERVICE: Final = "look for a proxy or login page in between, and check t
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "holdtrue"}
 _JSON: Final = {"Content-Type": "application/json"}
 _CHUNK_BYTES: Final = 1 << 16
+_GRACE_SECONDS: Final = 1.0
+"""Each question minds the time itself and says what became of it; only a header that never ends escapes it."""
 
 
 class NotFound(ServiceNotReady):
@@ -92,7 +95,7 @@ class JsonClient:
         self._connections = connections
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
-        self._deadline = 0.0
+        self._deadline = math.inf
 
     def __enter__(self) -> Self:
         try:
@@ -144,12 +147,15 @@ class JsonClient:
     def gather(self, items: Iterable[K], fetch: Callable[[K], T]) -> dict[K, T | TransientError]:
         """Fetch each, as many at once as there are connections; in the order of the items.
 
-        An item that failed has its error. Anything but a TransientError, a termination above all, ends it at once:
-        what is on its way is not waited for.
+        An item that failed has its error, and so has one whose answer has not come when the time of all is over.
+        Anything but a TransientError, a termination above all, ends it at once: nothing on its way is waited for.
         """
         wanted = dict.fromkeys(items)
-        found = dict(in_threads(tuple(wanted), lambda item: _fetch_or_error(fetch, item), at_once=self._connections))
-        return {item: found[item] for item in wanted}
+        until = self._deadline + _GRACE_SECONDS
+        found = dict(
+            in_threads(tuple(wanted), lambda item: _fetch_or_error(fetch, item), at_once=self._connections, until=until)
+        )
+        return {item: found[item] if item in found else self._unreachable(self._no_answer(), "") for item in wanted}
 
     def where(self, path: str) -> str:
         """The address of a path, for messages."""
@@ -181,7 +187,7 @@ class JsonClient:
     ) -> bytes | _Setback | _Moved:
         left = self._seconds_left()
         if left <= 0 or self._stopped.is_set():
-            return _Setback(self._unreachable(f"gave no answer within {self._retries.total_seconds:g} s in all", path))
+            return _Setback(self._unreachable(self._no_answer(), path))
         timeout = min(self._timeout_seconds, left)
         try:
             with self._http.request(
@@ -189,13 +195,11 @@ class JsonClient:
                 timeout=timeout, retries=False, redirect=False, preload_content=False, decode_content=False,
             ) as response:  # fmt: skip
                 return self._judge(response, method, url, path, limit_bytes)
-        except exceptions.TimeoutError:
-            return _Setback(self._unreachable(f"was silent for {timeout:g} s", path))
         except (exceptions.HTTPError, OSError) as error:
             # Never chained or quoted: the text may hold the address of a proxy, with its password.
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise self._unreachable("has a certificate that is not trusted", path) from None
-            reason = "speaks no TLS that is understood here" if "[SSL" in str(error) else _describe(error)
+            reason = "speaks no TLS that is understood here" if "[SSL" in str(error) else _describe(error, timeout)
             return _Setback(self._unreachable(reason, path))
 
     def _judge(
@@ -240,6 +244,9 @@ class JsonClient:
             raise self._not_ready("answered with a cut gzip stream", path)
         return content
 
+    def _no_answer(self) -> str:
+        return f"gave no answer within {self._retries.total_seconds:g} s in all"
+
     def _seconds_left(self) -> float:
         return self._deadline - time.monotonic()
 
@@ -276,10 +283,12 @@ def _own_address(url: str, response: urllib3.BaseHTTPResponse) -> _Moved | None:
     return _Moved(target.url) if is_own else None
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: Exception, timeout: float) -> str:
     match error:
         case exceptions.NewConnectionError() | exceptions.LocationParseError():
             return "cannot be connected to"
+        case exceptions.TimeoutError():
+            return f"was silent for {timeout:g} s"
         case exceptions.ProxyError():
             return "is behind a proxy that refuses"
         case exceptions.ProtocolError():

@@ -14,7 +14,7 @@ from holdtrue.runtime.json_client import NOT_THE_SERVICE, JsonClient
 
 _PATH: Final = "/v1/querybatch"
 _QUERIES_PER_CALL: Final = 1000
-_ANSWER_LIMIT_BYTES: Final = 64 << 20
+_ANSWER_LIMIT_BYTES: Final = 16 << 20
 _PAGE_LIMIT: Final = 100
 _LONGEST_ID: Final = 200
 

@@ -1,9 +1,11 @@
 """Work side by side that nobody has to wait for when it is not wanted any more."""
 
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
@@ -16,12 +18,16 @@ class _Raised:
     error: BaseException
 
 
-def in_threads(items: Sequence[K], work: Callable[[K], T], *, at_once: int) -> Iterator[tuple[K, T]]:
+def in_threads(
+    items: Sequence[K], work: Callable[[K], T], *, at_once: int, until: float = math.inf
+) -> Iterator[tuple[K, T]]:
     """Each item with what `work` makes of it, in the order in which they end.
 
-    What `work` raises is raised here. Whoever stops listening, above all a process that is terminated, waits for
-    nothing: no further item is begun, and threads that are in the middle of one do not hold the process up. That is
-    what `concurrent.futures` cannot do, whose threads are joined at the end of the process.
+    What has not ended when the monotonic clock is at `until` is left out. What `work` raises is raised here.
+
+    Whoever stops listening, above all a process that is terminated, waits for nothing: no further item is begun, and
+    threads that are in the middle of one do not hold the process up. That is what `concurrent.futures` cannot do, whose
+    threads are joined at the end of the process.
     """
     to_do, done = deque(items), SimpleQueue[tuple[K, T | _Raised]]()
 
@@ -41,7 +47,10 @@ def in_threads(items: Sequence[K], work: Callable[[K], T], *, at_once: int) -> I
         Thread(target=run, name=f"in-threads-{number}", daemon=True).start()
     try:
         for _ in items:
-            item, outcome = done.get()
+            try:
+                item, outcome = done.get(timeout=None if math.isinf(until) else max(0.0, until - time.monotonic()))
+            except Empty:
+                return
             if isinstance(outcome, _Raised):
                 raise outcome.error
             yield item, outcome

@@ -1,6 +1,5 @@
 """The parts of the live advisory sources that need no server."""
 
-import math
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +69,7 @@ def test_any_document_is_refused_or_read_and_unreadable_is_never_empty(document:
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("7", 7), (" 7 ", 7), ("0", 0), ("", 0), ("-3", 0), ("1.5", 0), ("soon", 0), ("٣", 0), ("9" * 400, math.inf),
+        ("7", 7), (" 7 ", 7), ("0", 0), ("", 0), ("-3", 0), ("1.5", 0), ("soon", 0), ("٣", 0), ("9" * 400, 31_536_000),
         ("Thu, 01 Jan 2026 12:00:30 GMT", 30), ("Thu, 01 Jan 2026 11:00:00 GMT", 0), ("Thu, 01 Jan 0000 11:00:00", 0),
     ],
 )  # fmt: skip

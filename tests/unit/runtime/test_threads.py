@@ -56,3 +56,18 @@ def test_nobody_waits_for_what_is_on_its_way() -> None:
 
     assert time.monotonic() - started < 10
     hangs.set()
+
+
+def test_what_has_not_ended_in_time_is_left_out() -> None:
+    hangs = threading.Event()
+
+    def work(number: int) -> int:
+        if number:
+            hangs.wait(30)
+        return number
+
+    started = time.monotonic()
+    assert list(in_threads(range(3), work, at_once=3, until=started + 0.3)) == [(0, 0)]
+
+    assert time.monotonic() - started < 10
+    hangs.set()
