@@ -91,7 +91,7 @@ def test_it_is_an_advisory_source(tmp_path: Path) -> None:
         gzip.compress(_lines(_advisory(), _advisory("TEST-2", "other"))),
         _zip([("TEST-1.json", json.dumps(_advisory(), indent=2).encode()),
               ("PyPI/TEST-2.json", _lines(_advisory("TEST-2", "other"))), ("README.txt", b"?")]),
-        _zip([("TEST-1.json", _lines(_advisory())), ("TEST-2.json", _lines(_advisory("TEST-2", "other")))],
+        _zip([("TEST-1.json", _lines(_advisory())), ("TEST-2.JSON", _lines(_advisory("TEST-2", "other")))],
              method=zipfile.ZIP_STORED),
     ],
 )  # fmt: skip
@@ -408,6 +408,7 @@ def test_a_dump_that_grows_while_it_is_read_may_be_read_again(tmp_path: Path, mo
         (_whole_zip(), Limits(total_bytes=500)),
         (_lines(_advisory(), _advisory(), _advisory()), Limits(total_bytes=500)),
         (gzip.compress(b"x" * 100_000), Limits(total_bytes=50_000, document_bytes=1000)),
+        (_lines(_advisory()) + b"\n" * 1000, Limits(total_bytes=50_000)),
         (_zip([(f"{number}.json", b" " * 2000) for number in range(9)]), Limits(total_bytes=5000, document_bytes=1000)),
     ],
 )

@@ -18,6 +18,7 @@ from typing import IO, Final, cast
 from holdtrue.errors import RejectedError
 
 _NEXT_STEP: Final = "name OSV's all.zip of PyPI, or a file with one OSV record a line, downloaded whole"
+_LEAST_BYTES: Final = 256
 _ENCRYPTED: Final = 0x1
 _BOUNDED_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 """OSV's methods. The standard library unpacks the others in one piece, however much that is."""
@@ -31,7 +32,8 @@ class Limits:
 
     Attributes:
         document_bytes: Of one record, unpacked; a larger one cannot be read.
-        total_bytes: Of all of them, unpacked; a larger dump is refused.
+        total_bytes: Of all of them, unpacked; a larger dump is refused. A line counts as 256 bytes at least, so that
+            empty ones are not read for hours.
         members: Files in a zip; a zip of more is refused.
         directory_bytes: Of the zip's own list of its files, which is read in one piece; a longer one is refused.
     """
@@ -77,7 +79,7 @@ def read_documents(path: Path, file: IO[bytes], limits: Limits | None = None) ->
         else:
             documents = _lines(file, limits)
         for size, document in documents:
-            total += size
+            total += max(size, _LEAST_BYTES)
             if total > limits.total_bytes:
                 raise rejected(f"it holds more than {limits.total_bytes} bytes", path)
             if document != b"":
@@ -109,7 +111,7 @@ def _members(path: Path, file: IO[bytes], limits: Limits) -> Iterator[tuple[int,
         if len(members) > limits.members:
             raise rejected(f"it holds more than {limits.members} files", path)
         for member in members:
-            if member.filename.endswith(".json"):
+            if member.filename.lower().endswith(".json"):
                 document = _unpack(archive, member, limits)
                 yield limits.document_bytes if document is None else len(document), document or None
 
