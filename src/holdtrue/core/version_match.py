@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -40,6 +40,11 @@ _normal_name = lru_cache(maxsize=1 << 14)(canonicalize_name)
 
 _Outcome = tuple[Certainty | None, str]
 """How sure it is (None: not affected), and the doubt when it is only possible."""
+
+T = TypeVar("T")
+
+_Place = tuple[int, Version]
+"""Of an event in the order of versions; the number puts "0" before every version."""
 
 _SAFE: Final[_Outcome] = (None, "")
 _AFFECTED: Final[_Outcome] = (Certainty.AFFECTED, "")
@@ -194,20 +199,32 @@ def _walk(version: Version, timeline: Sequence[Event]) -> list[tuple[Event, bool
         read = [(timeline[index], _passed_readable(version, timeline[index])) for index in order]
         return [*read, *((event, None) for event, place in zip(timeline, places, strict=True) if place is None)]
     here = (1, version)
+    readable = [None if place is None else event for event, place in zip(timeline, places, strict=True)]
+    below = _nearest_readable(places)
+    above = _nearest_readable(readable[::-1])[::-1]
     walked: list[tuple[Event, bool | None]] = []
-    for index, event in enumerate(timeline):
-        if places[index] is not None:
+    for event, place, before, after in zip(timeline, places, below, above, strict=True):
+        if place is not None:
             walked.append((event, _passed_readable(version, event)))
             continue
-        before = next((place for place in reversed(places[:index]) if place is not None), None)
-        after = next((place for place in places[index:] if place is not None), None)
-        is_past = after is not None and here >= after
+        # Not `here >= after`: a version that is the last affected one has not passed that event.
+        is_past = after is not None and _passed_readable(version, after)
         is_ahead = before is not None and here < before
         walked.append((event, True if is_past else False if is_ahead else None))
     return walked
 
 
-def _place(event: Event) -> tuple[int, Version] | None:
+def _nearest_readable(items: Sequence[T | None]) -> list[T | None]:
+    """For each the last one so far that can be told."""
+    found: list[T | None] = []
+    nearest = None
+    for item in items:
+        nearest = nearest if item is None else item
+        found.append(nearest)
+    return found
+
+
+def _place(event: Event) -> _Place | None:
     """Where it stands in the order of versions; None when that cannot be told."""
     if _is_zero(event):
         return 0, Version("0")
