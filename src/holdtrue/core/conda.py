@@ -5,18 +5,17 @@ are PyPI's; every other is conda's own build, which no advisory about PyPI is su
 version, so that they can be matched as possible.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from holdtrue.core.dependency_chains import find_chains
 from holdtrue.core.installed_origin import CONDA_REASON
 from holdtrue.core.lockfiles.addresses import origin_of, pin_of_file
+from holdtrue.core.lockfiles.document import load_json
 from holdtrue.core.lockfiles.inventories import merge_duplicates
 from holdtrue.core.lockfiles.naming import canonical_name, read_version
+from holdtrue.core.lockfiles.requirement import read_requirement
 from holdtrue.core.plain_yaml import parse_plain_yaml
 from holdtrue.errors import RejectedError
 from holdtrue.models.dependency import Dependency, Gap, Inventory, Origin
@@ -74,10 +73,12 @@ def _unknown(label: str) -> RejectedError:
 
 def _read_json(text: str, label: str) -> Iterator[Found]:
     """`conda list --json`, and `conda env export --json`, which is environment.yml as JSON."""
+    gaps: list[Gap] = []
     try:
-        document: object = json.loads(text)
+        document = load_json(text, label, gaps)
     except (ValueError, RecursionError):
         raise _unknown(label) from None
+    yield from gaps
     if not isinstance(document, list):
         yield from _read_document(document, label)
         return
@@ -136,27 +137,29 @@ def _pip_archive(name: str, url: str, place: str) -> Found:
 
 
 def _read_document(document: object, label: str) -> Iterator[Found]:
-    match document:
-        case {"package": list(packages)}:
-            yield from _read_lock(packages)
-        case {"dependencies": list(entries)}:
-            for number, entry in enumerate(entries, start=1):
-                yield from _read_environment_entry(entry, f"dependency {number}")
-        case _:
-            raise _unknown(label)
+    readers = {"package": _read_lock, "dependencies": _read_environment}
+    held = {key: document[key] for key in readers if key in document} if isinstance(document, dict) else {}
+    if not any(isinstance(entries, list) for entries in held.values()):
+        raise _unknown(label)
+    for key, entries in held.items():
+        if isinstance(entries, list):
+            yield from readers[key](entries)
+        else:
+            yield Gap(key, "is no list")
 
 
-def _read_environment_entry(entry: object, place: str) -> Iterator[Found]:
-    match entry:
-        case str(spec):
-            yield _read_spec(spec.strip(), place)
-        case {"pip": list(lines)}:
-            for number, line in enumerate(lines, start=1):
-                yield _read_pip_line(line, f"pip {number}")
-        case {"pip": None | ""}:
-            pass
-        case _:
-            yield Gap(place, "no package and no list for pip")
+def _read_environment(entries: list[object]) -> Iterator[Found]:
+    for number, entry in enumerate(entries, start=1):
+        match entry:
+            case str(spec):
+                yield _read_spec(spec.strip(), f"dependency {number}")
+            case {"pip": None | "" | list() as lines, **others}:
+                for inner, line in enumerate(lines or (), start=1):
+                    yield _read_pip_line(line, f"pip {inner}")
+                if others:
+                    yield Gap(f"dependency {number}", "more than a list for pip")
+            case _:
+                yield Gap(f"dependency {number}", "no package and no list for pip")
 
 
 def _read_spec(spec: str, place: str) -> Found:
@@ -177,24 +180,7 @@ def _read_pip_line(line: object, place: str) -> Found:
     """A line for pip. What is no plain requirement is not repeated: it may hold an address with a credential."""
     if not isinstance(line, str) or line.lstrip().startswith("-"):
         return Gap(place, "an option for pip, which may include more packages")
-    try:
-        requirement = Requirement(re.sub(r"(?:^|\s)#.*", "", line).strip())
-    except InvalidRequirement:
-        return Gap(place, "no requirement of PEP 508")
-    name, marker = canonical_name(requirement.name), str(requirement.marker or "")
-    if name is None:
-        return Gap(place, "no name of PEP 508")
-    if requirement.url:
-        origin = origin_of(requirement.url)
-        return Dependency(name, "", origin, place, is_direct=True, marker=marker, reason=_BY_ADDRESS)
-    exact = {
-        item.version
-        for item in requirement.specifier
-        if item.operator in {"==", "==="} and not item.version.endswith(".*")
-    }
-    unpinned = f"not pinned to one version ({requirement.specifier or 'any'})"
-    version, doubt = read_version(exact.pop() if len(exact) == 1 else "", missing=unpinned)
-    return Dependency(name, version, place=place, is_direct=True, marker=marker, reason=doubt)
+    return read_requirement(re.sub(r"(?:^|\s)#.*", "", line).strip(), place)
 
 
 def _read_lock(packages: list[object]) -> Iterator[Found]:

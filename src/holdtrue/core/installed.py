@@ -18,7 +18,7 @@ from holdtrue.models.dependency import Dependency, Gap, Inventory, Origin
 
 KIND: Final = "installed"
 
-_METADATA_NAME: Final = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(?:-py\d.*)?\.(?:dist-info|egg-info|egg)")
+_METADATA_NAME: Final = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(?:-py\d.*)?\.(?i:dist-info|egg-info|egg)")
 _VENDORED: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*===?\s*([^\s;#]+)")
 
 

@@ -19,17 +19,16 @@ _LOADER: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 def parse_plain_yaml(text: str, label: str) -> PlainYaml:
-    """The values of the first document; a key given twice has its last value, and tags are passed over.
+    """The values of the one document; tags are passed over.
 
     Raises:
-        RejectedError: it is no YAML, uses an alias (they can blow up), or is nested deeper than 32 levels.
+        RejectedError: it is no YAML, has a second document or a key that stands twice in one mapping (only one of them
+            would be read), uses an alias (they can blow up), or is nested deeper than 32 levels.
     """
     builder = _Builder(label)
     # The parser's own words are not repeated, nor kept as the cause: they may quote the file.
     try:
         for event in yaml.parse(text, Loader=_LOADER):
-            if isinstance(event, yaml.DocumentEndEvent):
-                break
             builder.take(event)
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -44,12 +43,17 @@ class _Builder:
     def __init__(self, label: str) -> None:
         self.root: PlainYaml = ""
         self._label = label
+        self._documents = 0
         self._open: list[list[PlainYaml] | dict[str, PlainYaml]] = []
         self._keys: list[str | None] = []
         """Of each open collection the key that waits for its value."""
 
     def take(self, event: yaml.Event) -> None:
         match event:
+            case yaml.DocumentStartEvent():
+                self._documents += 1
+                if self._documents > 1:
+                    raise self._refuse("a second document", event)
             case yaml.AliasEvent():
                 raise self._refuse("an alias", event)
             case yaml.ScalarEvent(value=value):
@@ -82,6 +86,8 @@ class _Builder:
             parent[key] = value
             self._keys[-1] = None
         elif isinstance(value, str):
+            if value in parent:
+                raise self._refuse("a key that stands twice", event)
             self._keys[-1] = value
         else:
             raise self._refuse("a key that is no text", event)

@@ -21,6 +21,8 @@ _WITH_VALUE: Final = frozenset({
     "-i", "--index-url", "--pypi-url", "--extra-index-url", "-f", "--find-links", "--no-binary", "--only-binary",
     "--trusted-host", "--use-feature",
 })  # fmt: skip
+_LONGEST_OPTIONS: Final = 1 << 14
+"""Characters. `shlex` takes the square of the length of a word."""
 _FLAGS: Final = frozenset({"--no-index", "--prefer-binary", "--require-hashes", "--pre"})
 
 
@@ -136,6 +138,9 @@ def _parse_line(line: str, number: int, place: str) -> Sequence[RequirementLine]
 
 def _parse_options(line: str, number: int, place: str) -> Iterator[RequirementLine]:
     """Options of a line of their own; several may share it. An unknown one is listed: it may be a mistyped include."""
+    if len(line) > _LONGEST_OPTIONS:
+        yield Gap(place, "options longer than any that are known")
+        return
     try:
         words = iter(shlex.split(line))
     except ValueError:

@@ -7,7 +7,7 @@ header is read.
 """
 
 # Strings throughout: pathlib takes longer than the reading.
-# ruff: noqa: PTH112, PTH114, PTH119
+# ruff: noqa: PTH112, PTH114, PTH119, PTH208
 
 import json
 import os
@@ -21,12 +21,13 @@ BEGIN = "HOLDTRUE-PACKAGES 1"
 END = "HOLDTRUE-END"
 LINE_CHARACTERS = 60000
 
-_SUFFIXES = (".dist-info", ".egg-info", ".egg", ".egg-link", ".pth")
 _PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 _NEVER_HOLD_PACKAGES = ("node_modules", ".git", "__pycache__")
+_PIP = "pip/_vendor"
 _VENDORED = (
-    "pip/_vendor", "setuptools/_vendor", "setuptools/_vendor/wheel/vendored", "pkg_resources/_vendor",
-    "wheel/vendored", "pipenv/vendor", "pipenv/patched/pip/_vendor", "poetry/core/_vendor",
+    _PIP, "setuptools/_vendor", "setuptools/_vendor/wheel/vendored", "pkg_resources/_vendor",
+    "wheel/vendored", "pipenv/vendor", "pipenv/vendor/pythonfinder/_vendor", "pipenv/patched/pip/_vendor",
+    "poetry/core/_vendor",
 )  # fmt: skip
 """Where installers carry copies of other packages, with a list of pins or with their metadata."""
 
@@ -101,7 +102,7 @@ class Search:
             inner = f"{path.rstrip('/')}/{name}"
             if name in _PACKAGE_FOLDERS:
                 self._found[inner] = True
-            elif name.endswith(".dist-info"):
+            elif name.lower().endswith(".dist-info"):
                 if not is_cache:
                     self._found[path] = True
             elif inner in self._skipped:
@@ -130,38 +131,43 @@ def read_entries(folder: str, *, follow_links: bool) -> "Iterator[Entry]":
         path = f"{folder}/{relative}"
         if not os.path.isdir(path) or (not follow_links and _has_link(folder, relative)):
             continue
-        owner = relative.partition("/")[0]
-        for name in _VENDOR_LISTS:
-            if os.path.lexists(f"{path}/{name}"):
-                yield _read_text(f"{path}/{name}", name, follow_links=follow_links)._replace(vendored_in=owner)
-        for entry in _scan(path, follow_links=follow_links):
-            if not entry.name.endswith(".pth"):
-                yield entry._replace(vendored_in=owner)
+        lists = [name for name in _VENDOR_LISTS if os.path.lexists(f"{path}/{name}")]
+        copies = [_read_text(f"{path}/{name}", name, follow_links=follow_links) for name in lists]
+        copies += [entry for entry in _scan(path, follow_links=follow_links) if not entry.name.endswith(".pth")]
+        # Old pips kept no list; distributions take the copies out, and leave the folder. Others never had a list.
+        if relative == _PIP and not copies and not {"__init__.py", "__pycache__"}.issuperset(os.listdir(path)):
+            copies.append(Entry(_VENDOR_LISTS[0], problem=f"{relative} holds copies of packages without a list"))
+        for entry in copies:
+            yield entry._replace(vendored_in=relative.partition("/")[0])
 
 
 def _scan(folder: str, *, follow_links: bool) -> "Iterator[Entry]":
     with os.scandir(folder) as listing:
-        found = sorted((item for item in listing if item.name.endswith(_SUFFIXES)), key=lambda item: item.name)
-    for item in found:
+        items = [item for item in listing if item.name.endswith((".egg-link", ".pth")) or _is_metadata(item.name)]
+    for item in sorted(items, key=lambda item: item.name):
+        name, is_folder = shown(item.name), os.path.isdir(item.path)
         if not follow_links and item.is_symlink():
-            yield Entry(shown(item.name), problem=_LINK)
+            yield Entry(name, problem=_LINK)
         else:
-            yield _read_entry(
-                item.path, shown(item.name), is_folder=os.path.isdir(item.path), follow_links=follow_links
-            )
+            yield _read_entry(item.path, name, is_folder=is_folder, follow_links=follow_links)
+
+
+def _is_metadata(name: str) -> bool:
+    """As importlib.metadata has it."""
+    return name.lower().endswith((".dist-info", ".egg-info", ".egg"))
 
 
 def _read_entry(path: str, name: str, *, is_folder: bool, follow_links: bool) -> Entry:
     if name.endswith((".pth", ".egg-link")):
         return _read_text(path, name, follow_links=follow_links)
-    if name.endswith(".egg"):
+    if name.lower().endswith(".egg"):
         if not is_folder:
             return Entry(name, problem="a zipped egg")
         if not follow_links and _has_link(path, "EGG-INFO"):
             return Entry(name, problem=_LINK)
         return _read_distribution(f"{path}/EGG-INFO", name, "PKG-INFO", follow_links=follow_links)
     if is_folder:
-        file = "METADATA" if name.endswith(".dist-info") else "PKG-INFO"
+        file = "METADATA" if name.lower().endswith(".dist-info") else "PKG-INFO"
         return _read_distribution(path, name, file, follow_links=follow_links)
     return _with_headers(Entry(name), path, follow_links=follow_links)
 
@@ -183,7 +189,7 @@ def _with_headers(entry: Entry, path: str, *, follow_links: bool) -> Entry:
         if len(data) == _FIRST_BYTES and b"\n\n" not in data and b"\n\r\n" not in data:
             data = _read(path, _MOST_BYTES, follow_links=follow_links)
     except OSError as error:
-        return entry._replace(problem=_explain(error))
+        return entry._replace(problem=f"its metadata cannot be read: {error.strerror}")
     return entry._replace(text=data.partition(b"\n\n")[0].partition(b"\n\r\n")[0].decode("utf-8", "replace"))
 
 
@@ -191,7 +197,7 @@ def _read_text(path: str, name: str, *, follow_links: bool) -> Entry:
     try:
         data = _read(path, _FIRST_BYTES + 1, follow_links=follow_links)
     except OSError as error:
-        return Entry(name, problem=_explain(error))
+        return Entry(name, problem=f"its metadata cannot be read: {error.strerror}")
     if len(data) > _FIRST_BYTES:
         return Entry(name, problem="longer than 64 KiB")
     return Entry(name, data.decode("utf-8", "replace"))
@@ -226,10 +232,6 @@ def _has_link(folder: str, relative: str) -> bool:
         if os.path.islink(path):
             return True
     return False
-
-
-def _explain(error: OSError) -> str:
-    return f"its metadata cannot be read: {error.strerror}"
 
 
 class Answer:
@@ -288,7 +290,7 @@ def main() -> None:
 
 def _shortened(entry: Entry) -> Entry:
     """Without the fields that nobody asks for: a host's answer is some kilobytes."""
-    if entry.text is None or not entry.name.endswith((".dist-info", ".egg-info", ".egg")):
+    if entry.text is None or not _is_metadata(entry.name):
         return entry
     wanted = ("name:", "version:", "requires-dist:")
     lines = [line for line in entry.text.split("\n") if line.lower().startswith(wanted)]

@@ -75,6 +75,9 @@ def test_the_project_beside_the_lock_tells_what_is_direct(tmp_path: Path, name: 
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "app"\ndependencies = ["demo"]\n')
     assert read_file(tmp_path / name).dependencies[0].is_direct is True
 
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "app"\ndependencies = ["demo", "lost"]\n')
+    assert [gap.name for gap in read_file(tmp_path / name).gaps] == ["lost"]
+
     (tmp_path / "pyproject.toml").write_bytes(b"\xff\xff")
     assert read_file(tmp_path / name).dependencies[0].is_direct is None
 
@@ -216,15 +219,29 @@ def test_lock_files_are_what_tells_a_project(tmp_path: Path) -> None:
 
 
 def test_without_a_lock_file_requirements_are(tmp_path: Path) -> None:
-    (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements/loop").symlink_to("..")
-    for name in ("requirements.txt", "requirements-dev.txt", "notes.txt", "requirements/base.txt", "requirements/a.in"):
-        (tmp_path / name).write_text("")
-    (tmp_path / "run.py.lock").write_text("")
-
-    assert [str(path.relative_to(tmp_path)) for path in find_files(tmp_path)] == [
-        "requirements-dev.txt", "requirements.txt", "requirements/base.txt", "run.py.lock",
+    names = [
+        "dev-requirements.txt", "requirements.lock", "requirements.txt", "test_Requirements.TXT",
+        "requirements/base.txt", "requirements/requirements-x.lock", "requirements/prod/a/all.txt",
+        "requirements/prod/b.TXT", "run.py.lock",
     ]  # fmt: skip
+    others = ("notes.txt", "app.bom.json", "requirements/a.in", "requirements/c.lock", "docs/requirements.txt")
+    for name in (*names, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "requirements/loop").symlink_to("..")
+
+    assert {str(path.relative_to(tmp_path)) for path in find_files(tmp_path)} == {*names}
+
+
+@pytest.mark.parametrize("lock", [None, "uv.lock"])
+def test_what_conda_installs_no_lock_file_holds(tmp_path: Path, lock: str | None) -> None:
+    names = {"environment.yml", "conda-lock.yml", "conda-requirements.txt", *filter(None, [lock])}
+    for name in names:
+        (tmp_path / name).write_text("")
+
+    found = [path.name for path in find_files(tmp_path)]
+
+    assert (len(found), {*found}) == (len(names), names)
 
 
 def test_a_lock_file_that_is_a_loop_or_points_nowhere_is_found_so_that_it_is_told(tmp_path: Path) -> None:

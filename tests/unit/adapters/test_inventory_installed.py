@@ -170,6 +170,55 @@ def test_copies_that_installers_carry(tmp_path: Path) -> None:
     }
 
 
+def test_copies_of_which_no_list_is_kept_are_a_gap(tmp_path: Path) -> None:
+    packages = _venv(tmp_path)
+    copies = packages / "pip/_vendor"
+    (copies / "__pycache__").mkdir(parents=True)
+    (copies / "__init__.py").touch()
+    assert [gap.name for gap in list_venv(tmp_path)[0].gaps] == [str(packages)], "a distribution took them out"
+
+    (copies / "requests").mkdir()
+    assert [gap.name for gap in list_venv(tmp_path)[0].gaps] == ["pip's vendor.txt"]
+
+    (copies / "vendor.txt").write_text("requests==2.22.0\n")
+    assert [item.name for item in list_venv(tmp_path)[0].dependencies] == ["requests"]
+    assert list_venv(tmp_path)[0].gaps == ()
+
+
+def test_copies_inside_of_copies(tmp_path: Path) -> None:
+    copies = _venv(tmp_path) / "pipenv/vendor"
+    (copies / "pythonfinder/_vendor").mkdir(parents=True)
+    (copies / "vendor.txt").write_text("pythonfinder==1.3.2\n")
+    (copies / "pythonfinder/_vendor/vendor.txt").write_text("pep514tools==0.1.0\n")
+
+    (inventory,) = list_venv(tmp_path)
+
+    assert {item.name: item.version for item in inventory.dependencies} == {
+        "pythonfinder": "1.3.2", "pep514tools": "0.1.0",
+    }  # fmt: skip
+
+
+def test_metadata_are_found_in_capitals_too(tmp_path: Path) -> None:
+    packages = _venv(tmp_path)
+    _install(packages, "demo").rename(packages / "demo-1.0.DIST-INFO")
+    (packages / "OLD-0.1.EGG-INFO").write_text("Metadata-Version: 1.0\nName: old\nVersion: 0.1\n")
+    (packages / "broken-0.2.Dist-Info").mkdir()
+
+    (inventory,) = list_venv(tmp_path)
+
+    assert {item.name: item.version for item in inventory.dependencies} == {
+        "demo": "1.0", "old": "0.1", "broken": "0.2",
+    }  # fmt: skip
+    assert inventory.gaps == ()
+    assert {item.label for item in list_root(tmp_path)} == {inventory.label}
+
+
+def test_a_folder_of_packages_is_known_by_metadata_in_capitals_too(tmp_path: Path) -> None:
+    _install(tmp_path / "opt/app").rename(tmp_path / "opt/app/demo-1.0.DIST-INFO")
+
+    assert _dependencies(*list_root(tmp_path)).keys() == {"demo"}
+
+
 def test_three_hundred_packages_take_no_time(tmp_path: Path) -> None:
     packages = _venv(tmp_path)
     for number in range(300):

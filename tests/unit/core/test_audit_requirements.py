@@ -1,13 +1,14 @@
 """Reading requirements files: no line may be lost."""
 
 import codecs
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdtrue.core.lockfiles import OWN_PROJECT, decode_text
-from holdtrue.core.lockfiles.requirement import _read_any, _read_simple
+from holdtrue.core.lockfiles import decode_text
+from holdtrue.core.lockfiles.requirement import PROJECT_IN_PLACE, _read_any, _read_simple
 from holdtrue.core.requirements import (
     Include,
     RequirementLine,
@@ -91,6 +92,10 @@ def test_a_line_that_is_understood(line: str, expected: RequirementLine) -> None
         ("../parts/demo", "demo", "", Origin.LOCAL),
         ("C:\\wheels\\demo", "demo", "", Origin.LOCAL),
         ("demo===nineteen", "demo", "nineteen", Origin.INDEX),
+        ("demo==nineteen", "demo", "nineteen", Origin.INDEX),
+        ("demo==2004d", "demo", "2004d", Origin.INDEX),
+        ("Demo[x] == 0.2.0-n653 ; os_name == 'nt'", "demo", "0.2.0-n653", Origin.INDEX),
+        ("demo==${VERSION}", "demo", "", Origin.INDEX),
     ],
 )
 def test_a_package_from_elsewhere_or_of_unclear_version(line: str, name: str, version: str, origin: Origin) -> None:
@@ -98,14 +103,13 @@ def test_a_package_from_elsewhere_or_of_unclear_version(line: str, name: str, ve
 
     assert isinstance(item, Dependency)
     assert (item.name, item.version, item.origin) == (name, version, origin)
-    assert bool(item.reason) is (version in {"", "nineteen"})
+    assert bool(item.reason) is (version in {"", "nineteen", "2004d", "0.2.0-n653"})
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "demo=1.0",
-        "demo==${VERSION}",
         "<<<<<<< HEAD",
         "--requirements more.txt",
         "-r",
@@ -114,6 +118,8 @@ def test_a_package_from_elsewhere_or_of_unclear_version(line: str, name: str, ve
         "https://host.example/",
         f"demo==1.0 ; {'(' * 20_000}",
         f"demo==1.0 ; {'x' * 300} {'(' * 10}",
+        f"demo{','.join(['>=1'] * 40_000)}",
+        f"--find-links {'x' * 1_000_000}",
     ],
 )
 def test_a_line_that_names_no_package_is_told_by_its_number(line: str) -> None:
@@ -135,7 +141,7 @@ def test_a_version_or_file_name_beyond_all_measure_is_not_taken_for_one(line: st
 
 @pytest.mark.parametrize("line", ["-e .", "-e ./", ".", ".[dev]", "--editable=.[dev,docs]"])
 def test_the_project_itself_is_told(line: str) -> None:
-    assert parse_requirements(line) == (Gap("line 1", OWN_PROJECT),)
+    assert parse_requirements(line) == (Gap("line 1", PROJECT_IN_PLACE),)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +157,7 @@ def test_the_project_itself_is_told(line: str) -> None:
         "index-url = https://user:s3cr3t-value@host.example/simple",
         "demo===https://user:s3cr3t-value@host.example",
         "demo===https://user:s3cr3t-value@host.example,===1.0",
+        "demo==https://user:s3cr3t-value@host.example",
     ],
 )
 def test_no_credential_is_repeated(line: str) -> None:
@@ -281,6 +288,24 @@ def test_comments_of_a_compiler_tell_the_chains(text: str) -> None:
         "a": (), "b": ("a",), "c": ("a", "b"), "d": (), "e": (), "f": ("a", "b"),
     }  # fmt: skip
     assert [name for name, item in found.items() if item.is_direct] == ["a", "d", "e"]
+
+
+def test_many_versions_of_one_name_bring_in_as_many_others_at_little_cost() -> None:
+    count = 20_000
+    text = "a==1.0\na==2.0\n" + "a==1.0\n" * count + "".join(f"b==1.{number}  # via a\n" for number in range(count))
+    started_at = time.process_time()
+
+    parsed = [item for item in parse_requirements(text) if isinstance(item, Dependency)]
+
+    assert {(item.name, item.chain) for item in parsed} == {("a", ()), ("b", ("a",))}
+    # A copy of all the others for each line of the one would take more than 30, and three gigabytes.
+    assert time.process_time() - started_at < 10
+
+
+def test_packages_that_only_bring_in_each_other_are_not_told() -> None:
+    found = by_name("a==1.0  # via b\nb==1.0  # via a\n")
+
+    assert [item.is_direct for item in found.values()] == [None, None]
 
 
 def test_a_project_in_place_may_be_what_brought_something_in() -> None:

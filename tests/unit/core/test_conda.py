@@ -126,6 +126,8 @@ dependencies:
       - https://s3cr3t@h.example/x.whl
       - [a]
   - other: x
+  - pip: [both==1.0]
+    other: [x]
 """
 
 
@@ -144,13 +146,15 @@ def test_an_environment_file() -> None:
         "loose": ("", Origin.INDEX),
         "odd": ("nineteen", Origin.INDEX),
         "cloned": ("", Origin.VCS),
-        "wheel": ("", Origin.URL),
+        "wheel": ("1.0", Origin.URL),
+        "x-whl": ("", Origin.URL),
+        "both": ("1.0", Origin.INDEX),
     }
-    assert [item.name for item in inventory.dependencies if not item.reason] == ["demo-lib"]
+    assert [item.name for item in inventory.dependencies if not item.reason] == ["demo-lib", "wheel", "both"]
     assert all(item.is_direct for item in inventory.dependencies)
     assert [item.marker for item in inventory.dependencies if item.marker] == ['python_version > "3"']
     assert [gap.name for gap in inventory.gaps] == [
-        "dependency 8", "pip 6", "pip 7", "pip 8", "pip 9", "dependency 10",
+        "dependency 8", "pip 6", "pip 7", "pip 9", "dependency 10", "dependency 11",
     ]  # fmt: skip
     assert "s3cr3t" not in repr(inventory)
 
@@ -161,6 +165,50 @@ def test_an_environment_file_as_json() -> None:
 
     assert _seen(inventory) == {"numpy": ("1.26.0", Origin.CONDA), "demo": ("1.0", Origin.INDEX)}
     assert [gap.name for gap in inventory.gaps] == ["dependency 4"]
+
+
+def test_an_archive_that_pip_installs_keeps_its_version_for_a_possible_finding() -> None:
+    text = json.dumps({"dependencies": [{"pip": ["idna @ https://h.example/idna-2.7.tar.gz"]}]})
+
+    assert _seen(parse_conda(text, "environment")) == {"idna": ("2.7", Origin.URL)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"dependencies": [{"pip": ["lost==1.0"], "pip": ["demo==1.0"]}]}',
+        '{"dependencies": ["lost=1.0"], "dependencies": [{"pip": ["demo==1.0"]}]}',
+        '[{"name": "lost", "name": "demo", "version": "1.0", "channel": "pypi"}]',
+    ],
+)
+def test_a_key_that_stands_twice_in_json_is_a_gap(text: str) -> None:
+    inventory = parse_conda(text, "list")
+
+    assert [item.name for item in inventory.dependencies] == ["demo"]
+    assert [gap.name for gap in inventory.gaps] == ["list"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dependencies: [lost=1.0]\ndependencies: [demo=1.0]",
+        "dependencies:\n- pip: [lost==1.0]\n  pip: [demo==1.0]",
+        "dependencies: [demo=1.0]\n---\ndependencies: [lost=1.0]",
+    ],
+)
+def test_a_key_that_stands_twice_in_yaml_and_a_second_document_are_refused(text: str) -> None:
+    with pytest.raises(RejectedError):
+        parse_conda(text, "environment.yml")
+
+
+def test_a_lock_and_an_environment_in_one_file_are_both_read() -> None:
+    package = {"name": "demo", "version": "1.0", "manager": "pip"}
+    both = parse_conda(json.dumps({"package": [package], "dependencies": ["numpy=1.0"]}), "file")
+    broken = parse_conda(json.dumps({"package": [package], "dependencies": "numpy=1.0"}), "file")
+
+    assert _seen(both).keys() == {"demo", "numpy"}
+    assert _seen(broken).keys() == {"demo"}
+    assert [gap.name for gap in broken.gaps] == ["dependencies"]
 
 
 _LOCK = """version: 1
@@ -236,7 +284,7 @@ def test_what_is_none_of_the_formats_is_refused(text: str) -> None:
 
 
 def test_plain_yaml_keeps_what_stands_there() -> None:
-    text = "a: 1.10\nb: [yes, 2024-01-01, ~, !!python/name:os.system x]\nb2: {c: }\na2: 'x'\n---\nnext: document"
+    text = "a: 1.10\nb: [yes, 2024-01-01, ~, !!python/name:os.system x]\nb2: {c: }\na2: 'x'\n...\n"
 
     assert parse_plain_yaml(text, "file") == {
         "a": "1.10",

@@ -9,17 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdtrue.core.lockfiles import (
+    Needs,
     parse_pdm_lock,
     parse_pipfile_lock,
     parse_poetry_lock,
     parse_pylock,
     parse_uv_lock,
-    read_direct_names,
+    read_needs,
 )
 from holdtrue.errors import RejectedError
 from holdtrue.models.dependency import Inventory
 
 Parse = Callable[[str, str], Inventory]
+
+NEEDS = Needs(frozenset({"a"}), {"default": frozenset({"a"})})
 
 TOML: dict[str, tuple[Parse, str]] = {
     "uv": (
@@ -44,7 +47,7 @@ resolution-markers = ["os_name == 'nt'"]
 """,
     ),
     "poetry": (
-        lambda text, label: parse_poetry_lock(text, label, {"a"}),
+        lambda text, label: parse_poetry_lock(text, label, NEEDS),
         """[[package]]
 name = "a"
 version = "1.0"
@@ -64,7 +67,7 @@ lock-version = "2.1"
 """,
     ),
     "pdm": (
-        lambda text, label: parse_pdm_lock(text, label, {"a"}),
+        lambda text, label: parse_pdm_lock(text, label, NEEDS),
         """[metadata]
 lock_version = "4.5.0"
 [[package]]
@@ -191,7 +194,7 @@ def test_any_value_of_any_type_anywhere_in_a_pipfile_lock(data: st.DataObject) -
 def test_any_text(text: str) -> None:
     for parse in (*(parse for parse, _ in TOML.values()), parse_pipfile_lock):
         accept(parse, text)
-    read_direct_names(text)
+    read_needs(text)
 
 
 @pytest.mark.parametrize("parse", [parse for parse, _ in TOML.values()])

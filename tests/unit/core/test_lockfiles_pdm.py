@@ -2,14 +2,14 @@
 
 import pytest
 
-from holdtrue.core.lockfiles import OWN_PROJECT, parse_pdm_lock
+from holdtrue.core.lockfiles import OWN_PROJECT, Needs, parse_pdm_lock
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 HEAD = '[metadata]\ngroups = ["default", "dev"]\nlock_version = "4.5.0"\n'
 
 
-def read(packages: str, direct: frozenset[str] | None = None) -> Inventory:
-    return parse_pdm_lock(HEAD + packages, "pdm.lock", direct)
+def read(packages: str, needs: Needs | None = None) -> Inventory:
+    return parse_pdm_lock(HEAD + packages, "pdm.lock", needs)
 
 
 def package(name: str, fields: str = "") -> str:
@@ -21,7 +21,7 @@ def test_a_package_and_the_same_one_with_an_extra_are_one() -> None:
         package("demo", 'groups = ["default"]\nmarker = "os_name == \'nt\'"')
         + package("demo", 'extras = ["fast"]\ndependencies = ["demo==1.0", "quick>=1; os_name == \'nt\'"]')
         + package("quick"),
-        frozenset({"demo"}),
+        Needs(frozenset({"demo"})),
     )
 
     assert inventory.dependencies == (
@@ -62,6 +62,32 @@ def test_another_format_is_told_and_the_packages_stay(head: str) -> None:
 
     assert [item.name for item in inventory.dependencies] == ["demo"]
     assert len(inventory.gaps) == 1
+
+
+def test_a_file_that_is_cut_between_two_packages_says_so() -> None:
+    needs = Needs(frozenset({"first", "last"}), {"default": frozenset({"first"}), "dev": frozenset({"last"})})
+    whole = package("first", 'dependencies = ["middle>=1"]') + package("last") + package("middle")
+
+    for packages in range(4):
+        inventory = read("\n[[package]]".join(whole.split("\n[[package]]")[: packages + 1]), needs)
+
+        assert bool(inventory.gaps) is (packages < 3)
+    assert {gap.name for gap in read(package("first", 'dependencies = ["middle>=1"]'), needs).gaps} == {
+        "last",
+        "middle",
+    }
+
+
+def test_what_need_not_be_in_the_file_is_no_gap() -> None:
+    needs = Needs(
+        frozenset({"demo", "unlocked", "conditional", "left-out"}),
+        {"default": frozenset({"demo"}), "other": frozenset({"unlocked"}), "dev": frozenset({"left-out"})},
+        frozenset({"left-out"}),
+    )
+    text = package("demo", 'dependencies = ["left_out", "windows-only; os_name == \'nt\'"]')
+
+    assert read(text, needs).gaps == ()
+    assert read(package("demo"), Needs(frozenset())).dependencies[0].is_direct is None
 
 
 def test_no_packages_are_a_gap() -> None:

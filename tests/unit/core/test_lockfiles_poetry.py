@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdtrue.core.lockfiles import parse_poetry_lock
+from holdtrue.core.lockfiles import Needs, parse_poetry_lock
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 METADATA = '\n[metadata]\nlock-version = "2.1"\n'
@@ -31,8 +31,8 @@ demo-a = []
 """
 
 
-def read(packages: str, direct: frozenset[str] | None = None) -> Inventory:
-    return parse_poetry_lock(packages + METADATA, "poetry.lock", direct)
+def read(packages: str, needs: Needs | None = None) -> Inventory:
+    return parse_poetry_lock(packages + METADATA, "poetry.lock", needs)
 
 
 def test_the_first_format() -> None:
@@ -46,7 +46,7 @@ def test_the_first_format() -> None:
 
 
 def test_chains_are_known_once_the_project_is() -> None:
-    first, second = parse_poetry_lock(FIRST_FORMAT, "poetry.lock", {"demo-a", "python"}).dependencies
+    first, second = parse_poetry_lock(FIRST_FORMAT, "poetry.lock", Needs(frozenset({"demo-a"}))).dependencies
 
     assert (first.is_direct, first.chain) == (True, ())
     assert (second.is_direct, second.chain) == (False, ("demo-a",))
@@ -104,6 +104,30 @@ def test_a_cut_file_or_another_format_is_told_and_the_packages_stay(metadata: st
 
     assert [item.name for item in inventory.dependencies] == ["demo"]
     assert inventory.gaps
+
+
+def test_a_file_that_is_older_than_its_project_says_so() -> None:
+    needs = Needs(
+        frozenset({"demo", "new", "tool", "web", "docs"}),
+        {
+            "default": frozenset({"demo", "new"}),
+            "dev": frozenset({"tool"}),
+            "site": frozenset({"web"}),
+            "docs": frozenset({"docs"}),
+        },
+    )
+    inventory = read(
+        '[[package]]\nname = "demo"\nversion = "1.0"\ngroups = ["main", "dev"]\n[extras]\nsite = ["web"]\n', needs
+    )
+
+    assert [gap.name for gap in inventory.gaps] == ["new", "tool", "web"], "nothing of the group docs is locked"
+    assert [item.is_direct for item in inventory.dependencies] == [True]
+
+
+def test_what_the_project_does_not_ask_for_is_not_told() -> None:
+    (item,) = read('[[package]]\nname = "demo"\nversion = "1.0"\n', Needs(frozenset())).dependencies
+
+    assert item.is_direct is None
 
 
 def test_no_packages_are_a_gap() -> None:

@@ -1,6 +1,7 @@
 """Bills of materials: the PyPI packages of each format, with their way in, and everything else as a gap."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -130,7 +131,7 @@ def test_the_pypi_packages_of_every_format(text: str, line_end: str) -> None:
     }
     assert all(item.origin is Origin.INDEX and not item.reason and item.place for item in inventory.dependencies)
     others = [gap.name for gap in inventory.gaps if "other ecosystems" in gap.name]
-    assert others == ["1 components of other ecosystems"]
+    assert others == ["1 component of other ecosystems"]
 
 
 def test_components_in_components_are_found_however_deep() -> None:
@@ -150,6 +151,87 @@ def test_the_described_component_is_judged_when_it_is_of_pypi() -> None:
 
     (found,) = inventory.dependencies
     assert (found.version, found.is_direct) == ("1.0", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _cyclonedx([_component("pkg:pypi/demo@1.0")], metadata={"component": _component(None, "app")}),
+        '<bom xmlns="http://cyclonedx.org/schema/bom/1.4"><metadata><component><name>app</name></component></metadata>'
+        "<components><component><purl>pkg:pypi/demo@1.0</purl></component></components></bom>",
+        json.dumps({
+            "spdxVersion": "SPDX-2.3",
+            "packages": [{"SPDXID": "a", "name": "app"}, _package("demo", "pkg:pypi/demo@1.0")],
+            "documentDescribes": ["a"],
+            "relationships": [
+                {"spdxElementId": "x", "relationshipType": "DESCRIBES", "relatedSpdxElement": "a"},
+            ],
+        }),
+    ],
+    ids=["json", "xml", "spdx"],
+)  # fmt: skip
+def test_the_application_that_a_bill_describes_needs_no_package_url(text: str) -> None:
+    inventory = parse_sbom(text, "bill")
+
+    assert [item.name for item in inventory.dependencies] == ["demo"]
+    assert inventory.gaps == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _cyclonedx([_component("pkg:pypi/demo@1.0")], metadata={"component": {"components": [_component(None)]}}),
+        _cyclonedx([_component("pkg:pypi/demo@1.0"), _component(None)], metadata={"component": {"name": "app"}}),
+        json.dumps({
+            "spdxVersion": "SPDX-2.3",
+            "packages": [{"SPDXID": "a"}, _package("demo", "pkg:pypi/demo@1.0")],
+            "documentDescribes": ["a", "SPDXRef-demo"],
+        }),
+    ],
+    ids=["in the application", "beside it", "one of several"],
+)  # fmt: skip
+def test_a_part_without_a_package_url_is_a_gap(text: str) -> None:
+    assert [gap.name for gap in parse_sbom(text, "bill").gaps] == ["1 component without a package URL"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"bomFormat": "CycloneDX", "components": [{"purl": "pkg:pypi/lost@1"}], "components": []}',
+        '{"bomFormat": "CycloneDX", "components": [{"purl": "pkg:pypi/lost@1", "purl": "pkg:pypi/a@1"}]}',
+        '{"spdxVersion": "SPDX-2.3", "packages": [{"name": "lost"}], "packages": []}',
+        _cyclonedx([_component("pkg:pypi/a@1", components=_component("pkg:pypi/lost@1"))]),
+        '<bom xmlns="http://cyclonedx.org/schema/bom/1.4"><components><component><purl>pkg:pypi/a@1</purl>'
+        "<purl>pkg:pypi/lost@1</purl></component></components></bom>",
+    ],
+)
+def test_what_stands_twice_or_in_another_shape_is_a_gap(text: str) -> None:
+    assert parse_sbom(text, "bill").gaps
+
+
+def test_every_list_of_components_in_xml_is_read() -> None:
+    def listed(name: str, inner: str = "") -> str:
+        return f"<components><component><purl>pkg:pypi/{name}@1</purl>{inner}</component></components>"
+
+    text = listed("a", listed("b") + listed("c")) + listed("d")
+    inventory = parse_sbom(f'<bom xmlns="http://cyclonedx.org/schema/bom/1.4">{text}</bom>', "bill")
+
+    assert [item.name for item in inventory.dependencies] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "is_gap"),
+    [("complete", False), ("incomplete", True), ("incomplete_first_party_only", True), ("unknown", False)],
+)
+def test_a_bill_that_says_that_it_is_incomplete_is(aggregate: str, is_gap: bool) -> None:  # noqa: FBT001 - a table
+    in_json = _cyclonedx(
+        [_component("pkg:pypi/a@1")], compositions=[{"aggregate": "complete"}, {"aggregate": aggregate}]
+    )
+    in_xml = f"""<bom xmlns="http://cyclonedx.org/schema/bom/1.4"><components><component><purl>pkg:pypi/a@1</purl></component>
+</components><compositions><composition><aggregate>{aggregate}</aggregate></composition></compositions></bom>"""
+
+    for text in (in_json, in_xml):
+        assert bool(parse_sbom(text, "bill").gaps) is is_gap
 
 
 def test_without_a_graph_nothing_is_direct_or_transitive() -> None:
@@ -288,6 +370,28 @@ def test_a_hostile_graph_costs_little() -> None:
 
     assert len(inventory.dependencies) == 20_000
     assert _by_name(inventory)["p2"].chain == ("p1",)
+
+
+def test_as_many_roots_as_packages_cost_little() -> None:
+    names = [f"p{number}" for number in range(10_000)]
+    document = {
+        "spdxVersion": "SPDX-2.3",
+        "packages": [_package(name, f"pkg:pypi/{name}@1.0") for name in names],
+        "relationships": [
+            {"spdxElementId": "root 0", "relationshipType": "DEPENDS_ON", "relatedSpdxElement": f"SPDXRef-{name}"}
+            for name in names
+        ],
+        "documentDescribes": [f"root {number}" for number in range(100_000)],
+    }
+    text = json.dumps(document)
+    started_at = time.process_time()
+
+    inventory = parse_sbom(text, "bill")
+
+    assert len(inventory.dependencies) == 10_000
+    assert all(item.is_direct for item in inventory.dependencies)
+    # A look through all the roots for each package would take more than 10.
+    assert time.process_time() - started_at < 5
 
 
 _JSON = st.recursive(

@@ -3,12 +3,13 @@
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Final, TypeAlias
 
 from holdtrue.core.lockfiles import (
+    Needs,
     decode_text,
     mark_internal,
     parse_pdm_lock,
@@ -16,7 +17,7 @@ from holdtrue.core.lockfiles import (
     parse_poetry_lock,
     parse_pylock,
     parse_uv_lock,
-    read_direct_names,
+    read_needs,
 )
 from holdtrue.core.requirements import Include, RequirementLine, join_requirements, parse_requirements
 from holdtrue.errors import RejectedError
@@ -29,8 +30,8 @@ _SIZE_LIMIT: Final = 64 * _MEBIBYTE
 Parser: TypeAlias = Callable[[str, str], Inventory]
 """From text and label."""
 
-ProjectParser: TypeAlias = Callable[[str, str, Collection[str] | None], Inventory]
-"""From text, label, and the names that the pyproject.toml beside the file asks for (None when it does not tell)."""
+ProjectParser: TypeAlias = Callable[[str, str, Needs | None], Inventory]
+"""From text, label, and what the pyproject.toml beside the file asks for (None when it does not tell)."""
 
 
 def parse_conda(text: str, label: str) -> Inventory:
@@ -47,16 +48,15 @@ def parse_sbom(text: str, label: str) -> Inventory:
     return sbom.parse_sbom(text, label)
 
 
+CONDA: Final = ("conda-lock*.y*ml", "environment*.y*ml", "conda*.json", "conda*.txt")
+
 PARSERS: Final[dict[str, Parser]] = {
     "uv.lock": parse_uv_lock,
     "*.py.lock": parse_uv_lock,
     "Pipfile.lock": parse_pipfile_lock,
     "pylock.toml": parse_pylock,
     "pylock.*.toml": parse_pylock,
-    "conda-lock*.y*ml": parse_conda,
-    "environment*.y*ml": parse_conda,
-    "conda*.json": parse_conda,
-    "conda*.txt": parse_conda,
+    **dict.fromkeys(CONDA, parse_conda),
     "*bom*.json": parse_sbom,
     "*bom*.xml": parse_sbom,
     "*.cdx.json": parse_sbom,
@@ -73,7 +73,11 @@ REQUIREMENTS: Final = ("*.txt", "*.in", "requirements*.lock")
 PROJECT_LOCKS: Final = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "pylock.*.toml")
 """The files that lock a whole project, beside which its requirements files say nothing more."""
 
-_SCRIPT_LOCKS: Final = ("*.py.lock",)
+_BESIDE_LOCKS: Final = ("*.py.lock", *CONDA)
+"""What a project's lock file does not hold: scripts, and what conda installs."""
+
+_PROJECT_REQUIREMENTS: Final = ("*requirements*.txt", "requirements*.lock", "requirements")
+_REQUIREMENTS_FOLDER: Final = "requirements"
 
 
 def read_file(path: Path, *, internal_names: Sequence[str] = (), label: str | None = None) -> Inventory:
@@ -93,31 +97,50 @@ def read_file(path: Path, *, internal_names: Sequence[str] = (), label: str | No
 
 
 def find_files(project: Path) -> tuple[Path, ...]:
-    """What tells a project's packages: its lock files, or else `requirements*.txt` and `requirements/*.txt`.
+    """What tells a project's packages: its lock files, or else its requirements files; conda's in both cases.
 
-    Locks of scripts (`*.py.lock`) are listed in both cases. Nothing found is an empty tuple. No other folder is looked
-    into. What bears such a name and is no readable file is listed too, so that reading it tells what is wrong.
+    Requirements files are `*requirements*.txt`, `requirements*.lock`, and every `*.txt` and `requirements*.lock` below
+    the folder `requirements`; sources of compiled ones (`*.in`) are not. Locks of scripts (`*.py.lock`) are listed in
+    both cases too. Bills of materials are not: they tell what somebody found, and the audit writes some itself.
+    No other folder is looked into, nor one behind a link inside of `requirements`. Nothing found is an empty tuple.
+    What bears such a name and is no readable file is listed too, so that reading it tells what is wrong.
 
     Raises:
-        RejectedError: it is no folder, or cannot be listed.
+        RejectedError: it is no folder, or a folder cannot be listed.
     """
-    locks = _list(project, PROJECT_LOCKS)
-    scripts = _list(project, _SCRIPT_LOCKS)
+    files, folders = _list(project)
+    locks = [path for path in files if _matches(path.name, PROJECT_LOCKS)]
+    beside = [path for path in files if _matches(path.name, _BESIDE_LOCKS)]
     if locks:
-        return (*locks, *scripts)
-    folder = project / "requirements"
-    inner = _list(folder, ("*.txt",)) if folder.is_dir() else ()
-    return (*_list(project, ("requirements*.txt",)), *inner, *scripts)
+        return (*locks, *beside)
+    requirements = [path for path in files if _is_requirements(path.name) and not _matches(path.name, CONDA)]
+    below = [path for folder in folders if folder.name == _REQUIREMENTS_FOLDER for path in _walk(folder)]
+    return (*requirements, *below, *beside)
 
 
-def _list(folder: Path, patterns: Sequence[str]) -> tuple[Path, ...]:
+def _is_requirements(name: str) -> bool:
+    return _matches(name.lower(), _PROJECT_REQUIREMENTS)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """The requirements files in it and below."""
+    waiting = [folder]
+    while waiting:
+        files, folders = _list(waiting.pop())
+        yield from (path for path in files if path.name.lower().endswith(".txt") or _is_requirements(path.name))
+        waiting.extend(path for path in reversed(folders) if not path.is_symlink())
+
+
+def _list(folder: Path) -> tuple[list[Path], list[Path]]:
+    """What is no folder in it, and the folders, each by name."""
     try:
-        names = sorted(path.name for path in folder.iterdir() if not path.is_dir())
+        found = sorted(folder.iterdir())
+        folders = {path for path in found if path.is_dir()}
     except OSError as error:
         raise RejectedError(
             f"the folder cannot be listed: {error.strerror}", where=str(folder), next_step="name a project's folder"
         ) from error
-    return tuple(folder / name for name in names if _matches(name, patterns))
+    return [path for path in found if path not in folders], [path for path in found if path in folders]
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -131,7 +154,7 @@ def _read(path: Path, label: str) -> Inventory:
             return parse(_read_text(path), label)
     for pattern, parse_in_project in PROJECT_PARSERS.items():
         if fnmatchcase(name, pattern):
-            return parse_in_project(_read_text(path), label, _read_direct_names(path))
+            return parse_in_project(_read_text(path), label, _read_needs(path))
     if _matches(name.lower(), REQUIREMENTS) or "." not in name:
         return _read_requirements(path, label)
     known = (*PARSERS, *PROJECT_PARSERS, *REQUIREMENTS)
@@ -140,9 +163,9 @@ def _read(path: Path, label: str) -> Inventory:
     )
 
 
-def _read_direct_names(lock: Path) -> Collection[str] | None:
+def _read_needs(lock: Path) -> Needs | None:
     try:
-        return read_direct_names(_read_text(lock.parent / "pyproject.toml"))
+        return read_needs(_read_text(lock.parent / "pyproject.toml"))
     except RejectedError:
         return None
 

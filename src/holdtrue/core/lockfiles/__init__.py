@@ -10,12 +10,13 @@ from holdtrue.core.lockfiles.naming import canonical_name, normalise_version
 from holdtrue.core.lockfiles.pdm import parse_pdm_lock
 from holdtrue.core.lockfiles.pipfile import parse_pipfile_lock
 from holdtrue.core.lockfiles.poetry import parse_poetry_lock
-from holdtrue.core.lockfiles.project import read_direct_names
+from holdtrue.core.lockfiles.project import Needs, read_needs
 from holdtrue.core.lockfiles.pylock import parse_pylock
 from holdtrue.core.lockfiles.uv import parse_uv_lock
 
 __all__ = [
     "OWN_PROJECT",
+    "Needs",
     "canonical_name",
     "decode_text",
     "mark_internal",
@@ -25,5 +26,5 @@ __all__ = [
     "parse_poetry_lock",
     "parse_pylock",
     "parse_uv_lock",
-    "read_direct_names",
+    "read_needs",
 ]

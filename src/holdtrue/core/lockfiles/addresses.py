@@ -52,12 +52,14 @@ def version_of_file(address: str, name: str) -> str:
 
 def guess_name(address: str) -> str | None:
     """The `#egg=` of the address, or its last part without suffix: good for a list, not for a question."""
+    return egg_name(address) or canonical_name(_last_part(address).removesuffix(".git").partition("[")[0])
+
+
+def egg_name(address: str) -> str | None:
+    """The name that its `#egg=` says."""
     eggs = (part[4:] for part in address.partition("#")[2].split("&") if part.startswith("egg="))
-    for text in (*eggs, _last_part(address).removesuffix(".git")):
-        name = canonical_name(text.partition("[")[0])
-        if name:
-            return name
-    return None
+    names = (canonical_name(text.partition("[")[0]) for text in eggs)
+    return next(filter(None, names), None)
 
 
 def is_own_folder(path: str) -> bool:

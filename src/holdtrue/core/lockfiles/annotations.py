@@ -48,15 +48,16 @@ class Annotations:
         if not self._sources:
             return dependencies
         names = {item.name for item in dependencies}
-        needs: dict[str, list[Need]] = {}
+        needs: dict[str, dict[Need, None]] = {}
         direct: list[Need] = []
         for index, item in enumerate(dependencies):
             parents = _read_parents(self._sources.get(index, ()), names)
             if not parents:
                 direct.append((item.name, ""))
             for parent in parents:
-                needs.setdefault(parent, []).append((item.name, ""))
-        return link([Entry(item, tuple(needs.get(item.name, ()))) for item in dependencies], direct)
+                needs.setdefault(parent, {})[item.name, ""] = None
+        # Comments name no versions, so that whoever reaches one line of a name reaches all: the first speaks for them.
+        return link([Entry(item, tuple(needs.pop(item.name, ()))) for item in dependencies], direct)
 
 
 def _read_parents(sources: Sequence[str], names: set[str]) -> list[str]:

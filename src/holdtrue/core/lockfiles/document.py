@@ -138,15 +138,8 @@ def open_json(text: str, label: str, kind: str) -> Table:
         RejectedError: the text is not JSON, or not an object.
     """
     gaps: list[Gap] = []
-
-    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        values = dict(pairs)
-        if len(values) != len(pairs):
-            gaps.append(Gap(label, "a key stands twice in one object, and only its last value is read"))
-        return values
-
     try:
-        values = json.loads(text, object_pairs_hook=unique)
+        values = load_json(text, label, gaps)
     except RecursionError:
         raise _rejected(kind, "it is nested too deeply", label) from None
     except json.JSONDecodeError as error:
@@ -156,6 +149,27 @@ def open_json(text: str, label: str, kind: str) -> Table:
     if not isinstance(values, dict):
         raise _rejected(kind, "it is not a JSON object", label)
     return Table(values, label, gaps)
+
+
+def load_json(text: str, label: str, gaps: list[Gap]) -> object:
+    """The value. A key that stands twice in one object is noted once: only its last value can be read.
+
+    Raises:
+        ValueError: the text is not JSON; `json.JSONDecodeError` where a place is known.
+        RecursionError: it is nested too deeply.
+    """
+    has_repeated = False
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        nonlocal has_repeated
+        values = dict(pairs)
+        has_repeated = has_repeated or len(values) != len(pairs)
+        return values
+
+    values: object = json.loads(text, object_pairs_hook=unique)
+    if has_repeated:
+        gaps.append(Gap(label, "a key stands twice in one object, and only its last value is read"))
+    return values
 
 
 def _rejected(kind: str, what: str, where: str) -> RejectedError:

@@ -79,10 +79,17 @@ def _report_missing(root: Table, entries: Iterable[Entry]) -> None:
         root.report("another package needs it, but the file does not hold it: the file may be cut", name=name)
 
 
+def report_absent(root: Table, entries: Iterable[Entry], names: Iterable[str], reason: str) -> None:
+    """Note each of the names that no entry has as a gap."""
+    for name in sorted({*names}.difference(entry.dependency.name for entry in entries)):
+        root.report(reason, name=name)
+
+
 def link(entries: Sequence[Entry], direct: Iterable[Need] | None) -> list[Dependency]:
     """Each entry's dependency with its shortest chain and `is_direct`, by one breadth-first walk in linear time.
 
-    Without a root and without `direct` all stay as they are. What the walk does not reach is not direct either.
+    Without a root and without `direct` all stay as they are. Of what the walk does not reach, the file does not tell
+    why it is there: its `is_direct` is None.
     """
     found = [entry.dependency for entry in entries]
     roots = [index for index, entry in enumerate(entries) if entry.is_root]
@@ -113,7 +120,7 @@ def link(entries: Sequence[Entry], direct: Iterable[Need] | None) -> list[Depend
         chain = (*found[index].chain[: _LONGEST_CHAIN - 1], found[index].name)
         reach(entries[index].needs, chain)
     for index in set(range(len(entries))) - seen:
-        found[index] = replace(found[index], is_direct=False)
+        found[index] = replace(found[index], is_direct=None)
     return found
 
 
@@ -166,7 +173,8 @@ def mark_internal(inventory: Inventory, patterns: Sequence[str]) -> Inventory:
     def marked(item: Dependency) -> Dependency:
         if not any(matcher.match(item.name) for matcher in matchers):
             return item
-        origin = Origin.INTERNAL if item.origin is Origin.INDEX else item.origin
-        return replace(item, origin=origin, reason=item.reason or INTERNAL_NAME)
+        if item.origin is Origin.INDEX:
+            return replace(item, origin=Origin.INTERNAL, reason=item.reason or INTERNAL_NAME)
+        return replace(item, reason=item.reason if item.reason == OWN_PROJECT else INTERNAL_NAME)
 
     return replace(inventory, dependencies=tuple(map(marked, inventory.dependencies)))

@@ -2,15 +2,17 @@
 
 Source of the format: pdm's src/pdm/project/lockfile/pdmlock.py and models/candidates.py. A package with an extra is an
 entry of its own beside the plain one. The file does not tell what the project asks for by itself; pyproject.toml does.
+Its metadata stand at the beginning, so that what tells a cut file is a package that is asked for and not there.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterator
 from typing import Final
 
 from holdtrue.core.lockfiles.addresses import is_own_folder
 from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
-from holdtrue.core.lockfiles.inventories import OWN_PROJECT, Entry, make_inventory, named_tables
+from holdtrue.core.lockfiles.inventories import OWN_PROJECT, Entry, make_inventory, named_tables, report_absent
 from holdtrue.core.lockfiles.naming import read_version, required_name
+from holdtrue.core.lockfiles.project import NOT_HELD, Needs
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 KIND: Final = "pdm.lock"
@@ -18,17 +20,30 @@ KIND: Final = "pdm.lock"
 _REPOSITORIES: Final = ("git", "hg", "svn", "bzr")
 
 
-def parse_pdm_lock(text: str, label: str, direct_names: Collection[str] | None = None) -> Inventory:
-    """Everything that the file locks; chains and what is direct only with `direct_names` (`read_direct_names`).
+def parse_pdm_lock(text: str, label: str, needs: Needs | None = None) -> Inventory:
+    """Everything that the file locks; chains and what is direct only with the `needs` of the project (`read_needs`).
 
     Raises:
         RejectedError: the text is not TOML.
     """
     root = open_toml(text, label, KIND)
-    check_format_version(root, root.table("metadata").values.get("lock_version"), known=("4",))
-    entries = [_read_package(name, package) for name, package in named_tables(root.tables("package", place="package"))]
-    direct = None if direct_names is None else [(name, "") for name in direct_names]
-    return make_inventory(root, KIND, entries, direct=direct)
+    metadata = root.table("metadata")
+    check_format_version(root, metadata.values.get("lock_version"), known=("4",))
+    packages = [*named_tables(root.tables("package", place="package"))]
+    entries = [_read_package(name, package) for name, package in packages]
+    excluded = needs.excluded if needs else frozenset()
+    required = {name for _, package in packages for name in _required(package)} - excluded
+    report_absent(root, entries, required, "another package needs it, but the file does not hold it: it may be cut")
+    if needs is None:
+        return make_inventory(root, KIND, entries)
+    report_absent(root, entries, needs.held_by(metadata.texts("groups") or ("default",)) - excluded, NOT_HELD)
+    return make_inventory(root, KIND, entries, direct=[(name, "") for name in needs.names])
+
+
+def _required(package: Table) -> Iterator[str]:
+    """What it needs wherever it is installed: a marker may leave the rest out of the file."""
+    names = (required_name(text) for text in package.texts("dependencies") if ";" not in text)
+    return filter(None, names)
 
 
 def _read_package(name: str, package: Table) -> Entry:

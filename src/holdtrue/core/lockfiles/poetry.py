@@ -5,12 +5,12 @@ what the project asks for by itself; its pyproject.toml does. What no installati
 that nobody asked for) is named and not held.
 """
 
-from collections.abc import Collection
 from typing import Final
 
 from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
-from holdtrue.core.lockfiles.inventories import Entry, any_marker, make_inventory, named_tables
+from holdtrue.core.lockfiles.inventories import Entry, any_marker, make_inventory, named_tables, report_absent
 from holdtrue.core.lockfiles.naming import canonical_name, read_version
+from holdtrue.core.lockfiles.project import NOT_HELD, Needs
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 KIND: Final = "poetry.lock"
@@ -25,8 +25,8 @@ _ORIGINS: Final = {
 }
 
 
-def parse_poetry_lock(text: str, label: str, direct_names: Collection[str] | None = None) -> Inventory:
-    """Everything that the file locks; chains and what is direct only with `direct_names` (`read_direct_names`).
+def parse_poetry_lock(text: str, label: str, needs: Needs | None = None) -> Inventory:
+    """Everything that the file locks; chains and what is direct only with the `needs` of the project (`read_needs`).
 
     Raises:
         RejectedError: the text is not TOML.
@@ -34,9 +34,13 @@ def parse_poetry_lock(text: str, label: str, direct_names: Collection[str] | Non
     root = open_toml(text, label, KIND)
     # It stands at the end of the file, so a cut one lacks it.
     check_format_version(root, root.table("metadata").values.get("lock-version"), known=("1", "2"))
-    entries = [_read_package(name, package) for name, package in named_tables(root.tables("package", place="package"))]
-    direct = None if direct_names is None else [(name, "") for name in direct_names]
-    return make_inventory(root, KIND, entries, direct=direct)
+    packages = [*named_tables(root.tables("package", place="package"))]
+    entries = [_read_package(name, package) for name, package in packages]
+    if needs is None:
+        return make_inventory(root, KIND, entries)
+    groups = {group for _, package in packages for group in package.texts("groups")}
+    report_absent(root, entries, needs.held_by({"default", *groups, *root.table("extras").values}), NOT_HELD)
+    return make_inventory(root, KIND, entries, direct=[(name, "") for name in needs.names])
 
 
 def _read_package(name: str, package: Table) -> Entry:

@@ -8,9 +8,11 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 
 from holdtrue.core.lockfiles.addresses import guess_name, is_own_folder, origin_of, pin_of_file, version_of_file
-from holdtrue.core.lockfiles.inventories import OWN_PROJECT
 from holdtrue.core.lockfiles.naming import canonical_name, normalise_version, read_version
 from holdtrue.models.dependency import Dependency, Gap, Origin
+
+PROJECT_IN_PLACE: Final = "the project itself: what it needs does not follow from this line, and may stand nowhere else"
+"""Reason of `-e .`, beside which a file need not hold what the project asks for."""
 
 NO_VERSION_IN_ADDRESS: Final = "a path, address or repository: the file does not say which version"
 
@@ -22,6 +24,8 @@ _SIMPLE: Final = re.compile(
 
 _LOOKS_LIKE_A_PLACE: Final = re.compile(r"://|^[./~]|^file:|\.(whl|zip|tar\.gz|tgz|tar\.bz2)\b|[/\\]")
 _REPEATABLE_SPECIFIER: Final = re.compile(r"[A-Za-z0-9.+!*<>=~, _-]{1,200}")
+_LONGEST: Final = 1 << 13
+"""Characters. Reading many specifiers takes the square of their number; markers of uv and poetry have some thousand."""
 _CACHED: Final = 1 << 16
 _LONGEST_CACHED: Final = 256
 
@@ -31,6 +35,8 @@ _Read: TypeAlias = tuple[str, str, Origin, str, str]
 
 def read_requirement(text: str, place: str) -> Dependency | Gap:
     """What a line without its options and comment asks for, as a direct dependency."""
+    if len(text) > _LONGEST:
+        return Gap(place, "longer than any requirement")
     read = _read if len(text) <= _LONGEST_CACHED else _read.__wrapped__
     found = read(text)
     if found is not None:
@@ -44,7 +50,7 @@ def read_requirement(text: str, place: str) -> Dependency | Gap:
 def read_place(address: str, place: str, *, is_editable: bool) -> Dependency | Gap:
     """What a path, address or repository without a name tells; its name is a guess where no file name gives it."""
     if is_own_folder(address):
-        return Gap(place, OWN_PROJECT)
+        return Gap(place, PROJECT_IN_PLACE)
     origin = origin_of(address)
     if is_editable and origin is Origin.LOCAL:
         origin = Origin.EDITABLE
@@ -60,7 +66,12 @@ def read_place(address: str, place: str, *, is_editable: bool) -> Dependency | G
 @lru_cache(maxsize=_CACHED)
 def _read(text: str) -> _Read | None:
     """The files of one estate have most of their lines in common."""
-    return _read_simple(text) or _read_any(text)
+    return _read_simple(text) or _read_any(text) or _read_any(_with_arbitrary_equality(text))
+
+
+def _with_arbitrary_equality(text: str) -> str:
+    """`==2004d` is no specifier of PEP 440, but `===2004d` is, which compares texts as they stand."""
+    return text.replace("==", "===", 1)
 
 
 def _read_simple(text: str) -> _Read | None:

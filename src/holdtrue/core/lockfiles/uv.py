@@ -9,7 +9,15 @@ from typing import Final
 
 from holdtrue.core.lockfiles.addresses import is_own_folder
 from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
-from holdtrue.core.lockfiles.inventories import OWN_PROJECT, Entry, Need, any_marker, make_inventory, named_tables
+from holdtrue.core.lockfiles.inventories import (
+    OWN_PROJECT,
+    Entry,
+    Need,
+    any_marker,
+    make_inventory,
+    named_tables,
+    report_absent,
+)
 from holdtrue.core.lockfiles.naming import canonical_name, read_version
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
@@ -43,8 +51,7 @@ def parse_uv_lock(text: str, label: str) -> Inventory:
         _read_package(name, package, is_member=name in members)
         for name, package in named_tables(root.tables("package", place="package"))
     ]
-    for name in sorted(members - {entry.dependency.name for entry in entries}):
-        root.report("a member of the workspace that the file does not hold: the file may be cut", name=name)
+    report_absent(root, entries, members, "a member of the workspace that the file does not hold: the file may be cut")
     direct = (*_needs(manifest.tables("requirements")), *_needs(manifest.grouped_tables("dependency-groups")))
     return make_inventory(root, KIND, entries, direct=direct or None, is_complete=True)
 

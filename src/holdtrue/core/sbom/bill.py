@@ -24,6 +24,7 @@ class Component:
         version: As it stands there; empty when it has none.
         purl: Its package URL; empty when it has none.
         place: Where in the bill.
+        is_subject: Whether it is the one thing that the bill describes, and not a part of it.
     """
 
     reference: str
@@ -31,6 +32,7 @@ class Component:
     version: str
     purl: str
     place: str
+    is_subject: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,11 @@ class Bill:
 
 
 def build_inventory(bill: Bill, label: str) -> Inventory:
-    """The PyPI packages of the bill; what it holds besides is counted, and what cannot be read is named."""
+    """The PyPI packages of the bill; what it holds besides is counted, and what cannot be read is named.
+
+    The subject of the bill may have no package URL, as an application has none: the packages are its parts.
+    """
+    roots = frozenset(bill.roots)
     names = {item.reference: _display_name(item) for item in bill.components if item.reference}
     chains = find_chains(bill.children, bill.roots)
     dependencies: list[Dependency] = []
@@ -54,19 +60,23 @@ def build_inventory(bill: Bill, label: str) -> Inventory:
     for component in bill.components:
         kind = read_purl_type(component.purl)
         if not component.purl:
-            unnamed += 1
+            unnamed += not component.is_subject
         elif kind not in {"", "pypi"}:
             others += 1
         elif (dependency := _read_component(component)) is None:
             gaps.append(Gap(component.name or component.place, f"its package URL cannot be read ({component.place})"))
         else:
-            chain, is_direct = _place_in_graph(component, chains, bill.roots, names)
+            chain, is_direct = _place_in_graph(component, chains, roots, names)
             dependencies.append(replace(dependency, chain=chain, is_direct=is_direct))
     if others:
-        gaps.append(Gap(f"{others} components of other ecosystems", "only PyPI packages are audited"))
+        gaps.append(Gap(f"{_count(others)} of other ecosystems", "only PyPI packages are audited"))
     if unnamed:
-        gaps.append(Gap(f"{unnamed} components without a package URL", "nothing tells which packages they are"))
-    return Inventory(label=label, kind=bill.kind, dependencies=merge_duplicates(dependencies), gaps=tuple(gaps))
+        gaps.append(Gap(f"{_count(unnamed)} without a package URL", "nothing tells which packages they are"))
+    return Inventory(label, bill.kind, merge_duplicates(dependencies), tuple(dict.fromkeys(gaps)))
+
+
+def _count(components: int) -> str:
+    return "1 component" if components == 1 else f"{components} components"
 
 
 def _read_component(component: Component) -> Dependency | None:
@@ -79,7 +89,7 @@ def _read_component(component: Component) -> Dependency | None:
 
 
 def _place_in_graph(
-    component: Component, chains: Mapping[str, tuple[str, ...]], roots: Sequence[str], names: Mapping[str, str]
+    component: Component, chains: Mapping[str, tuple[str, ...]], roots: frozenset[str], names: Mapping[str, str]
 ) -> tuple[tuple[str, ...], bool | None]:
     """The chain without its root, which is the thing that the bill describes; direct is what the root itself needs."""
     chain = chains.get(component.reference) if component.reference else None

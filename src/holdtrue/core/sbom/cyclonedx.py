@@ -9,14 +9,14 @@ from holdtrue.errors import RejectedError
 from holdtrue.models.dependency import Gap
 
 _KIND: Final = "cyclonedx"
+_SUBJECT: Final = "the described component"
 
 
-def read_json_bill(document: Mapping[str, object]) -> Bill:
-    """A bill from its parsed JSON."""
-    gaps: list[Gap] = []
+def read_json_bill(document: Mapping[str, object], gaps: list[Gap]) -> Bill:
+    """A bill from its parsed JSON; `gaps` are what is amiss with that already, and get more."""
     metadata = _as_mapping(document.get("metadata"))
     subject = metadata.get("component")
-    described = [] if subject is None else [*_walk(subject, "the described component", gaps)]
+    described = [] if subject is None else [*_walk(subject, _SUBJECT, gaps)]
     components = [*described, *_walk_all(document.get("components"), gaps)]
     children: dict[str, list[str]] = {}
     for entry in _as_list(document.get("dependencies")):
@@ -25,15 +25,27 @@ def read_json_bill(document: Mapping[str, object]) -> Bill:
                 children.setdefault(reference, []).extend(name for name in names if isinstance(name, str))
             case _:
                 pass
+    aggregates = [_text(_as_mapping(item).get("aggregate")) for item in _as_list(document.get("compositions"))]
+    gaps += _gaps_of(aggregates)
     root = _text(_as_mapping(subject).get("bom-ref"))
     return Bill(_KIND, components, children, [root] if root else (), gaps)
 
 
+def _gaps_of(aggregates: Iterable[str]) -> Iterator[Gap]:
+    """What the bill says of its own completeness; that it does not know is what a bill without a word says too."""
+    if any(aggregate.lower().startswith("incomplete") for aggregate in aggregates):
+        yield Gap("compositions", "the bill says that it is incomplete")
+
+
 def _walk_all(entries: object, gaps: list[Gap]) -> Iterator[Component]:
-    if entries is not None and not isinstance(entries, list):
-        gaps.append(Gap("components", "is no list"))
-    for number, entry in enumerate(_as_list(entries), start=1):
+    for number, entry in enumerate(_listed(entries, "components", gaps), start=1):
         yield from _walk(entry, f"component {number}", gaps)
+
+
+def _listed(entries: object, place: str, gaps: list[Gap]) -> list[object]:
+    if entries is not None and not isinstance(entries, list):
+        gaps.append(Gap(place, "is no list"))
+    return _as_list(entries)
 
 
 def _walk(top: object, place: str, gaps: list[Gap]) -> Iterator[Component]:
@@ -50,8 +62,9 @@ def _walk(top: object, place: str, gaps: list[Gap]) -> Iterator[Component]:
             version=_text(entry.get("version")),
             purl=_text(entry.get("purl")),
             place=place,
+            is_subject=entry is top and place == _SUBJECT,
         )
-        waiting.extend(reversed(_as_list(entry.get("components"))))
+        waiting.extend(reversed(_listed(entry.get("components"), f"components of {place}", gaps)))
 
 
 def read_xml_bill(text: str, label: str) -> Bill:
@@ -63,16 +76,19 @@ def read_xml_bill(text: str, label: str) -> Bill:
     root = _parse_xml(text, label)
     if _local(root) != "bom" or "cyclonedx" not in root.tag:
         raise RejectedError("XML, but not a CycloneDX bill", where=label, next_step="give a CycloneDX or SPDX file")
-    subject = _find(_find(root, "metadata"), "component")
-    components = [*_walk_xml(subject, "the described component")]
-    for number, entry in enumerate(_children(_find(root, "components"), "component"), start=1):
-        components += _walk_xml(entry, f"component {number}")
+    gaps: list[Gap] = []
+    subjects = _inner(root, "metadata", "component")
+    components = [item for subject in subjects for item in _walk_xml(subject, _SUBJECT, gaps)]
+    for number, entry in enumerate(_inner(root, "components", "component"), start=1):
+        components += _walk_xml(entry, f"component {number}", gaps)
     children: dict[str, list[str]] = {}
-    for entry in _children(_find(root, "dependencies"), "dependency"):
+    for entry in _inner(root, "dependencies", "dependency"):
         needed = [item.get("ref", "") for item in _children(entry, "dependency")]
         children.setdefault(entry.get("ref", ""), []).extend(needed)
-    reference = subject.get("bom-ref", "") if subject is not None else ""
-    return Bill(_KIND, components, children, [reference] if reference else ())
+    compositions = _inner(root, "compositions", "composition")
+    gaps += _gaps_of((item.text or "").strip() for entry in compositions for item in _children(entry, "aggregate"))
+    references = [reference for subject in subjects if (reference := subject.get("bom-ref", ""))]
+    return Bill(_KIND, components, children, references, gaps)
 
 
 class _NoDoctype(ET.TreeBuilder):
@@ -93,32 +109,35 @@ def _parse_xml(text: str, label: str) -> ET.Element:
         ) from None
 
 
-def _walk_xml(top: ET.Element | None, place: str) -> Iterator[Component]:
-    waiting = [] if top is None else [top]
+def _walk_xml(top: ET.Element, place: str, gaps: list[Gap]) -> Iterator[Component]:
+    waiting = [top]
     while waiting:
         entry = waiting.pop()
         yield Component(
             reference=entry.get("bom-ref", ""),
-            name=_content(entry, "name"),
-            version=_content(entry, "version"),
-            purl=_content(entry, "purl"),
+            name=_content(entry, "name", place, gaps),
+            version=_content(entry, "version", place, gaps),
+            purl=_content(entry, "purl", place, gaps),
             place=place,
+            is_subject=entry is top and place == _SUBJECT,
         )
-        waiting.extend(reversed([*_children(_find(entry, "components"), "component")]))
+        waiting.extend(reversed(_inner(entry, "components", "component")))
 
 
-def _content(element: ET.Element, name: str) -> str:
-    found = _find(element, name)
-    return (found.text or "").strip() if found is not None else ""
+def _content(element: ET.Element, name: str, place: str, gaps: list[Gap]) -> str:
+    found = [(child.text or "").strip() for child in _children(element, name)]
+    if len(found) > 1:
+        gaps.append(Gap(place, f"has more than one {name}, and only the first is read"))
+    return next(iter(found), "")
 
 
-def _find(element: ET.Element | None, name: str) -> ET.Element | None:
-    return next(_children(element, name), None)
+def _inner(element: ET.Element, container: str, name: str) -> list[ET.Element]:
+    """The elements in all containers of that name: one that stands twice must hide nothing."""
+    return [inner for outer in _children(element, container) for inner in _children(outer, name)]
 
 
-def _children(element: ET.Element | None, name: str) -> Iterator[ET.Element]:
-    entries: Iterable[ET.Element] = () if element is None else element
-    return (entry for entry in entries if _local(entry) == name)
+def _children(element: ET.Element, name: str) -> Iterator[ET.Element]:
+    return (entry for entry in element if _local(entry) == name)
 
 
 def _local(element: ET.Element) -> str:

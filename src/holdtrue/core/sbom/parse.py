@@ -1,14 +1,14 @@
 """Which format a bill of materials has."""
 
-import json
 import re
 from typing import Final
 
+from holdtrue.core.lockfiles.document import load_json
 from holdtrue.core.sbom.bill import build_inventory
 from holdtrue.core.sbom.cyclonedx import read_json_bill, read_xml_bill
 from holdtrue.core.sbom.spdx import read_json_document, read_tag_value_document
 from holdtrue.errors import RejectedError
-from holdtrue.models.dependency import Inventory
+from holdtrue.models.dependency import Gap, Inventory
 
 _TAG_VALUE: Final = re.compile(r"^SPDXVersion:\s*SPDX-2\.", re.MULTILINE)
 _ADVICE: Final = "give CycloneDX (JSON or XML) or SPDX 2 (JSON or tag-value)"
@@ -34,12 +34,13 @@ def parse_sbom(text: str, label: str) -> Inventory:
 
 
 def _parse_json(text: str, label: str) -> Inventory:
+    gaps: list[Gap] = []
     try:
-        document: object = json.loads(text)
+        document = load_json(text, label, gaps)
     except (ValueError, RecursionError):
         raise RejectedError("the JSON cannot be read", where=label, next_step=_ADVICE) from None
     if isinstance(document, dict) and document.get("bomFormat") == "CycloneDX":
-        return build_inventory(read_json_bill(document), label)
+        return build_inventory(read_json_bill(document, gaps), label)
     if isinstance(document, dict) and str(document.get("spdxVersion")).startswith("SPDX-2."):
-        return build_inventory(read_json_document(document), label)
+        return build_inventory(read_json_document(document, gaps), label)
     raise RejectedError("JSON, but no bill of materials that can be read", where=label, next_step=_ADVICE)

@@ -1,6 +1,7 @@
 """SPDX 2 documents, JSON and tag-value (https://spdx.github.io/spdx-spec/v2.3/), read with tolerance."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from holdtrue.core.sbom.bill import Bill, Component
@@ -13,10 +14,9 @@ Relationship = tuple[str, str, str]
 """Element, type, related element."""
 
 
-def read_json_document(document: Mapping[str, object]) -> Bill:
-    """A bill from parsed JSON."""
+def read_json_document(document: Mapping[str, object], gaps: list[Gap]) -> Bill:
+    """A bill from parsed JSON; `gaps` are what is amiss with that already, and get more."""
     components: list[Component] = []
-    gaps: list[Gap] = []
     packages = document.get("packages")
     if packages is not None and not isinstance(packages, list):
         gaps.append(Gap("packages", "is no list"))
@@ -95,7 +95,14 @@ def _build(components: list[Component], relationships: Iterable[Relationship], g
     explained = {name for names in needed.values() for name in names}
     for element, names in contained.items():
         needed.setdefault(element, []).extend(name for name in names if name not in explained)
-    return Bill(_KIND, components, needed, roots, [*gaps])
+    return Bill(_KIND, _with_subject(components, roots), needed, roots, [*gaps])
+
+
+def _with_subject(components: list[Component], roots: list[str]) -> list[Component]:
+    """Marked is the package that the document describes, when it is one; a list of packages is no subject."""
+    if len({*roots}) != 1:
+        return components
+    return [replace(item, is_subject=True) if item.reference == roots[0] else item for item in components]
 
 
 def _tags(text: str) -> Iterator[tuple[str, str]]:
