@@ -2,8 +2,8 @@
 
 from holdtrue.models.audit_changes import FleetAudit
 from holdtrue.models.environment import GivenName
-from tasks.audit_documents import announce_new, save_documents
-from tasks.audit_memory import compare_with_last
+from tasks.audit_documents import announce_changes, save_documents
+from tasks.audit_memory import compare_with, recall_last_audit, remember
 from tasks.conclusions import conclude_audit
 from tasks.dependencies import audit_environments
 from tasks.fleet import load_environment, select_environments
@@ -21,7 +21,10 @@ def audit(environments: list[GivenName] | None = None) -> FleetAudit:
     """
     fleet = [load_environment(name) for name in select_environments(environments)]
     audited = audit_environments(fleet)
+    last = recall_last_audit()
+    compared = compare_with(last, audited.report)
+    # Announced before it is remembered: a run that is killed in between is repeated by the next one, not kept quiet.
+    announce_changes(compared.changes)
     save_documents(audited)
-    compared = compare_with_last(audited.report, is_whole=environments is None)
-    announce_new(compared.changes)
+    remember(audited.report, last, is_whole=environments is None)
     return compared

@@ -1,65 +1,49 @@
-"""What an audit leaves for people and tools: the SBOM with its findings, the page, and events about new findings."""
+"""What an audit leaves for people and tools: the SBOM with its findings, the page, and events about findings."""
 
-import json
-from importlib.metadata import version
 from itertools import islice
 from typing import Final
-from uuid import uuid4
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
-from holdtrue.core.audit_output.cyclonedx import to_cyclonedx
 from holdtrue.core.audit_output.html import to_html
 from holdtrue.core.audit_output.phrases import by_severity
-from holdtrue.core.render import cell, table
 from holdtrue.models.audit import Finding
 from holdtrue.models.audit_changes import AuditChanges
 from holdtrue.models.base import Progress, ProgressLevel
 from tasks.dependencies import Audited
 from tasks.journal import watch
 from tasks.run import save_report
+from tasks.sbom import keep_sbom
 
 _EVENTS: Final = 100
 _PLACES: Final = 20
 
 
 def save_documents(audited: Audited) -> None:
-    """Write `sbom.cdx.json` and `audit.html` into the run's report folder, and an artifact that says where they are."""
-    report = audited.report
-    sbom = to_cyclonedx(
-        report,
-        audited.inventories,
-        serial_number=uuid4(),
-        timestamp=report.started_at,
-        tool_version=version("holdtrue"),
-    )
-    parts = json.loads(sbom)
-    sbom_path = save_report("sbom.cdx.json", sbom)
-    page_path = save_report("audit.html", to_html(report))
-    components, vulnerabilities = len(parts.get("components", ())), len(parts.get("vulnerabilities", ()))
-    files = table(("Document", "File on the worker"), (("CycloneDX 1.6", sbom_path), ("Page", page_path)))
-    create_markdown_artifact(
-        key="audit-sbom",
-        markdown=f"{components} components, {vulnerabilities} vulnerabilities.\n\n{files}\n",
-        description=cell(f"{components} components, {vulnerabilities} vulnerabilities: {sbom_path}"),
-    )
+    """Write `sbom.cdx.json` and `audit.html` into the run's report folder, and the SBOM into an artifact too."""
+    keep_sbom("audit-sbom", audited.report, audited.inventories)
+    save_report("audit.html", to_html(audited.report))
 
 
-def announce_new(changes: AuditChanges) -> None:
-    """An event `holdtrue.audit.NewFinding` for each new finding that counts; beyond a hundred they are only counted."""
-    new = [finding for finding in by_severity(changes.new) if not finding.tolerated]
-    for finding in islice(new, _EVENTS):
-        _announce(finding)
-    if len(new) > _EVENTS:
-        message = f"{len(new) - _EVENTS} more new findings have no event of their own"
+def announce_changes(changes: AuditChanges) -> None:
+    """An event for each finding that counts and did not the last time; beyond a hundred they are only counted.
+
+    `holdtrue.audit.NewFinding` is about a new one, `holdtrue.audit.FindingCountsNow` about one that was tolerated.
+    """
+    began = set(changes.counts_now)
+    new = [finding for finding in changes.new if not finding.tolerated]
+    told = by_severity((*new, *changes.counts_now))
+    for finding in islice(told, _EVENTS):
+        _announce(finding, "FindingCountsNow" if finding in began else "NewFinding")
+    if len(told) > _EVENTS:
+        message = f"{len(told) - _EVENTS} more new findings, or findings that count now, have no event of their own"
         watch(Progress(message=message, level=ProgressLevel.WARNING))
 
 
-def _announce(finding: Finding) -> None:
+def _announce(finding: Finding, name: str) -> None:
     places = [*dict.fromkeys(place.inventory for place in finding.occurrences)]
     emit_event(
-        event="holdtrue.audit.NewFinding",
+        event=f"holdtrue.audit.{name}",
         resource={
             "prefect.resource.id": f"holdtrue.finding.{finding.package}.{finding.id}",
             "prefect.resource.name": f"{finding.package} {finding.version}: {finding.id}",

@@ -1,5 +1,6 @@
 """The last audit's findings, kept where every worker finds them: in the latest artifact `audit-findings`."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from prefect.artifacts import create_markdown_artifact
@@ -17,33 +18,45 @@ from tasks.journal import watch
 KEY: Final = "audit-findings"
 
 
-def compare_with_last(report: AuditReport, *, is_whole: bool) -> FleetAudit:
-    """Tell what is new since the last audit, and keep this one for the next.
-
-    Args:
-        report: This audit.
-        is_whole: Whether it is about the whole fleet.
-    """
-    previous, reason = _recall()
-    changes = compare(previous, report)
-    text = remembered(report, previous, changes.not_looked_at, is_whole=is_whole)
-    create_markdown_artifact(
-        key=KEY, markdown=text, description=f"{len(report.findings)} findings, kept for comparison with the next audit"
-    )
-    fields = {name: getattr(report, name) for name in AuditReport.model_fields}
-    return FleetAudit(**fields, changes=changes, not_compared=reason)
-
-
-def _recall() -> tuple[AuditReport | None, str]:
+@dataclass(frozen=True, slots=True)
+class LastAudit:
     """What the last audit kept, or why there is nothing."""
+
+    report: AuditReport | None
+    reason: str = ""
+
+
+def recall_last_audit() -> LastAudit:
+    """Read what the last audit kept. That it cannot be read is an answer, and a warning."""
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[KEY]))
     try:
         with get_client(sync_client=True) as client:
             found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
-        return (read_memory(str(found[0].data)), "") if found else (None, "this is the first audit")
+        return LastAudit(read_memory(str(found[0].data))) if found else LastAudit(None, "this is the first audit")
     except MemoryUnreadable as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with the last audit, this one stands
         reason = f"the last audit's findings could not be asked for ({type(error).__name__})"
     watch(Progress(message=f"no comparison: {reason}", level=ProgressLevel.WARNING))
-    return None, reason
+    return LastAudit(None, reason)
+
+
+def compare_with(last: LastAudit, report: AuditReport) -> FleetAudit:
+    """The report with what is new, known and fixed since the last audit."""
+    fields = {name: getattr(report, name) for name in AuditReport.model_fields}
+    return FleetAudit(**fields, changes=compare(last.report, report), not_compared=last.reason)
+
+
+def remember(report: AuditReport, last: LastAudit, *, is_whole: bool) -> None:
+    """Keep this audit for the next one. What has to be told about it has to be told before: then nothing is new.
+
+    Args:
+        report: This audit.
+        last: What it was compared with.
+        is_whole: Whether it is about the whole fleet.
+    """
+    create_markdown_artifact(
+        key=KEY,
+        markdown=remembered(report, last.report, is_whole=is_whole),
+        description=f"{len(report.findings)} findings, kept for comparison with the next audit",
+    )

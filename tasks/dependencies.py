@@ -27,6 +27,7 @@ from tasks.hosts import host_access
 from tasks.infrastructure import read_outputs
 from tasks.journal import staged, watch
 from tasks.policy import MUTATES, READS
+from tasks.sbom import keep_sbom
 from tasks.toolbox import toolbox
 
 Hosts: TypeAlias = Mapping[str, tuple[Inventory, ...]]
@@ -123,11 +124,14 @@ def _line(finding: Finding) -> str:
 def audit_before_changes(environment: Environment) -> EnvironmentAudit:
     """The audit of one environment that is about to be provisioned. Whatever it says, and if it fails, is a value.
 
-    A first provision has no hosts yet, which is noted and no gap.
+    Its SBOM is kept in the artifact `sbom-<environment>` and in the run's report folder. A first provision has no hosts
+    yet, which is noted and no gap.
     """
     try:
         hosts, notes = _list_hosts_if_any(environment)
-        report = _audit([environment], hosts).report
+        audited = _audit([environment], hosts)
+        report = audited.report
+        keep_sbom(f"sbom-{environment.name}", report, audited.inventories)
         result = EnvironmentAudit(verdict=report.verdict, line=audit_line(report), counts=report.counts, notes=notes)
     except HoldtrueError as error:
         result = EnvironmentAudit(verdict=AuditVerdict.INCOMPLETE, line=f"could not be audited: {error}")

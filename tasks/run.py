@@ -15,6 +15,7 @@ from prefect.events import emit_event
 from prefect.states import Completed, Failed
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, TRACEPARENT_KEY
 
+from holdtrue.core.audit_output.text import for_markdown, for_terminal
 from holdtrue.core.render import stages_table
 from holdtrue.credentials.scope import RunLabel, credential_scope
 from holdtrue.errors import BlockMissing, HoldtrueError, ManifestError
@@ -100,34 +101,37 @@ def _finish(
         if error_state is not None and not isinstance(error, (ManifestError, BlockMissing)):
             name = error_state
         message = _message(error)
-        _publish(kind, name, message, f"{message}\n", journal)
+        lines = message.splitlines()
+        _publish(kind, name, message, "\n".join(for_markdown(item, _MESSAGE_LIMIT) for item in lines) + "\n", journal)
         return Failed(name=name, message=message, data=error)
     conclusion = conclude(report)
-    line = redact_text(conclusion.line)
+    # Redacted before it is cut; and whatever it names, advisories too, was named by others.
+    line = for_terminal(redact_text(conclusion.line), _MESSAGE_LIMIT)
     _publish(kind, conclusion.state_name, line, conclusion.sections, journal)
     kept = json.loads(conclusion.document) if conclusion.document else report.model_dump(mode="json")
     save_report(f"{kind}.json", json.dumps(redact_data(kept), indent=2, ensure_ascii=bool(conclusion.document)))
     end = Failed if conclusion.could_not_look else Completed
-    return end(name=conclusion.state_name, message=line[:_MESSAGE_LIMIT], data=report)
+    return end(name=conclusion.state_name, message=line, data=report)
 
 
 def _message(error: HoldtrueError) -> str:
-    """The error's text; a long one loses the end of what happened, never where and what to do next."""
+    """The error's text, safe to print; a long one loses the end of what happened, never where and what to do next."""
     excess = len(str(error)) - _MESSAGE_LIMIT
     if excess > 0:
         error = type(error)(f"{error.what[: -excess - 1]}…", where=error.where, next_step=error.next_step)
-    return str(error)[:_MESSAGE_LIMIT]
+    lines = str(error)[:_MESSAGE_LIMIT].splitlines()
+    return "\n".join(for_terminal(line, _MESSAGE_LIMIT) for line in lines)
 
 
 def _publish(kind: str, state_name: str, line: str, sections: str, journal: Journal) -> None:
     """The report artifact, and the event that automations listen to."""
     markdown = f"# {kind}: {state_name}\n\n{sections}\n## Stages\n\n{stages_table(journal.stages)}\n"
-    create_markdown_artifact(markdown=redact_text(markdown), key=f"{kind}-report", description=line[:200])
+    create_markdown_artifact(markdown=redact_text(markdown), key=f"{kind}-report", description=for_markdown(line, 200))
     emit_event(
         event=f"holdtrue.{kind}.{state_name}",
         resource={"prefect.resource.id": f"holdtrue.{kind}", "prefect.resource.name": kind},
         related=[{"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}", "prefect.resource.role": "run"}],
-        payload={"state": state_name, "outcome": line[:_MESSAGE_LIMIT]},
+        payload={"state": state_name, "outcome": line},
     )
 
 
@@ -136,7 +140,7 @@ def save_report(name: str, text: str) -> Path:
     folder = load_settings().reports.expanduser() / str(runtime.flow_run.id)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
-    path.write_text(redact_text(text))
+    path.write_text(redact_text(text), encoding="utf-8")
     return path
 
 

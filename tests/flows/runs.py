@@ -6,7 +6,7 @@ from typing import Any
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import Artifact, State
 
 
 def end_of(flow: Callable[..., Any], *args: Any, **kwargs: Any) -> State[Any]:
@@ -18,13 +18,19 @@ def end_of(flow: Callable[..., Any], *args: Any, **kwargs: Any) -> State[Any]:
 
 def artifacts_of(state: State[Any]) -> dict[str, str]:
     """The run's artifacts by key."""
+    return {artifact.key or artifact.type or "": str(artifact.data) for artifact in _artifacts(state)}
+
+
+def descriptions_of(state: State[Any]) -> dict[str, str]:
+    """What the run's artifacts say of themselves, by key."""
+    return {artifact.key or artifact.type or "": artifact.description or "" for artifact in _artifacts(state)}
+
+
+def _artifacts(state: State[Any]) -> list[Artifact]:
     assert state.state_details.flow_run_id is not None
     wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id]))
     with get_client(sync_client=True) as client:
-        return {
-            artifact.key or artifact.type or "": str(artifact.data)
-            for artifact in client.read_artifacts(artifact_filter=wanted)
-        }
+        return client.read_artifacts(artifact_filter=wanted)
 
 
 def write_artifact(key: str, text: str) -> None:

@@ -1,24 +1,33 @@
 """The audit flow and the audit of a provision: what is looked at, what it ends in, and what it leaves behind."""
 
+import base64
+import gzip
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from subprocess import run
 from typing import Any
 
 import pytest
 import yaml
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import State, StateType
+from prefect.settings import PREFECT_API_URL
+from pydantic import SecretStr
 
 from flows.audit import audit
 from flows.provision import provision
 from holdtrue.core.audit_output.json_report import AuditDocument
 from holdtrue.errors import AccessDenied, RejectedError, ResourceMissing, ServiceUnreachable
 from holdtrue.models.dependency import Dependency, Gap, Inventory
+from holdtrue.runtime.redaction import SECRETS, register_secret
 from holdtrue.testing import FakeAdvisorySource, FakeStackEngine
-from tasks import audit_documents
+from tasks import audit_documents, sbom
 from tests.flows.conftest import OUTPUTS, FakeTools
-from tests.flows.runs import artifacts_of, end_of, write_artifact
+from tests.flows.runs import artifacts_of, descriptions_of, end_of, write_artifact
 
+ROOT = Path(__file__).parents[2]
+DOCUMENTED = ROOT / "docs" / "flows.md"
 APP = "app/requirements.txt"
 FLAW = {"demo-yamlish": ("PYSEC-2099-1",)}
 
@@ -62,6 +71,11 @@ def asked(tools: FakeTools) -> list[str]:
     return [pin.name for pins in source(tools).asked for pin in pins]
 
 
+def kept_sbom(state: State[Any], key: str) -> Any:
+    packed = artifacts_of(state)[key].split("```")[1]
+    return json.loads(gzip.decompress(base64.b64decode(packed)))
+
+
 @pytest.mark.usefixtures("tools")
 def test_clean_with_every_document(tmp_path: Path) -> None:
     state = end_of(audit)
@@ -72,6 +86,7 @@ def test_clean_with_every_document(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {"audit.json", "sbom.cdx.json", "audit.html"}
     assert len(json.loads((folder / "sbom.cdx.json").read_text())["components"]) == 4
     assert "4 components" in artifacts_of(state)["audit-sbom"]
+    assert kept_sbom(state, "audit-sbom") == json.loads((folder / "sbom.cdx.json").read_text())
     document = AuditDocument.model_validate_json((folder / "audit.json").read_text())
     assert (document.verdict, document.counts.audited, document.findings) == ("clean", 4, ())
 
@@ -273,6 +288,91 @@ def test_what_was_out_of_sight_is_known_when_it_is_seen_again(tools: FakeTools, 
     assert events == []
 
 
+def test_nothing_is_fixed_while_a_source_that_reported_it_is_down(
+    tools: FakeTools, events: list[dict[str, Any]]
+) -> None:
+    write_artifact("audit-findings", "unreadable")
+    tools.advisories = (FakeAdvisorySource(FLAW, name="osv"), FakeAdvisorySource(FLAW, name="pypi"))
+    end_of(audit)
+    events.clear()
+
+    tools.advisories = (FakeAdvisorySource(failures=(ServiceUnreachable("down"),), name="osv"), silent("pypi"))
+    assert "0 new, 0 known, 0 fixed, 1 not looked at" in (end_of(audit).message or "")
+
+    tools.advisories = (FakeAdvisorySource(FLAW, name="osv"), silent("pypi"))
+    assert "0 new, 1 known, 0 fixed since" in (end_of(audit).message or "")
+    assert events == []
+
+
+def silent(name: str) -> FakeAdvisorySource:
+    return FakeAdvisorySource(name=name)
+
+
+def waive(fleet: Path) -> None:
+    (fleet / "waivers.yaml").write_text(WAIVER)
+    edit(fleet, waivers=["waivers.yaml"])
+
+
+def expire(fleet: Path) -> None:
+    (fleet / "waivers.yaml").write_text(WAIVER.replace("2999", "1999"))
+
+
+def judge_only(pattern: str) -> Callable[[Path], None]:
+    return lambda fleet: edit(fleet, policy={"inventories": [pattern]})
+
+
+@pytest.mark.parametrize(
+    ("tolerate", "end"),
+    [
+        (waive, expire),
+        (judge_only("nothing/*"), judge_only("*")),
+    ],
+    ids=["expired waiver", "stricter policy"],
+)
+def test_what_begins_to_count_is_named_and_announced_once(
+    tools: FakeTools,
+    fleet: Path,
+    events: list[dict[str, Any]],
+    tolerate: Callable[[Path], None],
+    end: Callable[[Path], None],
+) -> None:
+    write_artifact("audit-findings", "unreadable")
+    affects(tools, "demo-yamlish")
+    tolerate(fleet)
+    assert end_of(audit).name == "Clean"
+    assert events == []
+
+    end(fleet)
+    state = end_of(audit)
+
+    assert state.name == "Vulnerable"
+    assert "0 new, 1 known (1 counts now that did not), 0 fixed" in (state.message or "")
+    assert [(event["event"], event["payload"]["package"]) for event in events] == [
+        ("holdtrue.audit.FindingCountsNow", "demo-yamlish")
+    ]
+    events.clear()
+    assert "0 new, 1 known, 0 fixed" in (end_of(audit).message or "")
+    assert events == []
+
+
+def test_what_could_not_be_announced_is_announced_by_the_next_audit(
+    tools: FakeTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_artifact("audit-findings", "unreadable")
+    affects(tools, "demo-yamlish")
+
+    def broken(**_: object) -> None:
+        raise RuntimeError("no events to-day")
+
+    monkeypatch.setattr(audit_documents, "emit_event", broken)
+    assert end_of(audit).type is StateType.FAILED
+
+    emitted: list[dict[str, Any]] = []
+    monkeypatch.setattr(audit_documents, "emit_event", lambda **event: emitted.append(event))
+    end_of(audit)
+    assert [event["payload"]["package"] for event in emitted] == ["demo-yamlish"]
+
+
 def test_events_are_bounded_and_tolerated_findings_have_none(
     tools: FakeTools, fleet: Path, events: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -302,6 +402,102 @@ def test_a_provision_warns_and_goes_on(tools: FakeTools) -> None:
     assert (report.audit.verdict, report.audit.counts.findings) == ("vulnerable", 1)
     assert "demo-yamlish 1.0.0" in artifacts_of(state)["provision-report"]
     assert "audit-findings" not in artifacts_of(state)
+
+
+@pytest.mark.usefixtures("tools")
+def test_the_documented_command_gets_the_sbom_out_of_prefect(tmp_path: Path) -> None:
+    state = end_of(audit)
+    (command,) = (block for block in DOCUMENTED.read_text().split("\n```\n") if "artifact inspect audit-sbom" in block)
+    prefect = {"PREFECT_API_URL": PREFECT_API_URL.value() or "", "PREFECT_HOME": str(tmp_path / "home")}
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+
+    done = run(["sh", "-ec", command], env={"PATH": path, **prefect}, cwd=tmp_path, capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    document = json.loads((tmp_path / "sbom.cdx.json").read_text())
+    assert document == kept_sbom(state, "audit-sbom")
+    assert len(document["components"]) == 4
+
+
+@pytest.mark.usefixtures("tools")
+def test_an_sbom_that_is_too_large_for_an_artifact_says_which_file_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sbom, "LIMIT_BYTES", 100)
+
+    text = artifacts_of(end_of(audit))["audit-sbom"]
+
+    (written,) = (tmp_path / "reports").glob("*/sbom.cdx.json")
+    assert written.parent.name in text
+    assert "4 components" in text
+    assert "```" not in text
+
+
+@pytest.mark.usefixtures("tools")
+def test_no_secret_hides_in_the_compressed_sbom(fleet: Path) -> None:
+    (fleet / "app" / "requirements.txt").write_text("acme-hunter2hunter2==1.0\n")
+    with SECRETS.open():
+        register_secret(SecretStr("hunter2hunter2"), name="test")
+        state = end_of(audit)
+
+    assert "hunter2hunter2" not in json.dumps(kept_sbom(state, "audit-sbom"))
+    assert "acme-" in json.dumps(kept_sbom(state, "audit-sbom"))
+
+
+HOSTILE = "\x1b[31m<img src=x onerror=alert(1)> ![x](http://evil.example/p.png) ##vso[task.complete]"
+
+
+@pytest.mark.parametrize("flow", [audit, provision], ids=["audit", "provision"])
+def test_hostile_text_of_a_source_is_plain_in_message_and_artifacts(
+    tools: FakeTools, fleet: Path, flow: Callable[..., Any]
+) -> None:
+    edit(fleet, blocks_provision=True)
+    tools.advisories = (FakeAdvisorySource(failures=(ServiceUnreachable(HOSTILE),)),)
+
+    state = end_of(flow, ["demo"] if flow is audit else "demo")
+
+    assert state.type is StateType.FAILED
+    assert "evil.example" in (state.message or "")
+    for text in (state.message or "", *descriptions_of(state).values(), artifacts_of(state)[f"{flow.__name__}-report"]):
+        assert "\x1b" not in text
+        assert "##vso" not in text
+    report = artifacts_of(state)[f"{flow.__name__}-report"]
+    for markdown in (report, descriptions_of(state)[f"{flow.__name__}-report"]):
+        assert "<img" not in markdown
+        assert "![x](" not in markdown
+        assert "evil.example" in markdown
+
+
+def test_the_page_is_written_where_the_locale_is_ascii(tmp_path: Path) -> None:
+    script = "from tasks.run import save_report; print(save_report('audit.html', '\\u2603'))"
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOLDTRUE_REPORTS": str(tmp_path)}
+
+    done = run([sys.executable, "-c", script], env=env, cwd=ROOT, capture_output=True, check=True, text=True)
+
+    assert Path(done.stdout.strip()).read_bytes() == "\u2603".encode()
+
+
+def test_a_provision_keeps_its_sbom_apart_from_that_of_the_fleet(tools: FakeTools, tmp_path: Path) -> None:
+    affects(tools, "demo-yamlish")
+
+    state = end_of(provision, "demo")
+
+    assert "audit-sbom" not in artifacts_of(state)
+    kept = kept_sbom(state, "sbom-demo")
+    assert [item["id"] for item in kept["vulnerabilities"]] == ["PYSEC-demo-yamlish"]
+    (written,) = (tmp_path / "reports").glob("*/sbom.cdx.json")
+    assert json.loads(written.read_text()) == kept
+    assert "base64" not in artifacts_of(state)["provision-report"]
+
+
+def test_a_provision_that_its_audit_stops_keeps_the_sbom_that_shows_why(tools: FakeTools, fleet: Path) -> None:
+    edit(fleet, blocks_provision=True)
+    affects(tools, "demo-yamlish")
+
+    state = end_of(provision, "demo")
+
+    assert state.name == "AuditFailed"
+    assert [item["id"] for item in kept_sbom(state, "sbom-demo")["vulnerabilities"]] == ["PYSEC-demo-yamlish"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from holdtrue.core.audit_output.phrases import gap_lines
+from holdtrue.core.audit_output.text import for_markdown
 from holdtrue.models.audit import AuditReport
 from holdtrue.models.audit_changes import EnvironmentAudit
 from holdtrue.models.drift import DriftReport, EnvironmentDrift
@@ -132,7 +133,7 @@ def provision_sections(report: ProvisionReport) -> str:
 
 
 def _dependencies(audit: EnvironmentAudit) -> str:
-    return "\n".join(cell(line) for line in (audit.line, *audit.notes))
+    return "\n".join(for_markdown(line, _CELL_LIMIT) for line in (audit.line, *audit.notes))
 
 
 def _weights(weights: dict[str, int]) -> str:

@@ -14,6 +14,11 @@ class AuditChanges(Value):
     since: datetime | None = Field(description="When the previous audit started; null when there was none.")
     new: tuple[Finding, ...] = Field(default=(), description="Found now, and not the last time.")
     known: tuple[Finding, ...] = Field(default=(), description="Found both times; as it stands now.")
+    counts_now: tuple[Finding, ...] = Field(
+        default=(),
+        description="Of the known ones, those that count now and were tolerated the last time: a waiver has expired, "
+        "the time to fix has run out, or the policy has become stricter.",
+    )
     fixed: tuple[Finding, ...] = Field(
         default=(), description="Found the last time and not now, where it was looked for."
     )

@@ -104,6 +104,35 @@ def test_another_version_id_place_or_judgement_of_it_is_known(later: Finding) ->
     assert ids(changes) == told(known=[later.id])
 
 
+@pytest.mark.parametrize(
+    ("earlier", "later", "counts_now"),
+    [
+        (["waived by sre"], "", ["A-1"]),
+        (["below severity high", "waived by sre"], "", ["A-1"]),
+        (["waived by sre"], "below severity high", []),
+        (["", "waived by sre"], "", []),
+        ([""], "", []),
+        ([], "", []),
+    ],
+)
+def test_what_counts_now_was_tolerated_in_every_version_the_last_time(
+    earlier: list[str], later: str, counts_now: list[str]
+) -> None:
+    previous = before(*(finding("A-1", version=f"1.{at}", tolerated=text) for at, text in enumerate(earlier)))
+
+    changes = compare(previous, report(finding("A-1", tolerated=later)))
+
+    assert [item.id for item in changes.counts_now] == counts_now
+    assert set(changes.counts_now) <= set(changes.known)
+
+
+def test_what_only_a_source_that_is_down_may_know_is_not_fixed() -> None:
+    previous = before(finding("A-1", sources=("osv", "pypi")), sources=(OSV, PYPI))
+
+    assert ids(compare(previous, report(sources=(DOWN, PYPI)))) == told(not_looked_at=["A-1"])
+    assert ids(compare(previous, report(sources=(OSV, PYPI)))) == told(fixed=["A-1"])
+
+
 def test_one_id_in_another_package_is_another_finding() -> None:
     changes = compare(before(finding("A-1")), report(finding("A-1", package="demo-b")))
 

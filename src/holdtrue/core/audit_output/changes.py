@@ -12,23 +12,29 @@ _LISTED: Final = 50
 
 
 def changes_text(audit: FleetAudit) -> str:
-    """`1 new, 4 known, 2 fixed since 2030-01-01 04:30 UTC`, or why that is not known."""
+    """`1 new, 4 known (1 counts now that did not), 2 fixed since 2030-01-01 04:30 UTC`, or why that is not known."""
     changes = audit.changes
     if changes.since is None:
         return f"not compared: {audit.not_compared}"
     unseen = f", {len(changes.not_looked_at)} not looked at" if changes.not_looked_at else ""
+    began = _began_text(len(changes.counts_now))
     return (
-        f"{len(changes.new)} new, {len(changes.known)} known, {len(changes.fixed)} fixed{unseen} "
+        f"{len(changes.new)} new, {len(changes.known)} known{began}, {len(changes.fixed)} fixed{unseen} "
         f"since {changes.since:%Y-%m-%d %H:%M} UTC"
     )
 
 
+def _began_text(number: int) -> str:
+    return f" ({number} {'counts' if number == 1 else 'count'} now that did not)" if number else ""
+
+
 def changes_markdown(audit: FleetAudit) -> str:
-    """A section with the findings that are new, fixed or out of sight, fifty of each; the known ones are counted."""
+    """A section of what is new, counts now, is fixed or out of sight, fifty of each; the other findings are counted."""
     changes = audit.changes
     parts = ["## Since the last audit", for_markdown(f"{changes_text(audit)}.")]
     if changes.since is not None:
         parts += _list("New", changes.new)
+        parts += _list("Known, and counting now; tolerated the last time", changes.counts_now)
         parts += _list("Fixed", changes.fixed)
         parts += _list("Found the last time, and not looked at this time", changes.not_looked_at)
     return "\n\n".join(parts) + "\n"
