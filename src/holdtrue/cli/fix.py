@@ -1,13 +1,13 @@
 """`holdtrue fix`: the smallest version bumps that remove the findings, as a patch. It never changes a file."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdtrue.cli.audit import add_sources, open_sources
-from holdtrue.cli.session import ExitCode, plain, read_settings, show, unwound_on_termination
+from holdtrue.cli.arguments import as_path
+from holdtrue.cli.audit import add_sources, exit_code, open_sources
+from holdtrue.cli.session import ExitCode, complain, note, read_settings, show, unwound_on_termination
 
 if TYPE_CHECKING:
     from holdtrue.core.fix_resolution import Audit
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_fix(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="a requirements file or a uv.lock")
+    parser.add_argument("file", metavar="FILE", type=as_path, help="a requirements file or a uv.lock")
     parser.add_argument(
         "--timeout-seconds", metavar="N", type=float, default=300.0, help="for each run of uv (default: 300)"
     )
@@ -31,22 +31,39 @@ def add_fix(parser: argparse.ArgumentParser) -> None:
 def run_fix(options: argparse.Namespace) -> ExitCode:
     """Audit the file, search on a copy, and print the patch; what it does and leaves goes to standard error."""
     from holdtrue.adapters.inventory.files import read_file  # noqa: PLC0415 - a command imports what it needs
-    from holdtrue.adapters.uv_resolver import UvResolver, propose_fix  # noqa: PLC0415
     from holdtrue.auditing import Judgement, audit  # noqa: PLC0415
 
     with unwound_on_termination():
         sources = open_sources(options, read_settings())
         report = audit([read_file(options.file)], sources, Judgement())
-        proposal = propose_fix(
+        proposal = _search(options, report.findings, sources)
+    _print(proposal.model_copy(update={"not_audited": report.not_audited}), as_json=options.json)
+    # The summary names the sources that failed, but a document is for programs.
+    for source in report.sources:
+        if source.failure and options.json:
+            complain(f"{source.name}: {source.failure}")
+    return exit_code(report.verdict)
+
+
+def _search(
+    options: argparse.Namespace, findings: "Sequence[Finding]", sources: "Sequence[AdvisorySource]"
+) -> "FixProposal":
+    """The proposal; a search that fails hides no finding."""
+    from holdtrue.adapters.uv_resolver import UvResolver, propose_fix  # noqa: PLC0415
+    from holdtrue.core.fix_proposal import decline  # noqa: PLC0415
+    from holdtrue.errors import HoldtrueError  # noqa: PLC0415
+    from holdtrue.models.fix import Obstacle  # noqa: PLC0415
+
+    try:
+        return propose_fix(
             options.file,
-            report.findings,
+            findings,
             audit=_second_audit(sources),
             resolver=UvResolver(timeout_seconds=options.timeout_seconds),
+            patch_folder=Path.cwd(),
         )
-    _print(proposal, as_json=options.json)
-    if report.findings:
-        return ExitCode.FINDINGS
-    return ExitCode.COULD_NOT_LOOK if report.not_audited else ExitCode.GOOD
+    except HoldtrueError as error:
+        return decline(str(options.file), findings, str(error), obstacle=Obstacle.SEARCH_FAILED)
 
 
 def _second_audit(sources: "Sequence[AdvisorySource]") -> "Audit":
@@ -73,9 +90,9 @@ def _print(proposal: "FixProposal", *, as_json: bool) -> None:
     from holdtrue.core.fix_report import summary_lines  # noqa: PLC0415
 
     if as_json:
-        show(proposal.model_dump_json(indent=2))
+        show(proposal.model_dump_json(indent=2), is_document=True)
         return
     for line in summary_lines(proposal):
-        print(plain(line), file=sys.stderr)  # noqa: T201 - beside the patch, which is the result
+        note(line)
     if proposal.patch:
-        show(proposal.patch.rstrip("\n"))
+        show(proposal.patch.rstrip("\n"), is_document=True)

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from holdtrue.core.requirements import parse_requirements
+from holdtrue.errors import RejectedError
 from holdtrue.models.dependency import Dependency, Origin
 
 _HEAD: Final = re.compile(
@@ -28,6 +29,8 @@ _PASSED_ON: Final = frozenset({
 _EDITABLE: Final = ("--editable", "-e")
 _PLACES: Final = frozenset({"-f", "--find-links"})
 _FOLDERS: Final = frozenset({Origin.LOCAL, Origin.EDITABLE})
+_LONGEST_OPTIONS: Final = 1 << 16
+"""Characters; shlex takes quadratic time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,11 @@ def without_editable(text: str) -> str:
 
 
 def index_options(lines: Sequence[Line], base: str) -> tuple[list[str], bool]:
-    """Where packages come from, as lines; and whether pre-releases are welcome. Relative folders start at `base`."""
+    """Where packages come from, as lines; and whether pre-releases are welcome. Relative folders start at `base`.
+
+    Raises:
+        RejectedError: a line cannot be read. Without what it says, packages would come from elsewhere.
+    """
     options: list[str] = []
     has_pre = False
     for line in lines:
@@ -149,10 +156,12 @@ def requirement_option_text(line: Line) -> str:
 
 
 def _options(text: str) -> Iterator[tuple[str, str]]:
+    if len(text) > _LONGEST_OPTIONS:
+        raise RejectedError(f"a line of options has more than {_LONGEST_OPTIONS} characters", next_step="shorten it")
     try:
         words = shlex.split(text)
     except ValueError:
-        return
+        raise RejectedError("the quotes in a line of options do not close", next_step="close them") from None
     for word, following in pairwise([*words, ""]):
         if word.startswith("--"):
             name, _, value = word.partition("=")

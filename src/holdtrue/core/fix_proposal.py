@@ -1,6 +1,6 @@
 """From findings and a project to a proposal: what to change, what that removes, and what stays for which reason."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from packaging.version import Version
@@ -8,7 +8,7 @@ from packaging.version import Version
 from holdtrue.core.audit_aliases import version_order
 from holdtrue.core.fix_judge import Judge, fixes_of, is_certain, names_of
 from holdtrue.core.fix_patch import make_patch
-from holdtrue.core.fix_resolution import Audit, FixableProject, NoSolution, Resolution
+from holdtrue.core.fix_resolution import Audit, FileChange, FixableProject, NoSolution, Resolution
 from holdtrue.core.fix_search import GivenUp, Limits, Search
 from holdtrue.core.version_match import read_version
 from holdtrue.models.audit import Finding
@@ -29,10 +29,12 @@ class _Removal:
     added: tuple[Pin, ...]
 
 
-def decline(label: str, findings: Iterable[Finding], reason: str) -> FixProposal:
-    """The proposal for a file of a format that is not supported: every finding stays."""
+def decline(
+    label: str, findings: Iterable[Finding], reason: str, *, obstacle: Obstacle = Obstacle.FORMAT
+) -> FixProposal:
+    """The proposal for a file for which there is no search: every finding stays."""
     return FixProposal(
-        project=label, unfixed=tuple(_unfixed(item, Obstacle.FORMAT, f"not proposed: {reason}") for item in findings)
+        project=label, unfixed=tuple(_unfixed(item, obstacle, f"not proposed: {reason}") for item in findings)
     )
 
 
@@ -73,8 +75,8 @@ def propose(
     if isinstance(changes, NoSolution):
         stays += (GivenUp(item, Obstacle.NO_SOLUTION, changes.reason) for item in targets)
         solution, changes = None, ()
-    patch = make_patch(changes)
-    if solution is None or not patch:
+    changes = tuple(change for change in changes if change.before != change.after)
+    if solution is None or not changes:
         return FixProposal(
             project=label,
             unfixed=_listed(stays),
@@ -82,7 +84,7 @@ def propose(
             resolver_runs=search.runs,
             notes=project.notes,
         )
-    return _describe(label, search, solution, counting, stays, patch)
+    return _describe(label, search, solution, counting, stays, changes)
 
 
 def _sort(pins: frozenset[Pin], findings: Iterable[Finding]) -> tuple[list[Finding], list[GivenUp]]:
@@ -119,7 +121,7 @@ def _describe(
     solution: Resolution,
     findings: Sequence[Finding],
     stays: Sequence[GivenUp],
-    patch: str,
+    changes: Sequence[FileChange],
 ) -> FixProposal:
     judge, removal = search.judge, _compare(search.project.pins, solution.pins)
     arrived = [*(pin for pin in removal.moves.values() if pin), *removal.added]
@@ -153,13 +155,22 @@ def _describe(
         bumps=_bumps(removal, [item for item in findings if id(item) in removed]),
         unfixed=_listed(left),
         introduced=introduced,
-        patch=patch,
+        patch=make_patch(changes),
         is_verified=not doubt,
         doubt=doubt,
         is_bounded=search.is_bounded,
         resolver_runs=search.runs,
-        notes=search.project.notes,
+        notes=(*search.project.notes, *_outside(changes)),
     )
+
+
+def _outside(changes: Iterable[FileChange]) -> Iterator[str]:
+    names = [change.name for change in changes if change.name.startswith("../")]
+    if names:
+        yield (
+            f"{', '.join(names)}: outside of the folder that the patch is for, so `git apply` refuses it there; start "
+            "from a folder above"
+        )
 
 
 def _open_obstacle(search: Search) -> Obstacle:

@@ -1,15 +1,19 @@
 """A fix proposal for a person at a terminal. The patch itself goes to a file or a pipe as it is."""
 
 from collections.abc import Iterator
+from typing import Final
 
-from holdtrue.core.audit_output.phrases import amount
+from holdtrue.core.audit_output.phrases import amount, gap_lines
 from holdtrue.core.audit_output.text import for_terminal
 from holdtrue.models.fix import Bump, FixProposal, Unfixed
+
+_LONGEST_LINE: Final = 1_000
+"""Characters; a resolver tells its reason in 800."""
 
 
 def summary_lines(proposal: FixProposal) -> list[str]:
     """What is proposed, what is left, and how far to trust it; one line each, safe for a terminal."""
-    return [for_terminal(line) for line in _lines(proposal)]
+    return [for_terminal(line, _LONGEST_LINE) for line in _lines(proposal)]
 
 
 def _lines(proposal: FixProposal) -> Iterator[str]:
@@ -17,7 +21,8 @@ def _lines(proposal: FixProposal) -> Iterator[str]:
     if proposal.bumps:
         yield f"{proposal.project}: {amount(len(proposal.bumps), 'change')} proposed, {state}"
     else:
-        yield f"{proposal.project}: nothing to propose"
+        gaps = f", but {amount(len(proposal.not_audited), 'thing')} not audited" if proposal.not_audited else ""
+        yield f"{proposal.project}: nothing to propose{gaps}"
     yield from (f"change {_bump(bump)}" for bump in proposal.bumps)
     yield from (f"introduces {_finding(item)}" for item in proposal.introduced)
     yield from (f"stays {_finding(item)}" for item in proposal.unfixed)
@@ -26,6 +31,8 @@ def _lines(proposal: FixProposal) -> Iterator[str]:
     if proposal.is_bounded:
         yield f"the search ended at its bound, after {amount(proposal.resolver_runs, 'resolver run')}"
     yield from (f"note: {note}" for note in proposal.notes)
+    for gap in gap_lines(proposal.not_audited):
+        yield f"not audited {gap.inventory}{': ' if gap.inventory else ''}{gap.what}: {gap.reason}"
 
 
 def _bump(bump: Bump) -> str:

@@ -50,7 +50,7 @@ class NoSolution:
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """One file of a project, before and after; `name` is relative to the folder of the project's file."""
+    """One file of a project, before and after; `name` is relative to the folder that the patch is for."""
 
     name: str
     before: str

@@ -3,6 +3,7 @@
 1. Each vulnerable package gets a wish: the lowest version that mends its findings.
 2. Groups of wishes that do not resolve together are halved until the culprit is alone; it then gives up the finding
    that needs the highest version, and in the end itself.
+   Where one can only go elsewhere, the others are held to the version of their wish as far as that goes.
 3. What moved is audited; a faulty version is replaced by its own fix or excluded, and the search goes back to 2.
 4. Packages that moved without a finding are put back wherever the rest still resolves.
 
@@ -58,6 +59,9 @@ class Search:
     _wishes: dict[str, Wish] = field(default_factory=dict)
     _followers: dict[str, Wish] = field(default_factory=dict)
     _asked: dict[tuple[frozenset[tuple[str, Wish]], bool], Resolution | NoSolution] = field(default_factory=dict)
+    _fulfilled: Mapping[str, Wish] = field(default_factory=dict)
+    """The wishes of the last solution, and whether it is one near by."""
+    _is_near: bool = True
 
     def start(self) -> Resolution | None:
         """What the project resolves to as it stands; None when it does not, or not within the bound."""
@@ -112,6 +116,30 @@ class Search:
                 groups.extendleft((group[middle:], group[:middle]))
             elif self._weaken(group[0], answer.reason):
                 groups.appendleft(group)
+        return solution and self._draw_near(kept, solution)
+
+    def _draw_near(self, wishes: Mapping[str, Wish], solution: Resolution) -> Resolution:
+        """One package that cannot have the version wished for must not send all others to the newest."""
+        self._fulfilled = wishes
+        self._is_near = isinstance(self._run(wishes, is_near=True), Resolution)
+        away = [
+            name
+            for name, wish in wishes.items()
+            if wish.minimum and wish.minimum not in wish.excluded and Pin(name, wish.minimum) not in solution.pins
+        ]
+        groups = deque([away] if away and not self._is_near else [])
+        while groups:
+            group = groups.popleft()
+            nearer = {**self._fulfilled, **{name: Wish(exact=wishes[name].minimum) for name in group}}
+            try:
+                answer = self._run(nearer, is_near=False)
+            except _BoundReached:
+                break
+            if isinstance(answer, Resolution):
+                self._fulfilled, solution = nearer, answer
+            elif len(group) > 1:
+                middle = len(group) // 2
+                groups.extendleft((group[middle:], group[:middle]))
         return solution
 
     def _check_followers(self) -> None:
@@ -159,11 +187,11 @@ class Search:
             versions.setdefault(pin.name, []).append(pin.version)
         moved = sorted({pin.name for pin in self.changed(solution)} - self._wishes.keys())
         moved = [name for name in moved if len(versions.get(name, ())) == 1]
-        wishes = self._followers | self._wishes
+        wishes = dict(self._fulfilled)
         for names in ([moved] if len(moved) > 1 else []) + [[name] for name in moved]:
             kept = {name: Wish(exact=versions[name][0]) for name in names}
             try:
-                answer = self._run(wishes | kept, is_near=True)
+                answer = self._run(wishes | kept, is_near=self._is_near)
             except _BoundReached:
                 break
             if isinstance(answer, Resolution) and self._is_smaller(answer, solution):

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from holdtrue.models.audit import NotAudited
 from holdtrue.models.base import Value
 
 
@@ -20,6 +21,8 @@ class Obstacle(StrEnum):
     NOT_TRIED = "not tried"
     """The bound on the number of resolver runs was reached before."""
     FORMAT = "format"
+    SEARCH_FAILED = "search failed"
+    """There is no resolver, it or its index did not work, or it refuses the file."""
 
 
 class Bump(Value):
@@ -52,7 +55,7 @@ class FixProposal(Value):
     introduced: tuple[Unfixed, ...] = Field(
         default=(), description="Findings that the changed packages have and did not have before."
     )
-    patch: str = Field(default="", description="A unified diff, with paths relative to the folder of the file.")
+    patch: str = Field(default="", description="A unified diff, with paths relative to the folder that it is for.")
     is_verified: bool = Field(
         default=False, description="A second audit looked at every changed package and found what the bumps promise."
     )
@@ -62,3 +65,6 @@ class FixProposal(Value):
     )
     resolver_runs: int = Field(default=0, ge=0)
     notes: tuple[str, ...] = Field(default=(), description="What the resolver could not take into account.")
+    not_audited: tuple[NotAudited, ...] = Field(
+        default=(), description="What the audit before the search could not look at: it may have findings too."
+    )

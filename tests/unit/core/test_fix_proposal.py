@@ -1,4 +1,4 @@
-"""The search for a fix, and the files with it, without a resolver and an index."""
+"""The search for a fix, without a resolver and an index."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,17 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from holdtrue.core.fix_lines import change_line, index_options, requirement_text, split_lines
-from holdtrue.core.fix_patch import make_patch
-from holdtrue.core.fix_proposal import Limits, decline, propose
-from holdtrue.core.fix_report import summary_lines
-from holdtrue.core.fix_requirements import (
-    assign_releases,
-    preference_lines,
-    read_releases,
-    rewrite_lines,
-    source_lines,
-)
+from holdtrue.core.fix_proposal import Limits, propose
 from holdtrue.core.fix_resolution import FileChange, NoSolution, Resolution, Wish
 from holdtrue.errors import ServiceUnreachable
 from holdtrue.models.audit import Finding
@@ -83,6 +73,19 @@ class Project:
         return (FileChange("pins.txt", text(self.pins), text(resolution.pins)),)
 
 
+class Lock(Project):
+    """As uv.lock is: near by is the version wished for itself, and elsewhere the newest."""
+
+    def _is_good(self, name: str, version: str, wishes: Mapping[str, Wish], *, is_near: bool) -> bool:
+        wish = wishes.get(name, Wish())
+        is_there = not is_near or not wish.minimum or version == wish.minimum
+        return is_there and super()._is_good(name, version, wishes, is_near=is_near)
+
+    def _distance(self, versions: Versions) -> tuple[int, list[Version]]:
+        moved, ascending = super()._distance(versions)
+        return moved, [Version(str(10 - version.major)) for version in ascending]
+
+
 def finding(pin: Pin, name: str, *fixed_in: str, doubt: str = "", tolerated: str = "") -> Finding:
     return Finding(
         package=pin.name,
@@ -121,9 +124,6 @@ def moves(proposal: FixProposal) -> dict[str, str]:
     return {bump.package: bump.to_version for bump in proposal.bumps}
 
 
-# The search
-
-
 def test_nothing_to_fix_is_nothing_to_propose() -> None:
     project = Project({"a": "1"}, {"a": "12"})
 
@@ -149,6 +149,23 @@ def test_one_of_two_movers_is_put_back_when_the_other_must_move() -> None:
     )
 
     assert moves(run(project, {"a": {"X": ["1", "2"]}})) == {"a": "2", "b": "2"}
+
+
+def test_what_cannot_go_to_its_fix_sends_nothing_else_to_the_newest() -> None:
+    names = "abcdef"
+    project = Lock(dict.fromkeys(names, "1"), {**dict.fromkeys(names, "123"), "e": "13"})
+
+    proposal = run(project, {name: {f"X-{name}": ["1", "2"]} for name in names})
+
+    assert moves(proposal) == dict.fromkeys(names, "2") | {"e": "3"}
+    assert proposal.is_verified
+    assert proposal.resolver_runs < 12
+
+
+def test_what_moved_needlessly_is_put_back_where_another_cannot_go_to_its_fix() -> None:
+    project = Lock(dict.fromkeys("abc", "1"), {"a": "13", "b": "12", "c": "12"}, restless=("c",))
+
+    assert moves(run(project, {"a": {"X": ["1", "2"]}, "b": {"Y": ["1", "2"]}})) == {"a": "3", "b": "2"}
 
 
 def test_the_culprit_of_a_conflict_is_found_among_many() -> None:
@@ -258,6 +275,17 @@ def test_pre_releases_are_for_those_who_have_one() -> None:
     assert moves(propose("app", Project({"a": "1rc1"}, {"a": ("1rc1", "2rc1", "2")}), [found], audit)) == {"a": "2rc1"}
 
 
+@pytest.mark.parametrize("digits", [120, 5_000])
+def test_a_fix_with_a_number_that_nobody_reads_is_passed_over(digits: int) -> None:
+    project, pin = Project({"a": "1"}, {"a": "12"}), Pin("a", "1")
+
+    proposal = propose("app", project, [finding(pin, "X", "2", "9" * digits)], auditor({}))
+    alone = propose("app", project, [finding(pin, "X", "9" * digits)], auditor({}))
+
+    assert moves(proposal) == {"a": "2"}
+    assert [item.obstacle for item in alone.unfixed] == [Obstacle.NO_FIX]
+
+
 NAMES = "abc"
 ADVISORIES = st.dictionaries(
     st.sampled_from(NAMES),
@@ -294,155 +322,3 @@ def test_every_finding_is_removed_or_told_and_what_is_verified_holds(
     assert project.fits(after)
     assert found & had == left
     assert (found - had == set()) == (proposal.is_verified or not proposal.bumps)
-
-
-# The files
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("demo==1.0", "demo==2.0"),
-        ("demo == 1.0\r\n", "demo == 2.0\r\n"),
-        ("\ufeffDemo_A[x, y]===1.0 ; os_name=='nt'  # ==1.0\n", "\ufeffDemo_A[x, y]===2.0 ; os_name=='nt'  # ==1.0\n"),
-        ("demo>=0.5,==1.0,<3\n", "demo>=0.5,==2.0,<3\n"),
-        ("demo==1.0 --hash=sha256:aa\n", "demo==2.0 --hash=sha256:01 --hash=sha256:02\n"),
-        (
-            "demo==1.0 \\\n    --hash=sha256:aa # why\n",
-            "demo==2.0 \\\n    --hash=sha256:01 \\\n    --hash=sha256:02 # why\n",
-        ),
-        (
-            "demo==1.0 \\\r\n  --hash=sha256:aa \\\r\n  --hash=sha256:bb\r\n",
-            "demo==2.0 \\\r\n  --hash=sha256:01 \\\r\n  --hash=sha256:02\r\n",
-        ),
-    ],
-)
-def test_a_changed_line_keeps_all_but_version_and_hashes(line: str, expected: str) -> None:
-    (read,) = split_lines(line)
-
-    assert change_line(read, "2.0", ["sha256:01", "sha256:02"]) == expected
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "demo>=1",
-        "demo==1.*",
-        "demo",
-        "# demo==1.0",
-        "-r x.txt",
-        "-e .",
-        "demo @ https://h.example/demo-1.0.tar.gz",
-        "?",
-    ],
-)
-def test_what_is_no_pin_is_never_changed(line: str) -> None:
-    (read,) = split_lines(line)
-
-    assert read.pin is None
-    with pytest.raises(ValueError, match="pins nothing"):
-        change_line(read, "2.0", ())
-
-
-TEXTS = st.lists(
-    st.sampled_from(
-        ["a==1.0", "b == 2", "\\", "\n", "\r\n", "#", " --hash=sha256:00", ";", ",", "\ufeff", "\x0c", " ", "==", "[x]"]
-    ),
-    max_size=12,
-).map("".join) | st.text(max_size=60)
-
-
-@settings(deadline=None, max_examples=200)
-@given(TEXTS)
-def test_cutting_a_text_loses_nothing_and_no_change_changes_nothing(text: str) -> None:
-    lines = split_lines(text)
-
-    assert "".join(line.raw for line in lines) == text
-    assert rewrite_lines(lines, {}, {}) == text
-    for line in lines:
-        if line.pin and line.version_at:
-            assert Version(line.raw[slice(*line.version_at)]) == Version(line.pin.version)
-
-
-GIT = "git+https://h.example/g.git#egg=g"
-
-
-def test_the_question_to_uv_loosens_pins_only() -> None:
-    text = (
-        "-i https://user:pw@h.example/\n--pre\n--find-links wheels\n-r more.txt\n--require-hashes\n"
-        "A[x]==1.0,<4 --hash=sha256:00\nb==1.0+cpu ; os_name=='nt'\nc>=3 # why\nd==2rc1\n-e ./here\n.[dev]\n-e git+https://h.example/g.git#egg=g\ne==5\n"
-    )
-    lines = split_lines(text)
-    wishes = {"a": Wish("2.0", frozenset({"2.1"})), "e": Wish(exact="5")}
-
-    assert index_options(lines, "/base") == (["-i https://user:pw@h.example/", "--find-links /base/wheels"], True)
-    assert source_lines(lines, wishes, is_near=True) == [
-        "A[x]<4,!=2.1,>=2.0", 'b>=1.0 ; os_name == "nt"', "c>=3", "d>=2rc1", GIT, "e==5",
-    ]  # fmt: skip
-    assert source_lines(lines, {}, is_near=False) == ["A[x]<4", 'b ; os_name == "nt"', "c>=3", "d>=2rc1", GIT, "e"]
-    assert preference_lines(lines, wishes) == ["a==2.0", 'b==1.0+cpu ; os_name == "nt"', "d==2rc1", "e==5"]
-
-
-def test_a_continued_requirement_is_one_line_to_uv() -> None:
-    (line,) = split_lines("demo>=1, \\\n  <2 --hash=sha256:00 # why\n")
-
-    assert requirement_text(line) == "demo>=1,   <2"
-
-
-def test_more_versions_than_pins_are_no_solution() -> None:
-    lines = split_lines("a==1\n")
-    releases = read_releases("a==2 ; os_name == 'nt'\na==3 ; os_name != 'nt'\n")
-
-    assert isinstance(assign_releases([lines], releases, frozenset()), NoSolution)
-
-
-def test_a_pin_with_hashes_does_not_go_to_a_version_without() -> None:
-    lines = split_lines("a==1 --hash=sha256:00\n")
-    assigned = assign_releases([lines], read_releases("a==2\n"), frozenset())
-
-    assert not isinstance(assigned, NoSolution)
-    assert isinstance(rewrite_lines(lines, assigned, {}), NoSolution)
-
-
-def test_added_packages_stand_in_order_with_the_files_line_ends() -> None:
-    lines = split_lines("b==1 --hash=sha256:00\r\nd==1 --hash=sha256:00")
-    added = read_releases("a==1 --hash=sha256:01\nc==1 --hash=sha256:02\n    # via b\nz==1\n")
-
-    assert rewrite_lines(lines, {}, added) == (
-        "a==1 --hash=sha256:01\r\nb==1 --hash=sha256:00\r\nc==1 --hash=sha256:02\r\nd==1 --hash=sha256:00\r\nz==1\r\n"
-    )
-
-
-def test_a_patch_keeps_line_ends_and_says_where_the_last_one_is_missing() -> None:
-    patch = make_patch([FileChange("a.txt", "x\r\ny", "x\r\nz"), FileChange("b.txt", "same", "same")])
-
-    assert patch == (
-        "--- a/a.txt\n+++ b/a.txt\n@@ -1,2 +1,2 @@\n x\r\n"
-        "-y\n\\ No newline at end of file\n+z\n\\ No newline at end of file\n"
-    )
-
-
-# What people read
-
-
-def test_the_summary_is_harmless_and_complete() -> None:
-    pin = Pin("a", "1")
-    declined = decline("app", [finding(pin, "X\x1b[31m\n::error::")], "poetry.lock")
-    full = FixProposal(
-        project="app",
-        bumps=(
-            Bump(package="a", from_version="1", to_version="2", removes=("X",)),
-            Bump(package="b", from_version="1", to_version="2"),
-            Bump(package="c", from_version="", to_version="2"),
-            Bump(package="d", from_version="1", to_version=""),
-        ),
-        introduced=declined.unfixed,
-        doubt="it failed",
-        is_bounded=True,
-        notes=("a note",),
-    )
-
-    assert all(line.isprintable() and "\x1b" not in line for line in summary_lines(declined))
-    assert "nothing to propose" in summary_lines(declined)[0]
-    assert len(summary_lines(full)) == 9
-    assert "not verified" in summary_lines(full)[0]

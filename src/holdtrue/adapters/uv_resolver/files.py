@@ -1,10 +1,11 @@
 """The files of a project as they are: text with every character, and what they include."""
 
+import os
 import tomllib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Final
 
 from holdtrue.core.fix_lines import Line, local_place, split_lines
@@ -20,7 +21,7 @@ class RequirementFile:
     """One file of a set that include each other.
 
     Attributes:
-        name: Relative to the folder of the first one.
+        name: As `name_in` gives it.
         folder: Where it lies.
         text: Its text, with a byte order mark where it has one.
         lines: That text, cut.
@@ -58,27 +59,37 @@ def read_text(path: Path) -> str:
         raise RejectedError("it is no text in UTF-8", where=str(path), next_step="save it as UTF-8") from None
 
 
-def read_requirement_files(path: Path) -> tuple[RequirementFile, ...]:
+def name_in(folder: Path, path: Path) -> str:
+    """What a patch that is applied in the folder calls the file: its path from there, through no linked folder.
+
+    `git apply` follows no links, and refuses what is outside: that begins with `../`.
+    """
+    return os.path.relpath(path.parent.resolve() / path.name, folder.resolve())
+
+
+def read_requirement_files(path: Path, *, base: Path | None = None) -> tuple[RequirementFile, ...]:
     """The file and all that it includes, each once; what it includes over the network is left to the resolver.
+
+    Their names start at `base`, or else at the folder of the file.
 
     Raises:
         RejectedError: one of them cannot be read.
     """
     files: list[RequirementFile] = []
     seen: set[tuple[Path, bool]] = set()
-    waiting = deque([(path, path.name, False)])
+    waiting = deque([(path, False)])
     while waiting:
-        file, name, is_constraint = waiting.popleft()
+        file, is_constraint = waiting.popleft()
         text = read_text(file)
         identity = (file.resolve(), is_constraint)
         if identity in seen:
             continue
         seen.add(identity)
+        name = name_in(base or path.parent, file)
         files.append(RequirementFile(name, file.parent, text, split_lines(text), is_constraint))
         for line in parse_requirements(text.removeprefix("\ufeff")):
             if isinstance(line, Include):
-                inner = str(PurePath(name).parent / line.path)
-                waiting.append((file.parent / line.path, inner, is_constraint or line.is_constraint))
+                waiting.append((file.parent / line.path, is_constraint or line.is_constraint))
     return tuple(files)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Final
 
 from holdtrue.adapters.uv_resolver.command import UvResolver
@@ -118,15 +118,17 @@ class RequirementsProject:
         if isinstance(assigned, NoSolution):
             return assigned
         added = self._added(releases)
-        changes: list[FileChange] = []
+        changes: dict[str, FileChange] = {}
         for file in self.files:
+            if file.is_constraint and file.name in changes:  # included both ways, it changes once
+                continue
             is_home = bool(added) and not file.is_constraint and is_complete(file.lines)
             after = rewrite_lines(file.lines, assigned, added if is_home else {})
             if isinstance(after, NoSolution):
                 return after
             added = {} if is_home else added
-            changes.append(FileChange(file.name, file.text, after))
-        return tuple(changes)
+            changes[file.name] = FileChange(file.name, file.text, after)
+        return tuple(changes.values())
 
     def _added(self, releases: Mapping[str, Sequence[Release]]) -> dict[str, Sequence[Release]]:
         """What a file with everything in it newly needs."""
@@ -177,8 +179,6 @@ class RequirementsProject:
         notes = []
         if left_out:
             notes.append(f"{left_out} of its lines name folders of this machine; what they need was not considered")
-        if any(PurePath(file.name).is_absolute() or ".." in PurePath(file.name).parts for file in self.files):
-            notes.append("it includes files outside of its folder, which `git apply` does not change")
         if not self._is_complete:
             notes.append("what the file does not pin is left to the installer, and no part of the second audit")
         return notes

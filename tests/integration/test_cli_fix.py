@@ -1,0 +1,208 @@
+"""`holdtrue fix` as the child process that it is for its users."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdtrue.models.fix import FixProposal, Obstacle
+from tests.integration.fix_desk import address, lock, only_this_index, write
+
+__all__ = ["address", "only_this_index"]
+
+CLEAN, VULNERABLE, BAD_INPUT, INCOMPLETE = 0, 1, 2, 3
+DUMP = ("--osv-db", "dump.jsonl")
+BUILT = '[build-system]\nrequires = ["beta"]\nbuild-backend = "beta"\n'
+
+
+def run_fix(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        (sys.executable, "-m", "holdtrue", "fix", *arguments),
+        cwd=folder,
+        env=os.environ | {"HOLDTRUE_CACHE": str(folder / ".cache"), "no_proxy": "*"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "defect" not in done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def dump(folder: Path, package: str, *fixed: str) -> None:
+    events = [{"introduced": "0"}, *({"fixed": version} for version in fixed)]
+    record = {
+        "id": "PYSEC-2099-1",
+        "modified": "2099-01-01T00:00:00Z",
+        "affected": [
+            {"package": {"ecosystem": "PyPI", "name": package}, "ranges": [{"type": "ECOSYSTEM", "events": events}]}
+        ],
+    }
+    (folder / "dump.jsonl").write_text(json.dumps(record) + "\n")
+
+
+def git_apply(folder: Path, patch: str) -> int:
+    return subprocess.run(
+        ("git", "apply", "-p1", "-"), cwd=folder, input=patch, text=True, check=False, timeout=30
+    ).returncode
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """With one requirements file at its root and one in a folder, which are equal."""
+    subprocess.run(("git", "init", "--quiet"), cwd=tmp_path, check=True, timeout=30)
+    (tmp_path / "svc").mkdir()
+    for folder in (tmp_path, tmp_path / "svc"):
+        write(folder, "alpha==1.0\n")
+    dump(tmp_path, "alpha", "1.1")
+    return tmp_path
+
+
+def test_the_command_prints_a_patch_that_applies_and_changes_nothing_itself(tmp_path: Path) -> None:
+    file = write(tmp_path, "alpha==1.0\nbeta==1.0\n")
+    dump(tmp_path, "alpha", "1.2.5")
+
+    done = run_fix(tmp_path, "requirements.txt", *DUMP)
+
+    assert done.returncode == VULNERABLE, done.stderr
+    assert file.read_text() == "alpha==1.0\nbeta==1.0\n"
+    assert "verified by a second audit" in done.stderr
+    assert git_apply(tmp_path, done.stdout) == 0
+    assert file.read_text() == "alpha==1.2.5\nbeta==1.0\n"
+    again = run_fix(tmp_path, "requirements.txt", *DUMP, "--json")
+    assert again.returncode == CLEAN, again.stderr
+    assert json.loads(again.stdout)["bumps"] == []
+
+
+# Where the patch applies
+
+
+@pytest.mark.parametrize("name", ["svc/requirements.txt", "svc/../svc/requirements.txt", "{here}/svc/requirements.txt"])
+def test_a_patch_changes_the_file_that_was_named_and_no_other(repository: Path, name: str) -> None:
+    done = run_fix(repository, name.format(here=repository), *DUMP)
+
+    assert git_apply(repository, done.stdout) == 0
+    assert (repository / "svc" / "requirements.txt").read_text() == "alpha==1.1\n"
+    assert (repository / "requirements.txt").read_text() == "alpha==1.0\n"
+
+
+def test_a_patch_changes_what_a_file_includes_from_above(repository: Path) -> None:
+    included = write(repository / "svc", "-r ../requirements.txt\n-c ../requirements.txt\n")
+
+    done = run_fix(repository, "svc/requirements.txt", *DUMP)
+
+    assert git_apply(repository, done.stdout) == 0
+    assert (repository / "requirements.txt").read_text() == "alpha==1.1\n"
+    assert included.read_text() == "-r ../requirements.txt\n-c ../requirements.txt\n"
+
+
+def test_a_patch_for_a_file_elsewhere_changes_nothing_here(repository: Path) -> None:
+    done = run_fix(repository / "svc", "../requirements.txt", "--osv-db", "../dump.jsonl")
+
+    assert "outside" in done.stderr
+    assert git_apply(repository / "svc", done.stdout) != 0
+    for folder in (repository, repository / "svc"):
+        assert (folder / "requirements.txt").read_text() == "alpha==1.0\n"
+
+
+@pytest.mark.parametrize("folder", ["two words", 'quo"ted\\', "new\nline", "caf\xe9"])
+def test_a_patch_names_a_folder_of_any_name(repository: Path, folder: str) -> None:
+    (repository / folder).mkdir()
+    file = write(repository / folder, "alpha==1.0\n")
+
+    done = run_fix(repository, f"{folder}/requirements.txt", *DUMP)
+
+    assert git_apply(repository, done.stdout) == 0
+    assert file.read_text() == "alpha==1.1\n"
+
+
+# What could not be looked at
+
+
+def test_a_source_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "alpha==1.0\n")
+
+    done = run_fix(tmp_path, "requirements.txt", "--osv-url", "http://127.0.0.1:1")
+    document = run_fix(tmp_path, "requirements.txt", "--osv-url", "http://127.0.0.1:1", "--json")
+
+    assert (done.returncode, done.stdout) == (INCOMPLETE, "")
+    assert "http://127.0.0.1:1" in done.stderr
+    assert "http://127.0.0.1:1" in document.stderr
+    assert [item.name for item in FixProposal.model_validate_json(document.stdout).not_audited] == ["osv"]
+
+
+def test_what_is_not_pinned_is_named_beside_the_findings(tmp_path: Path) -> None:
+    dump(tmp_path, "alpha", "1.1")
+    write(tmp_path, "beta\n")
+    silent = run_fix(tmp_path, "requirements.txt", *DUMP)
+    write(tmp_path, "alpha==1.0\nbeta\n")
+    found = run_fix(tmp_path, "requirements.txt", *DUMP)
+
+    assert [silent.returncode, found.returncode] == [INCOMPLETE, VULNERABLE]
+    for done in (silent, found):
+        assert "not audited requirements.txt: beta" in done.stderr
+    assert "+alpha==1.1" in found.stdout
+
+
+def test_an_index_that_does_not_answer_hides_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "alpha==1.0\n")
+    dump(tmp_path, "alpha", "1.1")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://user:s3cr3t@127.0.0.1:1/simple")
+
+    done = run_fix(tmp_path, "requirements.txt", *DUMP, "--json")
+
+    assert done.returncode == VULNERABLE
+    (item,) = FixProposal.model_validate_json(done.stdout).unfixed
+    assert (item.package, item.id, item.obstacle) == ("alpha", "PYSEC-2099-1", Obstacle.SEARCH_FAILED)
+    assert "index" in item.detail
+    assert "s3cr3t" not in done.stdout + done.stderr
+
+
+def test_a_lock_of_which_only_the_project_itself_is_not_audited_is_clean(tmp_path: Path) -> None:
+    lock(tmp_path, "beta", more=BUILT)
+    dump(tmp_path, "alpha", "1.1")
+
+    done = run_fix(tmp_path, "uv.lock", *DUMP)
+
+    assert done.returncode == CLEAN, done.stderr
+    assert "not audited uv.lock: own" in done.stderr
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("name", ["absent.txt", "https://user:s3cr3t@index.example/requirements.txt"])
+def test_a_file_that_is_none_is_refused_in_one_line_without_a_password(tmp_path: Path, name: str) -> None:
+    done = run_fix(tmp_path, name, *DUMP)
+
+    assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (BAD_INPUT, 1, "")
+    assert "s3cr3t" not in done.stderr
+
+
+@pytest.mark.parametrize("digits", [120, 5_000])
+def test_a_requirement_with_a_number_that_nobody_reads_hides_no_finding(tmp_path: Path, digits: int) -> None:
+    number = "9" * digits
+    dump(tmp_path, "alpha", "1.1")
+    write(tmp_path, f"alpha==1.0\nbeta==1.{number}\ntop>=1.{number}\n")
+
+    done = run_fix(tmp_path, "requirements.txt", *DUMP, "--json")
+
+    assert done.returncode == VULNERABLE, done.stderr
+    (item,) = FixProposal.model_validate_json(done.stdout).unfixed
+    assert (item.id, item.obstacle) == ("PYSEC-2099-1", Obstacle.SEARCH_FAILED)
+
+
+@pytest.mark.parametrize("digits", [120, 5_000])
+def test_an_advisory_with_a_number_that_nobody_reads_is_told(tmp_path: Path, digits: int) -> None:
+    dump(tmp_path, "alpha", "9" * digits, "1.1")
+    write(tmp_path, "alpha==1.0\n")
+
+    done = run_fix(tmp_path, "requirements.txt", *DUMP, "--json")
+
+    assert done.returncode == VULNERABLE, done.stderr
+    (item,) = FixProposal.model_validate_json(done.stdout).unfixed
+    assert (item.id, item.obstacle) == ("PYSEC-2099-1", Obstacle.POSSIBLE)
