@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from holdtrue.core.cyclonedx_vex import parse_cyclonedx_vex
 from holdtrue.core.exploitation import ExploitationData, parse_epss, parse_kev
 from holdtrue.core.openvex import parse_openvex
-from holdtrue.core.vex import VexStatement, to_waivers
+from holdtrue.core.vex import VexStatement
 from holdtrue.core.waivers import parse_waivers
 from holdtrue.errors import RejectedError
 from holdtrue.models.audit import Waiver
@@ -24,6 +24,7 @@ _SIZE_LIMIT_BYTES: Final = 64 << 20
 _YAML_LIMIT_BYTES: Final = 1 << 20
 """YAML is read a thousand times slower than JSON, and is written by hand."""
 
+_QUOTED: Final = 40
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
@@ -81,17 +82,17 @@ def read_kev(path: Path) -> ExploitationData:
 
 def read_judgement_files(
     *, waivers: Sequence[Path] = (), vex: Sequence[Path] = (), epss: Path | None = None, kev: Path | None = None
-) -> tuple[tuple[Waiver, ...], ExploitationData | None]:
-    """All waivers, what VEX documents say among them, and what is known of attacks; None without such files.
+) -> tuple[tuple[Waiver | VexStatement, ...], ExploitationData | None]:
+    """All waivers, all statements of VEX documents, and what is known of attacks; None without such files.
 
     Raises:
         RejectedError: a file cannot be read, or is not what it should be.
     """
-    statements = [statement for path in vex for statement in read_vex(path)]
-    found = (*(waiver for path in waivers for waiver in read_waivers(path)), *to_waivers(statements))
+    found: list[Waiver | VexStatement] = [waiver for path in waivers for waiver in read_waivers(path)]
+    found += (statement for path in vex for statement in read_vex(path))
     known = [read_epss(epss)] if epss else []
     known += [read_kev(kev)] if kev else []
-    return found, reduce(ExploitationData.joined, known) if known else None
+    return tuple(found), reduce(ExploitationData.joined, known) if known else None
 
 
 def _read_text(path: Path) -> str:
@@ -121,9 +122,23 @@ def _unpack(path: Path, data: bytes) -> bytes:
         raise _error(path, "its gzip data are damaged or cut off") from None
 
 
+class _FieldTwice(Exception):
+    """An object has a field twice; which one counts is every reader's own choice."""
+
+
+def _unambiguous(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _FieldTwice(ascii(next(name for name in names if names.count(name) > 1)[:_QUOTED]))
+    return read
+
+
 def _parse_json(path: Path, text: str) -> JsonValue:
     try:
-        document: JsonValue = json.loads(text)
+        document: JsonValue = json.loads(text, object_pairs_hook=_unambiguous)
+    except _FieldTwice as error:
+        raise _error(path, f"not JSON that can be relied on: the field {error} is given twice") from None
     except json.JSONDecodeError as error:
         raise _error(path, f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except (ValueError, RecursionError):

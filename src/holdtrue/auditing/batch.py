@@ -43,7 +43,14 @@ def audit(
     answers = [(source.name, _ask(source, pins, goes_on=goes_on)) for source in sources]
     merged = merge(inventories, answers, locations={source.name: source.location for source in sources})
     judged, waivers = judge_findings(merged.findings, judgements, started_at.date())
-    return conclude(merged, judged, waivers, started_at=started_at, duration_seconds=round(time.monotonic() - clock, 3))
+    return conclude(
+        merged,
+        judged,
+        waivers,
+        judgements=judgements,
+        started_at=started_at,
+        duration_seconds=round(time.monotonic() - clock, 3),
+    )
 
 
 def _ask(source: AdvisorySource, pins: Sequence[Pin], *, goes_on: bool) -> SourceAnswer | str:

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
+from holdtrue.core.version_match import read_version
 from holdtrue.models.osv import Match
 
 UNNAMED: Final = "unnamed"
 """What an advisory with neither an id nor an alias is called; all of a pin's are one vulnerability."""
 
 _PREFERRED_IDS: Final = ("PYSEC-", "CVE-", "GHSA-")
+_MALWARE: Final = "MAL-"
 _NO_VERSION: Final = Version("0")
 
 VersionOrder = tuple[int, Version, str]
@@ -58,6 +60,25 @@ def names_of(group: Iterable[Statement]) -> tuple[str, ...]:
     return tuple(sorted(names.values(), key=id_order))
 
 
+def separate_ids(names: Iterable[str]) -> frozenset[str]:
+    """The ids, in lower case, of the several flaws that these names stand for; empty when they stand for one.
+
+    One advisory that names two CVEs ties both into one group. The CVEs tell the flaws apart; without any, the PYSEC or
+    the GHSA ids do, whichever are more.
+    """
+    folded = {name.casefold() for name in names}
+    pysec, cve, ghsa = (
+        frozenset(name for name in folded if name.startswith(prefix.casefold())) for prefix in _PREFERRED_IDS
+    )
+    flaws = cve or max(pysec, ghsa, key=len)
+    return flaws if len(flaws) > 1 else frozenset()
+
+
+def is_malware(names: Iterable[str]) -> bool:
+    """Whether one of the names is that of a malicious package (MAL-...)."""
+    return any(name.upper().startswith(_MALWARE) for name in names)
+
+
 def id_order(name: str) -> tuple[int, str]:
     """Sort key for the ids of advisories."""
     upper = name.upper()
@@ -68,10 +89,8 @@ def id_order(name: str) -> tuple[int, str]:
 @lru_cache(maxsize=1 << 16)
 def version_order(version: str) -> VersionOrder:
     """Sort key: PEP 440 order; what is not a version there (real advisories hold such) comes last, as text."""
-    try:
-        return 0, Version(version), ""
-    except InvalidVersion:
-        return 1, _NO_VERSION, version
+    read = read_version(version)
+    return (1, _NO_VERSION, version) if read is None else (0, read, "")
 
 
 def unite_versions(versions: Iterable[str]) -> tuple[str, ...]:

@@ -1,15 +1,23 @@
 """One finding from all that is said about one vulnerability of one package version."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from holdtrue.core.audit_aliases import UNNAMED, Statement, id_order, names_of, unite_versions, version_order
-from holdtrue.core.severity import Rating, rate
+from holdtrue.core.audit_aliases import (
+    UNNAMED,
+    Statement,
+    id_order,
+    is_malware,
+    names_of,
+    unite_versions,
+    version_order,
+)
+from holdtrue.core.severity import Rating, gravest, rate
 from holdtrue.models.audit import Finding, Occurrence, Severity
 from holdtrue.models.dependency import IDENTIFIED, Origin, Pin
-from holdtrue.models.osv import AdvisoryRecord, Certainty
+from holdtrue.models.osv import AdvisoryRecord, Affected, Certainty, EventKind
 
 CLASS_REASONS: Final = MappingProxyType(
     {
@@ -24,8 +32,8 @@ CLASS_REASONS: Final = MappingProxyType(
 )
 """Why each origin that is not in IDENTIFIED makes a finding doubtful, and a package not audited."""
 
-_MALWARE: Final = "MAL-"
 _FIXES_SHOWN: Final = 5
+_ENDS: Final = frozenset({EventKind.LAST_AFFECTED, EventKind.LIMIT})
 
 
 def describe(
@@ -50,9 +58,10 @@ def describe(
     advisories = [item.match.advisory for item in group]
     rating = _rate(pin.name, advisories)
     severity = rating.severity
-    if severity is Severity.UNKNOWN and any(name.upper().startswith(_MALWARE) for name in names):
+    if severity is Severity.UNKNOWN and is_malware(names):
         severity = Severity.CRITICAL
     doubts = _doubts(group, occurrences)
+    fixed_in = unite_versions(version for item in group for version in item.match.fixed_in)
     return Finding(
         package=pin.name,
         version=pin.version,
@@ -63,7 +72,8 @@ def describe(
         vector=rating.vector,
         certainty=Certainty.POSSIBLE if doubts else Certainty.AFFECTED,
         doubt="; ".join(doubts),
-        fixed_in=unite_versions(version for item in group for version in item.match.fixed_in),
+        fixed_in=fixed_in,
+        may_be_mended=not fixed_in and any(map(_ends_without_fix, _entries(pin.name, advisories))),
         summary=next((item.summary for item in advisories if item.summary), ""),
         link=next((item.link for item in advisories if item.link), ""),
         published=min((aware(item.published) for item in advisories if item.published), default=None),
@@ -73,12 +83,28 @@ def describe(
     )
 
 
-def _rate(package: str, advisories: Sequence[AdvisoryRecord]) -> Rating:
-    vectors = [vector for item in advisories for vector in item.vectors]
-    for affected in (affected for item in advisories for affected in item.affected):
-        if affected.package == package:
-            vectors += affected.vectors
-    return rate(vectors, (item.rating for item in advisories))
+def _entries(package: str, advisories: Iterable[AdvisoryRecord]) -> Iterator[Affected]:
+    return (entry for item in advisories for entry in item.affected if entry.package == package)
+
+
+def _ends_without_fix(entry: Affected) -> bool:
+    """Whether later versions may be free of it though none is named: it lists versions only, or ends by another event.
+
+    Which of its ranges holds the pin does not matter here: that nothing mends it has to be beyond doubt.
+    """
+    if entry.versions and not entry.ranges:
+        return True
+    return any(event.kind in _ENDS for events in entry.ranges for event in events)
+
+
+def _rate(package: str, advisories: Iterable[AdvisoryRecord]) -> Rating:
+    return gravest(
+        rate(
+            (*item.vectors, *(vector for entry in _entries(package, (item,)) for vector in entry.vectors)),
+            (item.rating,),
+        )
+        for item in advisories
+    )
 
 
 def _doubts(group: Sequence[Statement], occurrences: Sequence[Occurrence]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from holdtrue.core.audit_policy import apply_policy
 from holdtrue.core.exploitation import ExploitationData, tell_exploitation
+from holdtrue.core.vex import VexStatement
 from holdtrue.models.audit import AuditPolicy, Finding, Waiver, WaiverUse
 
 _Judged = list[Finding]
@@ -24,14 +25,15 @@ class Judgement:
 
     Attributes:
         policy: Which findings count.
-        waivers: Which may stand for a while, statements of VEX documents among them.
+        waivers: Which may stand for a while, and the statements of VEX documents, those that hide nothing too: they
+            take back others.
         exploitation: What is known of attacks; None when nobody supplied any data.
         labels: Labels of the inventories that it is about; None for all.
         name: Whose it is, for the reason why a finding is tolerated; empty when there is only one.
     """
 
     policy: AuditPolicy = field(default_factory=AuditPolicy)
-    waivers: tuple[Waiver, ...] = ()
+    waivers: tuple[Waiver | VexStatement, ...] = ()
     exploitation: ExploitationData | None = None
     labels: frozenset[str] | None = None
     name: str = ""
@@ -83,12 +85,12 @@ def _join(finding: Finding, judged: _Judged) -> Finding:
     seen_by = {place for item in judged for place in item.occurrences}
     if not judged or not seen_by.issuperset(finding.occurrences) or any(not item.tolerated for item in judged):
         return finding.model_copy(update={"exploitation": exploitation, "tolerated": "", "waiver": None})
-    waivers = [item.waiver for item in judged]
+    waivers = [item.waiver for item in judged if item.waiver]
     return finding.model_copy(
         update={
             "exploitation": exploitation,
             "tolerated": "; ".join(dict.fromkeys(item.tolerated for item in judged)),
-            # Somebody accepted the risk only where every one did.
-            "waiver": waivers[0] if all(waivers) else None,
+            # Somebody accepted the risk only where every one did; a VEX statement clears it only where all have one.
+            "waiver": min(waivers, key=lambda item: bool(item.vex)) if len(waivers) == len(judged) else None,
         }
     )

@@ -22,6 +22,7 @@ from types import MappingProxyType
 
 from holdtrue.core.audit_aliases import Statement, group_by_alias, id_order, version_order
 from holdtrue.core.audit_finding import CLASS_REASONS, aware, describe
+from holdtrue.core.lockfiles.inventories import INTERNAL_NAME
 from holdtrue.models.audit import Finding, InventoryCount, NotAudited, Occurrence, SourceUse
 from holdtrue.models.dependency import IDENTIFIED, Dependency, Inventory, Origin, Pin
 from holdtrue.models.osv import SourceAnswer
@@ -57,13 +58,18 @@ class _Asked:
     gaps: dict[_Key, list[str]] = field(default_factory=dict)
 
 
+def is_internal(origin: Origin, reason: str) -> bool:
+    """Whether a package is the organisation's own, wherever it was installed from."""
+    return origin is Origin.INTERNAL or reason == INTERNAL_NAME
+
+
 def pins_to_ask(inventories: Iterable[Inventory]) -> tuple[Pin, ...]:
     """Every package version that the inventories hold, once; internal names are nobody else's business."""
     keys = {
         (item.name, item.version): None
         for inventory in inventories
         for item in inventory.dependencies
-        if item.origin is not Origin.INTERNAL
+        if item.origin is Origin.INDEX or not is_internal(item.origin, item.reason)
     }
     return tuple(Pin(name, version) for name, version in keys if version)
 

@@ -115,7 +115,8 @@ def parse_cyclonedx_vex(document: JsonValue, *, where: str) -> tuple[VexStatemen
     statements: list[VexStatement] = []
     for index, item in enumerate(bom.vulnerabilities):
         analysis = item.analysis
-        names = tuple(dict.fromkeys(name for name in (item.id, *(other.id for other in item.references)) if name))
+        ids = (name.strip() for name in (item.id, *(other.id for other in item.references)))
+        names = tuple(dict.fromkeys(filter(None, ids)))
         if analysis.state is None or not names:
             continue
         reasons = [text for text in (analysis.justification, analysis.detail) if text.strip()]
@@ -165,4 +166,4 @@ def _products(affects: Iterable[_Affects], purls: Mapping[str, str], status: Vex
 
 def _author(metadata: _Metadata) -> str:
     parties = (*metadata.authors, metadata.supplier, metadata.manufacturer)
-    return next((party.name for party in parties if party.name), "the unnamed author of a CycloneDX VEX")
+    return next((party.name for party in parties if party.name.strip()), "the unnamed author of a CycloneDX VEX")

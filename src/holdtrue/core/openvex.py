@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Annotated, Final
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, Field, JsonValue, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue, StringConstraints, ValidationError
 
 from holdtrue.core.audit_finding import aware
 from holdtrue.core.refused_input import refusal
-from holdtrue.core.vex import VexProduct, VexStatement, VexStatus, read_product
-from holdtrue.core.waivers import covers
+from holdtrue.core.vex import VexProduct, VexStatement, VexStatus, cleared_by, read_product, stated_reason
 from holdtrue.errors import RejectedError
 from holdtrue.models.audit import AuditReport, Finding
 from holdtrue.models.osv import Certainty
@@ -26,8 +25,10 @@ _JUSTIFICATIONS: Final = frozenset({
     "component_not_present", "vulnerable_code_not_present", "vulnerable_code_not_in_execute_path",
     "vulnerable_code_cannot_be_controlled_by_adversary", "inline_mitigations_already_exist",
 })  # fmt: skip
-_FROM_VEX: Final = re.compile(r"VEX (?P<status>not_affected|fixed)(?:: (?P<reason>.*))?", re.DOTALL)
 _PATTERN: Final = re.compile(r"[*?\[]")
+
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True)]
 
 
 def _named(value: object) -> object:
@@ -36,8 +37,8 @@ def _named(value: object) -> object:
 
 
 class _Vulnerability(BaseModel):
-    name: str = Field(min_length=1)
-    aliases: tuple[str, ...] = ()
+    name: _Text = Field(min_length=1)
+    aliases: tuple[_Text, ...] = ()
 
 
 class _Identifiers(BaseModel):
@@ -69,7 +70,7 @@ class _Statement(BaseModel):
 
 
 class _Document(BaseModel):
-    author: str = Field(min_length=1)
+    author: _Text = Field(min_length=1)
     timestamp: datetime
     statements: tuple[_Statement, ...]
 
@@ -114,9 +115,17 @@ def to_openvex(report: AuditReport, *, author: str, document_id: str, timestamp:
 
     `not_affected` and `fixed` only repeat a VEX statement that waives the finding everywhere. A possible finding is
     under investigation. Everything else is `affected`: a waiver of one's own accepts a risk and a policy's rule sets it
-    aside, but neither makes it go away; `status_notes` tell of them. A document must have a statement to be valid, so
-    a report without findings makes none that is.
+    aside, but neither makes it go away; `status_notes` tell of them.
+
+    Raises:
+        RejectedError: the report has no findings. A document without a statement is not valid (`minItems: 1` in the
+            schema of v0.2.0), and a statement needs a vulnerability.
     """
+    if not report.findings:
+        raise RejectedError(
+            f"the audit is {report.verdict} and has no findings, and an OpenVEX document must speak of one",
+            next_step="ask for another format, such as json; nothing is wrong with the audit's input",
+        )
     return {
         "@context": CONTEXT,
         "@id": document_id,
@@ -154,20 +163,19 @@ def _statement(finding: Finding) -> dict[str, JsonValue]:
 
 
 def _status(finding: Finding) -> dict[str, JsonValue]:
-    waiver = finding.waiver
-    said = _FROM_VEX.fullmatch(waiver.reason) if waiver else None
-    if waiver and said and all(covers(waiver, place) for place in finding.occurrences):
-        return _repeated(VexStatus(said["status"]), said["reason"] or "")
+    statement = cleared_by(finding)
+    if statement:
+        return _repeated(VexStatus(statement.vex), stated_reason(statement))
     notes = [finding.doubt] if finding.doubt else []
     if finding.tolerated:
-        notes.append(f"tolerated: {finding.tolerated}" + (f": {waiver.reason}" if waiver else ""))
+        notes.append(f"tolerated: {finding.tolerated}" + (f": {finding.waiver.reason}" if finding.waiver else ""))
     noted: dict[str, JsonValue] = {"status_notes": "; ".join(notes)} if notes else {}
     if finding.certainty is Certainty.POSSIBLE:
         return {"status": VexStatus.UNDER_INVESTIGATION.value, **noted}
     action = (
         f"Update {finding.package} to one of: {', '.join(finding.fixed_in)}."
         if finding.fixed_in
-        else f"No version of {finding.package} mends it: replace it, or keep what is vulnerable out of reach."
+        else f"No version of {finding.package} is known to mend it: replace it, or keep it out of reach."
     )
     return {"status": VexStatus.AFFECTED.value, "action_statement": action, **noted}
 

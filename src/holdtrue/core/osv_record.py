@@ -33,7 +33,7 @@ class NotAnAdvisory(ValueError):
 def parse_record(raw: object) -> AdvisoryRecord:
     """The advisory in a decoded JSON document. Fields of a wrong type are read as missing.
 
-    `aliases` holds `aliases` and `upstream`; `related` names other flaws. A `withdrawn` that is no time does not
+    `related` and `upstream` are no aliases: they may name other flaws. A `withdrawn` that is no time does not
     withdraw, and neither does year 1, which is how Go writes a time that is not set. An `affected` entry without a
     readable ecosystem and name speaks of no package.
 
@@ -48,7 +48,7 @@ def parse_record(raw: object) -> AdvisoryRecord:
     withdrawn = read_moment(raw.get("withdrawn"))
     entries = [entry for entry in _items(raw.get("affected")) if isinstance(entry, dict)]
     ours = [(name, entry) for entry in entries if (name := _package(entry.get("package")))]
-    names = (_text(item).strip() for key in ("aliases", "upstream") for item in _items(raw.get(key)))
+    names = (_text(item).strip() for item in _items(raw.get("aliases")))
     return AdvisoryRecord(
         id=own_id,
         aliases=tuple(dict.fromkeys(name for name in names if name and name != own_id)),

@@ -37,7 +37,7 @@ class _Scored:
 
 
 def rate(vectors: Iterable[str], words: Iterable[str] = ()) -> Rating:
-    """The severity that these vectors and words give together.
+    """The severity that the vectors and words of one record give together.
 
     The newest generation of CVSS decides (4, then 3.0 and 3.1, which share their scale, then 2), and within it the
     highest score. Words (GHSA's `MODERATE` is medium) only count where no vector can be read, and then the highest.
@@ -51,11 +51,24 @@ def rate(vectors: Iterable[str], words: Iterable[str] = ()) -> Rating:
     return Rating(max(known, key=_RANKS.__getitem__, default=Severity.UNKNOWN))
 
 
+def gravest(ratings: Iterable[Rating]) -> Rating:
+    """The gravest of several records' ratings, of equal severities the one with the highest score; unknown for none.
+
+    Records differ in whom they ask and when they were written, so none of them outweighs a graver one.
+    """
+    known = (item for item in ratings if item.severity is not Severity.UNKNOWN)
+    return max(known, key=_gravity, default=Rating())
+
+
 def is_below(severity: Severity, threshold: Severity) -> bool:
     """Whether it is known to be lower. An unknown severity is below nothing, and no severity is below an unknown."""
     if severity is Severity.UNKNOWN or threshold is Severity.UNKNOWN:
         return False
     return _RANKS[severity] < _RANKS[threshold]
+
+
+def _gravity(rating: Rating) -> tuple[int, float, str]:
+    return _RANKS[rating.severity], -1.0 if rating.score is None else rating.score, rating.vector
 
 
 def _score(vector: str) -> _Scored | None:

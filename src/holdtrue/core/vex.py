@@ -1,20 +1,22 @@
 """Exploitability statements (VEX), whatever format they stood in, and the waivers that they amount to.
 
 A statement hides a finding only when it says `not_affected` or `fixed`; `affected` and `under_investigation` hide none
-and take back what was said earlier, or at the same time, of the same vulnerability and package.
+and take back what was said earlier, or at the same time. Which statements are about one vulnerability is only known
+with the finding, whose aliases tie their names together.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 
-from holdtrue.models.audit import Waiver
+from holdtrue.core.audit_aliases import separate_ids
+from holdtrue.core.waivers import covers
+from holdtrue.models.audit import Finding, Waiver
 
 ANY: Final = "*"
 
@@ -30,6 +32,9 @@ class VexStatus(StrEnum):
     AFFECTED = "affected"
     FIXED = "fixed"
     UNDER_INVESTIGATION = "under_investigation"
+
+
+_RETRACTING: Final = frozenset({VexStatus.AFFECTED, VexStatus.UNDER_INVESTIGATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,26 @@ class VexStatement:
     author: str
     made_at: datetime
 
+    @property
+    def is_retraction(self) -> bool:
+        """Whether it takes back what was said earlier, or at the same time, of the same finding and place."""
+        return self.status in _RETRACTING
+
+    @property
+    def package(self) -> str:
+        """That of the product; so are version and inventory."""
+        return self.product.package
+
+    @property
+    def version(self) -> str:
+        """* for any."""
+        return self.product.version
+
+    @property
+    def inventory(self) -> str:
+        """Shell pattern."""
+        return self.product.inventory
+
 
 def read_product(text: str) -> VexProduct | None:
     """The package that a purl (`pkg:pypi/demo@1.0`) or a plain name (`demo`, `demo@1.0`) means.
@@ -73,48 +98,41 @@ def read_product(text: str) -> VexProduct | None:
     return VexProduct(canonicalize_name(name), version or ANY)
 
 
-def to_waivers(statements: Iterable[VexStatement], *, expires: date = date.max) -> tuple[Waiver, ...]:
-    """The waivers that statements, of one document or several, amount to.
+def to_waiver(statement: VexStatement) -> Waiver | None:
+    """The waiver that it amounts to, for ever, as a statement has no expiry; None when it hides nothing.
 
-    A statement has no expiry of its own, so `expires` is the caller's word. It becomes one waiver for each name of the
-    vulnerability, for which of them a finding bears is not known here; the reason begins with `VEX` and the status.
-    One that says `fixed` without telling the version hides nothing: it would hide the versions that are not.
+    The reason begins with `VEX` and the status. One that says `fixed` without telling the version hides nothing: it
+    would hide the versions that are not.
     """
-    ordered = list(statements)
-    retracting: dict[str, list[VexStatement]] = {}
-    for item in ordered:
-        if item.status in {VexStatus.AFFECTED, VexStatus.UNDER_INVESTIGATION}:
-            for name in item.names:
-                retracting.setdefault(name.casefold(), []).append(item)
-    waivers: dict[Waiver, None] = {}
-    for item in ordered:
-        if not _hides(item):
-            continue
-        later = (other for name in item.names for other in retracting.get(name.casefold(), ()))
-        if any(other.made_at >= item.made_at and _overlap(item.product, other.product) for other in later):
-            continue
-        for name in item.names:
-            waiver = Waiver(
-                id=name,
-                package=item.product.package,
-                version=item.product.version,
-                inventory=item.product.inventory,
-                reason=f"VEX {item.status}: {item.reason}" if item.reason else f"VEX {item.status}",
-                owner=item.author,
-                expires=expires,
-            )
-            waivers[waiver] = None
-    return tuple(waivers)
-
-
-def _hides(statement: VexStatement) -> bool:
-    return statement.status is VexStatus.NOT_AFFECTED or (
-        statement.status is VexStatus.FIXED and statement.product.version != ANY
+    status: Literal["not_affected", "fixed"]
+    if statement.status is VexStatus.NOT_AFFECTED:
+        status = "not_affected"
+    elif statement.status is VexStatus.FIXED and statement.version != ANY:
+        status = "fixed"
+    else:
+        return None
+    return Waiver(
+        id=statement.names[0],
+        package=statement.package,
+        version=statement.version,
+        inventory=statement.inventory,
+        reason=f"VEX {status}: {statement.reason}" if statement.reason else f"VEX {status}",
+        owner=statement.author,
+        expires=date.max,
+        aliases=statement.names[1:],
+        vex=status,
     )
 
 
-def _overlap(first: VexProduct, second: VexProduct) -> bool:
-    return first.package == second.package and all(
-        ANY in pair or pair[0] == pair[1]
-        for pair in ((first.version, second.version), (first.inventory, second.inventory))
-    )
+def cleared_by(finding: Finding) -> Waiver | None:
+    """The waiver of a finding when it is a VEX statement about the whole of it: every place and every flaw."""
+    waiver = finding.waiver
+    if waiver is None or not waiver.vex or not all(covers(waiver, place) for place in finding.occurrences):
+        return None
+    flaws = separate_ids((finding.id, *finding.aliases))
+    return waiver if flaws <= {name.casefold() for name in waiver.names} else None
+
+
+def stated_reason(waiver: Waiver) -> str:
+    """The reason of the statement that `to_waiver` made it of; empty when that gave none."""
+    return waiver.reason.removeprefix(f"VEX {waiver.vex}").removeprefix(": ")

@@ -1,12 +1,12 @@
-"""Waivers: reading them, and which findings one speaks of."""
+"""Waivers: reading them, and which findings one, or a VEX statement, speaks of."""
 
 from datetime import date
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, Protocol
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from holdtrue.core.refused_input import refusal
@@ -17,6 +17,31 @@ _ANY: Final = "*"
 _OPERATORS: Final = ("<", ">", "=", "!", "~")
 _NEXT_STEP: Final = "a waiver has id, reason, owner and expires, and may have package, version and inventory"
 _WAIVERS: Final = TypeAdapter(tuple[Waiver, ...])
+_OF_VEX_ONLY: Final = ("aliases", "vex")
+
+
+class Scope(Protocol):
+    """What is spoken of: a vulnerability under any of its names, a package, its version and the inventories."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Ids of advisories."""
+        ...
+
+    @property
+    def package(self) -> str:
+        """Its name, or * for any."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """One version, or a specifier; * for any."""
+        ...
+
+    @property
+    def inventory(self) -> str:
+        """Shell pattern for its label."""
+        ...
 
 
 def parse_waivers(document: JsonValue, *, where: str) -> tuple[Waiver, ...]:
@@ -37,6 +62,9 @@ def parse_waivers(document: JsonValue, *, where: str) -> tuple[Waiver, ...]:
     except ValidationError as error:
         raise refusal(error, where=where, next_step=_NEXT_STEP, root="waivers") from error
     for index, waiver in enumerate(waivers):
+        if foreign := next((name for name in _OF_VEX_ONLY if name in waiver.model_fields_set), ""):
+            what = f"waivers[{index}].{foreign}: only a VEX document can say that"
+            raise RejectedError(what, where=where, next_step=_NEXT_STEP)
         if waiver.version.startswith(_OPERATORS) and not _is_specifier(waiver.version):
             what = f"waivers[{index}].version: not a version specifier (PEP 440)"
             raise RejectedError(what, where=where, next_step=_NEXT_STEP)
@@ -48,18 +76,20 @@ def is_expired(waiver: Waiver, today: date) -> bool:
     return waiver.expires < today
 
 
-def speaks_of(waiver: Waiver, finding: Finding) -> bool:
+def speaks_of(scope: Scope, finding: Finding) -> bool:
     """Whether it names this vulnerability, package and version, wherever they occur. Ids compare without case."""
+    names = {name.casefold() for name in (finding.id, *finding.aliases)}
     return (
-        waiver.id.casefold() in {name.casefold() for name in (finding.id, *finding.aliases)}
-        and (waiver.package == _ANY or canonicalize_name(waiver.package) == canonicalize_name(finding.package))
-        and _names_version(waiver.version, finding.version)
+        not names.isdisjoint(name.casefold() for name in scope.names)
+        and (scope.package == _ANY or canonicalize_name(scope.package) == canonicalize_name(finding.package))
+        and _names_version(scope.version, finding.version)
     )
 
 
-def covers(waiver: Waiver, occurrence: Occurrence) -> bool:
+def covers(scope: Scope, occurrence: Occurrence) -> bool:
     """Whether its pattern for inventories, or an equal label, takes in the place."""
-    return waiver.inventory == occurrence.inventory or fnmatchcase(occurrence.inventory, waiver.inventory)
+    pattern, label = scope.inventory, occurrence.inventory
+    return pattern in {_ANY, label} or fnmatchcase(label, pattern)
 
 
 def _names_version(wanted: str, version: str) -> bool:
@@ -70,13 +100,13 @@ def _names_version(wanted: str, version: str) -> bool:
         if wanted.startswith(_OPERATORS):
             return SpecifierSet(wanted).contains(version, prereleases=True)
         return Version(wanted) == Version(version)
-    except (InvalidSpecifier, InvalidVersion):
+    except ValueError:  # InvalidVersion and InvalidSpecifier are, and so is a number of more digits than Python reads
         return False
 
 
 def _is_specifier(text: str) -> bool:
     try:
         SpecifierSet(text)
-    except InvalidSpecifier:
+    except ValueError:
         return False
     return True

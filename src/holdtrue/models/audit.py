@@ -2,9 +2,9 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from holdtrue.models.base import Value
 from holdtrue.models.dependency import Origin
@@ -48,15 +48,26 @@ class Exploitation(Value):
 
 
 class Waiver(Value):
-    """Somebody's word that a finding may stand for a while."""
+    """Somebody's word that a finding may stand for a while, or what a VEX statement amounts to."""
 
-    id: str = Field(min_length=1, description="An advisory id; any alias of it will do.")
+    id: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
+        min_length=1, description="An advisory id; any alias of it will do."
+    )
     package: str = Field(default="*", min_length=1, description="Package name, or * for any.")
     version: str = Field(default="*", min_length=1, description="A version, or a specifier such as <2; * for any.")
     inventory: str = Field(default="*", min_length=1, description="Shell pattern for the inventory's label.")
-    reason: str = Field(min_length=3)
-    owner: str = Field(min_length=1)
-    expires: date = Field(description="The last day on which it holds (UTC).")
+    reason: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(min_length=3)
+    owner: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(min_length=1)
+    expires: date = Field(description="The last day on which it holds (UTC); 9999-12-31 when it has no end.")
+    aliases: tuple[str, ...] = Field(default=(), description="The other ids that a VEX statement names.")
+    vex: Literal["", "not_affected", "fixed"] = Field(
+        default="", description="What the VEX statement says that it is from; empty for somebody's own waiver."
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every id that it names."""
+        return (self.id, *self.aliases)
 
 
 class WaiverUse(Value):
@@ -73,7 +84,9 @@ class AuditPolicy(Value):
         default=Severity.NONE,
         description="Findings below it are tolerated. One of unknown severity never is.",
     )
-    only_fixable: bool = Field(default=False, description="Tolerate a finding that no version mends.")
+    only_fixable: bool = Field(
+        default=False, description="Tolerate a sure finding that no version mends; never malware."
+    )
     only_direct: bool = Field(default=False, description="Tolerate a finding in transitive dependencies only.")
     fix_within_days: dict[Severity, int] = Field(
         default_factory=dict,
@@ -85,6 +98,10 @@ class AuditPolicy(Value):
     )
     inventories: tuple[str, ...] = Field(
         default=("*",), description="Shell patterns for the labels of inventories whose findings count."
+    )
+    internal_is_audited_elsewhere: bool = Field(
+        default=False,
+        description="Packages that are named as internal stay listed, but do not make the audit incomplete.",
     )
 
 
@@ -101,6 +118,9 @@ class Finding(Value):
     certainty: Certainty = Certainty.AFFECTED
     doubt: str = Field(default="", description="Why it is only possible.")
     fixed_in: tuple[str, ...] = Field(default=(), description="Versions that mend it, in PEP 440 order.")
+    may_be_mended: bool = Field(
+        default=False, description="Whether later versions may be free of it though none is named as its fix."
+    )
     summary: str = ""
     link: str = ""
     published: datetime | None = None
@@ -120,6 +140,9 @@ class NotAudited(Value):
     version: str = ""
     inventory: str = Field(default="", description="Label of the inventory that holds it; empty for a source.")
     origin: Origin | None = None
+    tolerated: str = Field(
+        default="", description="Why the audit is complete all the same; empty when this makes it incomplete."
+    )
 
 
 class InventoryCount(Value):
@@ -149,6 +172,9 @@ class AuditCounts(Value):
     findings: int = Field(default=0, ge=0, description="Findings that count.")
     tolerated: int = Field(default=0, ge=0, description="Findings that the policy or a waiver lets pass.")
     unique: int = Field(default=0, ge=0, description="Distinct package versions that were asked about.")
+    not_audited_tolerated: int = Field(
+        default=0, ge=0, description="Those of `not_audited` that do not make the audit incomplete."
+    )
 
 
 class AuditReport(Value):

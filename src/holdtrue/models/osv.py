@@ -120,7 +120,7 @@ class AdvisorySource(Protocol):
 
     @property
     def name(self) -> str:
-        """Short and stable: `osv`, `osv-dump`, `pypi`, `pip-audit`."""
+        """Short and stable: `osv`, `osv-db`, `pypi`, `pip-audit`."""
         ...
 
     @property

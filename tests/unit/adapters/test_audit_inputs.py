@@ -4,14 +4,17 @@ import gzip
 import json
 import os
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from holdtrue.adapters import audit_inputs
-from holdtrue.adapters.audit_inputs import read_epss, read_kev, read_vex, read_waivers
+from holdtrue.adapters.audit_inputs import read_epss, read_judgement_files, read_kev, read_vex, read_waivers
+from holdtrue.core.audit_policy import apply_policy
 from holdtrue.errors import RejectedError
+from holdtrue.models.audit import AuditPolicy, Finding
 
 WAIVER = {"id": "CVE-2099-1", "reason": "not reachable", "owner": "somebody", "expires": "2030-12-31"}
 YAML = """
@@ -110,6 +113,8 @@ def test_the_suffix_tells_yaml_from_json(tmp_path: Path) -> None:
         ("<html>log in</html>", "list"),
         ("{", "line 1"),
         ('{"waivers": ' + "[" * 200_000, "deeply"),
+        ('[{"id": "x", "expires": "2999-01-01", "expires": "1999-01-01"}]', "expires"),
+        ('{"waivers": [], "waivers": []}', "waivers"),
         ("[" + "9" * 5000 + "]", "number"),
         (YAML.replace("owner: somebody", "owner: ''"), "waivers[0].owner"),
     ],
@@ -140,6 +145,31 @@ def test_vex_of_both_formats(tmp_path: Path, content: object) -> None:
 @pytest.mark.parametrize("content", ["[]", "null", '{"spdxVersion": "SPDX-2.3"}', "<html>", "", {"statements": {}}])
 def test_what_is_no_vex_is_refused(tmp_path: Path, content: object) -> None:
     refused(read_vex, written(tmp_path, content))
+
+
+def test_a_vex_document_with_a_field_twice_is_refused(tmp_path: Path) -> None:
+    twice = json.dumps(OPENVEX).replace('"status": ', '"status": "affected", "status": ')
+
+    assert "status" in refused(read_vex, written(tmp_path, twice)).what
+
+
+def test_what_takes_a_statement_back_may_stand_in_another_document(tmp_path: Path) -> None:
+    later = {**OPENVEX, "timestamp": "2030-06-01T00:00:00Z", "statements": [
+        {"vulnerability": "GHSA-x", "products": ["pkg:pypi/demo-a@1.0.0"], "status": "affected"}
+    ]}  # fmt: skip
+    own = written(tmp_path, [{**WAIVER, "id": "CVE-2099-2"}], "w.json")
+    paths = [written(tmp_path, CYCLONEDX, "a.json"), written(tmp_path, later, "b.json")]
+    finding = Finding(package="demo-a", version="1.0", id="CVE-2099-1", aliases=("GHSA-x",), sources=("osv",))
+
+    def tolerated(*vex: Path) -> bool:
+        waivers, exploitation = read_judgement_files(waivers=[own], vex=vex)
+        (judged,), uses = apply_policy([finding], AuditPolicy(), waivers, date(2030, 7, 1))
+        assert exploitation is None
+        assert [use.waiver.id for use in uses] == ["CVE-2099-2", "CVE-2099-1"]
+        return bool(judged.tolerated)
+
+    assert tolerated(paths[0])
+    assert not tolerated(*paths)
 
 
 @pytest.mark.parametrize("content", [EPSS, gzip.compress(EPSS), gzip.compress(EPSS[:18]) + gzip.compress(EPSS[18:])])

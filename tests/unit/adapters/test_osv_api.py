@@ -1,5 +1,6 @@
 """The parts of the live advisory sources that need no server."""
 
+import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdtrue.adapters.osv_api import source
 from holdtrue.adapters.osv_api.cache import AdvisoryCache
 from holdtrue.errors import RejectedError, ServiceNotReady, TransientError
+from holdtrue.models.dependency import Pin
+from holdtrue.models.osv import Certainty
 from holdtrue.runtime.http_address import parse_base_address
 from holdtrue.runtime.http_retry import RetryPolicy, parse_retry_after
 from holdtrue.runtime.json_client import JsonClient
-from holdtrue.runtime.osv_batch import read_batch
+from holdtrue.runtime.osv_batch import Named, read_batch
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WHERE = "http://osv.example/v1/querybatch"
@@ -157,6 +161,22 @@ def test_the_cache_answers_for_the_same_api_id_and_date_only(tmp_path: Path) -> 
     assert cache.read({"X": "2", "Y": "1", "Z": "1"}) == {"X": "new", "Y": "y"}
     assert cache.read({"X": "1", "Y": "2"}) == {}
     assert AdvisoryCache(tmp_path / "new" / "folder", "http://two.example").read({"X": "2"}) == {}
+
+
+@pytest.mark.parametrize(("version", "fixes"), [("1.0", ("1.5",)), ("1.7", ())])
+def test_what_the_api_lists_and_its_ranges_do_not_hold_keeps_its_fixes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, fixes: tuple[str, ...]
+) -> None:
+    pin, when = Pin("demo", version), "2099-01-01T00:00:00Z"
+    events = [{"introduced": "1.2"}, {"fixed": "1.5"}]
+    affected = {"package": {"ecosystem": "PyPI", "name": "demo"}, "ranges": [{"type": "ECOSYSTEM", "events": events}]}
+    text = json.dumps({"id": "PYSEC-1", "modified": when, "affected": [affected]})
+    AdvisoryCache(tmp_path, "http://osv.example").write([("PYSEC-1", when, text)])
+    monkeypatch.setattr(source, "name_advisories", lambda *_: {pin: Named({"PYSEC-1": when})})
+
+    (found,) = source.OsvApi("http://osv.example", cache_folder=tmp_path).ask([pin]).matches[pin]
+
+    assert (found.advisory.id, found.certainty, found.fixed_in) == ("PYSEC-1", Certainty.POSSIBLE, fixes)
 
 
 def test_a_cache_that_keeps_nothing_answers_nothing(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def _indexes(folder: Path) -> list[Path]:
 def test_it_is_an_advisory_source(tmp_path: Path) -> None:
     dump: AdvisorySource = _source(tmp_path)
 
-    assert (dump.name, dump.location) == ("osv-dump", str(tmp_path / "dump"))
+    assert (dump.name, dump.location) == ("osv-db", str(tmp_path / "dump"))
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ WAIVED: Final = Finding(
     score=7.5,
     sources=("osv",),
     occurrences=(Occurrence(inventory="services/shop/requirements.txt", place="line 4", is_direct=True),),
-    tolerated="waiver of CVE-2026-0002",
+    tolerated="waived by platform team until 2026-12-31",
     waiver=WAIVER,
 )
 
@@ -191,7 +191,7 @@ ORDINARY: Final = report(
     ),
     sources=(
         SourceUse(name="osv", location="https://osv.example"),
-        SourceUse(name="osv-dump", location="/data/all.zip", snapshot_at=STARTED_AT - timedelta(days=3, hours=1)),
+        SourceUse(name="osv-db", location="/data/all.zip", snapshot_at=STARTED_AT - timedelta(days=3, hours=1)),
         SourceUse(name="pypi", location="https://pypi.example", failure="refused the connection"),
     ),
 )

@@ -1,13 +1,15 @@
 """Several environments judge one batch."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
 from holdtrue.core.audit_judgement import Judgement, judge_findings
+from holdtrue.core.vex import VexProduct, VexStatement, VexStatus, cleared_by
 from holdtrue.models.audit import AuditPolicy, Finding, Occurrence, Severity, Waiver, WaiverUse
 
 TODAY = date(2030, 1, 1)
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 STRICT = AuditPolicy()
 LENIENT = AuditPolicy(only_fixable=True)
 
@@ -90,6 +92,17 @@ def test_a_risk_is_accepted_only_where_every_one_accepted_it() -> None:
     assert "waived by sre" in both.tolerated
     assert "waived by web" in both.tolerated
     assert "no version mends it" in mixed.tolerated
+
+
+def test_a_vex_statement_clears_a_finding_only_where_every_one_has_one() -> None:
+    said = VexStatement(("PYSEC-1",), VexProduct("demo-a"), VexStatus.NOT_AFFECTED, "unused", "vendor", NOW)
+    one = Judgement(STRICT, (said,), labels=frozenset({"a"}), name="one")
+    (mixed,), _ = judge_findings([finding("a", "b")], [one, of("two", STRICT, "b", waivers=(waiver(),))], TODAY)
+    (both,), _ = judge_findings([finding("a", "b")], [Judgement(STRICT, (said,))], TODAY)
+
+    assert (mixed.waiver, cleared_by(mixed)) == (waiver(), None)
+    assert both.waiver is not None
+    assert cleared_by(both) == both.waiver
 
 
 def test_a_waiver_of_several_is_listed_once_and_used_when_any_uses_it() -> None:

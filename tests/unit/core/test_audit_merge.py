@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 
 from holdtrue.core.audit_finding import CLASS_REASONS
 from holdtrue.core.audit_merge import Merged, merge, pins_to_ask
+from holdtrue.core.lockfiles import mark_internal
 from holdtrue.models.audit import Finding, NotAudited, Severity
 from holdtrue.models.dependency import IDENTIFIED, Dependency, Gap, Inventory, Origin, Pin
-from holdtrue.models.osv import AdvisoryRecord, Affected, Certainty, Match, SourceAnswer
+from holdtrue.models.osv import AdvisoryRecord, Affected, Certainty, Event, EventKind, Match, SourceAnswer
 
 DEMO = Pin("demo-a", "1.0")
 HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"
+CRITICAL_3 = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
+NONE_4 = "CVSS:4.0/AV:P/AC:H/AT:P/PR:H/UI:A/VC:N/VI:N/VA:N/SC:N/SI:N/SA:N"
 LOW = "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"
 
 
@@ -64,6 +67,14 @@ def test_every_package_version_is_asked_about_once() -> None:
     second = inventory(Dependency("demo-a", "1.0", Origin.DISTRO), Dependency("demo-c", "2004d", Origin.VCS))
 
     assert pins_to_ask([first, second]) == (Pin("demo-a", "1.0"), Pin("demo-a", "2.0"), Pin("demo-c", "2004d"))
+
+
+def test_nobody_is_asked_about_an_internal_name_wherever_it_was_installed_from() -> None:
+    marked = mark_internal(
+        inventory(Dependency("acme-core", "1.0", Origin.VCS), Dependency("demo-a", "1.0")), ["acme-*"]
+    )
+
+    assert pins_to_ask([marked]) == (DEMO,)
 
 
 # Aliases
@@ -138,6 +149,44 @@ def test_without_anything_readable_the_severity_is_unknown_and_that_of_malware_c
     assert only(merged(match("PYSEC-1", vectors=("junk",), rating="odd"))).severity is Severity.UNKNOWN
     assert only(merged(match("GHSA-x", "MAL-2099-1"))).severity is Severity.CRITICAL
     assert only(merged(match("MAL-2099-1", rating="LOW"))).severity is Severity.LOW
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_newer_generation_of_another_record_or_source_hides_no_graver_severity(*, split: bool) -> None:
+    three, four = match("GHSA-x", "CVE-1", vectors=(CRITICAL_3,)), match("PYSEC-1", "CVE-1", vectors=(NONE_4,))
+    found = [merged(three, other=[four]), merged(four, other=[three])] if split else [merged(three, four)]
+
+    assert {(only(item).severity, only(item).score) for item in found} == {(Severity.CRITICAL, 9.8)}
+    assert only(merged(match("GHSA-x", vectors=(CRITICAL_3, NONE_4)))).severity is Severity.NONE
+
+
+INTRODUCED = Event(EventKind.INTRODUCED, "0")
+
+
+@pytest.mark.parametrize(
+    ("affected", "may_be_mended"),
+    [
+        ((), False),
+        ((Affected("demo-a", ((INTRODUCED,),), ("1.0", "1.1")),), False),
+        ((Affected("demo-a", ((INTRODUCED, Event(EventKind.LAST_AFFECTED, "1.5")),)),), True),
+        ((Affected("demo-a", ((INTRODUCED, Event(EventKind.LIMIT, "1.5")),)),), True),
+        ((Affected("demo-a", versions=("1.0",)),), True),
+        ((Affected("demo-b", versions=("1.0",)), Affected("demo-a", ((INTRODUCED,),))), False),
+    ],
+)
+def test_whether_a_version_may_mend_it_though_none_is_named(
+    affected: tuple[Affected, ...],
+    may_be_mended: bool,  # noqa: FBT001 - a column
+) -> None:
+    open_ended = match("GHSA-x", "PYSEC-1", affected=(Affected("demo-a", ((INTRODUCED,),)),))
+
+    assert only(merged(match("PYSEC-1", affected=affected))).may_be_mended is may_be_mended
+    assert only(merged(open_ended, other=[match("PYSEC-1", affected=affected)])).may_be_mended is may_be_mended
+    assert not only(merged(match("PYSEC-1", affected=affected, fixed_in=("2.0",)))).may_be_mended
+
+
+def test_a_fix_version_of_more_digits_than_python_reads_comes_last() -> None:
+    assert only(merged(match("A-1", fixed_in=("9" * 5000, "2.0")))).fixed_in == ("2.0", "9" * 5000)
 
 
 def test_fix_versions_are_united_and_spellings_of_one_version_are_one() -> None:
@@ -296,14 +345,14 @@ def test_a_failure_without_a_text_is_still_one() -> None:
 
 def test_old_data_are_a_failure_and_their_findings_stay() -> None:
     taken_at = datetime(2024, 10, 10)  # noqa: DTZ001 - a source that tells no zone
-    answers = [("osv-dump", answer(match("A-1"), snapshot_at=taken_at))]
+    answers = [("osv-db", answer(match("A-1"), snapshot_at=taken_at))]
 
     old = merge([inventory()], answers, oldest_snapshot=datetime(2029, 1, 1, tzinfo=UTC))
     fresh = merge([inventory()], answers, oldest_snapshot=datetime(2024, 10, 10, tzinfo=UTC))
 
     assert only(old).id == only(fresh).id == "A-1"
     assert (counts(old), counts(fresh)) == ([(0, 1)], [(1, 0)])
-    assert [item.name for item in old.not_audited] == ["osv-dump"]
+    assert [item.name for item in old.not_audited] == ["osv-db"]
     assert "2024-10-10" in old.sources[0].failure
     assert (fresh.not_audited, fresh.sources[0].failure) == ((), "")
 

@@ -20,6 +20,7 @@ from tests.unit.core.audit_output_samples import (
     SERIAL_NUMBER,
     SOUND,
     WAIVED,
+    WAIVER,
     cyclonedx_of,
     hostile,
     hostile_inventories,
@@ -154,6 +155,20 @@ def test_a_waiver_accepts_the_risk_and_does_not_deny_it() -> None:
     assert item["analysis"]["state"] == "exploitable"
     assert item["analysis"]["response"] == ["will_not_fix"]
     assert "waived by platform team until 2026-12-31: not reachable" in item["analysis"]["detail"]
+
+
+@pytest.mark.parametrize(("said", "state"), [("not_affected", "not_affected"), ("fixed", "resolved")])
+def test_a_vex_statement_about_the_whole_finding_is_repeated(said: str, state: str) -> None:
+    waiver = WAIVER.model_copy(update={"vex": said})
+    whole = WAIVED.model_copy(update={"waiver": waiver})
+    elsewhere = WAIVED.model_copy(update={"waiver": waiver.model_copy(update={"inventory": "elsewhere"})})
+
+    analyses = [item["analysis"] for item in sbom_of(report(whole))["vulnerabilities"]]
+
+    assert [item["state"] for item in analyses] == [state]
+    assert "not reachable from outside" in analyses[0]["detail"]
+    (other,) = sbom_of(report(elsewhere))["vulnerabilities"]
+    assert other["analysis"]["state"] == "exploitable"
 
 
 def test_what_only_a_rule_lets_pass_or_is_only_possible_is_still_in_triage() -> None:

@@ -179,7 +179,8 @@ def test_a_finding_is_one_result_in_each_inventory() -> None:
     [
         ("a b/ü%.txt", "a%20b/%C3%BC%25.txt"),
         ("./requirements.txt", "requirements.txt"),
-        ("../other/uv.lock", "../other/uv.lock"),
+        ("services/../a/./uv.lock", "a/uv.lock"),
+        ("..a/uv.lock", "..a/uv.lock"),
         ("c:d/#?.txt", "c%3Ad/%23%3F.txt"),
         ("/srv/app/uv.lock", "file:///srv/app/uv.lock"),
     ],
@@ -190,6 +191,30 @@ def test_paths_become_uris(label: str, uri: str) -> None:
     (result,) = run_of(report(finding))["results"]
 
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == uri
+
+
+@pytest.mark.parametrize("label", ["../other/uv.lock", "services/../../uv.lock", ".."])
+def test_a_file_above_the_root_is_named_and_no_address_in_it(label: str) -> None:
+    finding = CRITICAL.model_copy(update={"occurrences": (Occurrence(inventory=label, place="line 1"),)})
+
+    (result,) = run_of(report(finding))["results"]
+
+    assert result["locations"] == [
+        {"logicalLocations": [{"name": label, "fullyQualifiedName": f"{label}: line 1", "kind": "file"}]}
+    ]
+
+
+@pytest.mark.parametrize(("kind", "what"), [("project", "folder"), ("host", "environment"), ("uv.lock", None)])
+def test_a_gap_of_a_folder_or_host_is_at_no_file(kind: str, what: str | None) -> None:
+    gap = NotAudited(name="thing", reason="could not be read", inventory="services/shop")
+    count = InventoryCount(label="services/shop", kind=kind, audited=0, not_audited=1, findings=0)
+    source = report(verdict=AuditVerdict.INCOMPLETE, not_audited=(gap,)).model_copy(update={"inventories": (count,)})
+
+    (notification,) = run_of(source)["invocations"][0]["toolExecutionNotifications"]
+
+    (location,) = notification["locations"]
+    assert ("physicalLocation" in location) is (what is None)
+    assert [item["kind"] for item in location.get("logicalLocations", [])] == ([what] if what else [])
 
 
 def test_a_file_may_have_no_line_and_an_inventory_may_be_unknown() -> None:

@@ -1,9 +1,20 @@
 """The report on a terminal."""
 
+from datetime import date
+
 import pytest
 
 from holdtrue.core.audit_output.table import describe
-from holdtrue.models.audit import AuditReport, AuditVerdict, Finding, NotAudited, Occurrence, Severity
+from holdtrue.models.audit import (
+    AuditCounts,
+    AuditReport,
+    AuditVerdict,
+    Finding,
+    NotAudited,
+    Occurrence,
+    Severity,
+    WaiverUse,
+)
 from holdtrue.models.osv import Certainty
 from tests.unit.core.audit_output_samples import (
     CRITICAL,
@@ -13,6 +24,7 @@ from tests.unit.core.audit_output_samples import (
     POSSIBLE,
     SOUND,
     WAIVED,
+    WAIVER,
     many,
     report,
 )
@@ -76,10 +88,7 @@ def test_tolerated_findings_have_a_section_of_their_own_with_their_rule() -> Non
     counting, tolerated = lines[: lines.index("Tolerated:")], lines[lines.index("Tolerated:") :]
 
     assert not any("waived" in line or "minor" in line for line in counting)
-    assert any(
-        "waiver of CVE-2026-0002 (waived by platform team until 2026-12-31: not reachable from outside)" in line
-        for line in tolerated
-    )
+    assert "      tolerated: waived by platform team until 2026-12-31: not reachable from outside" in tolerated
     assert any("tolerated: severity below medium" in line for line in tolerated)
     assert not any("demo-web" in line for line in tolerated)
 
@@ -112,11 +121,40 @@ def test_waivers_that_do_nothing_any_more_are_told() -> None:
     assert "used, holds until 2026-12-31: CVE-2026-0002" not in text
 
 
+def test_a_waiver_without_an_end_names_none() -> None:
+    endless = WAIVER.model_copy(update={"expires": date.max})
+    source = report(
+        WAIVED.model_copy(update={"waiver": endless, "tolerated": "waived by platform team"}),
+        waivers=(WaiverUse(waiver=endless, state="unused"),),
+    )
+
+    text = "\n".join(describe(source))
+
+    assert "9999" not in text
+    assert "unused: CVE-2026-0002 for waived" in text
+    assert text.count("waived by platform team") == 1
+
+
+def test_a_gap_that_is_tolerated_says_so_where_it_is_listed_and_counted() -> None:
+    gaps = (
+        NotAudited(name="acme-core", reason="named as internal", inventory="a.txt", tolerated="says the policy"),
+        NotAudited(name="acme-fork", reason="named as internal", inventory="a.txt"),
+    )
+    counts = AuditCounts(audited=7, not_audited=2, not_audited_tolerated=1)
+
+    lines = describe(report(not_audited=gaps).model_copy(update={"counts": counts}))
+
+    assert "2 things not audited (1 tolerated)" in lines[0]
+    assert "not audited 2 (1 tolerated)," in lines[-1]
+    assert "  - a.txt: acme-core: named as internal (tolerated: says the policy)" in lines
+    assert "  - a.txt: acme-fork: named as internal" in lines
+
+
 def test_each_source_tells_how_old_its_data_are_or_why_it_is_silent() -> None:
     lines = describe(ORDINARY)
 
     assert "  osv (https://osv.example), asked live" in lines
-    assert "  osv-dump (/data/all.zip), data of 2026-11-20 11:00 UTC, 3 days old" in lines
+    assert "  osv-db (/data/all.zip), data of 2026-11-20 11:00 UTC, 3 days old" in lines
     assert "  pypi (https://pypi.example) did not answer: refused the connection" in lines
 
 

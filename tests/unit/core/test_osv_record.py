@@ -123,7 +123,7 @@ def test_aliases_are_those_of_the_same_flaw() -> None:
         "related": ["CVE-9"],
     }
 
-    assert parse_record(raw).aliases == ("CVE-2", "CVE-1", "GHSA-1")
+    assert parse_record(raw).aliases == ("CVE-2", "CVE-1")
 
 
 @pytest.mark.parametrize(

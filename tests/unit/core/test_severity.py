@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdtrue.core.severity import Rating, is_below, rate
+from holdtrue.core.severity import Rating, gravest, is_below, rate
 from holdtrue.models.audit import Severity
 
 V2_HIGH = "AV:N/AC:L/Au:N/C:P/I:P/A:P"
@@ -74,6 +74,27 @@ def test_a_readable_vector_outweighs_words_and_an_unreadable_one_does_not() -> N
 @pytest.mark.parametrize("vector", ["", "CVSS:3.1/", "CVSS:5.0/AV:N", "9.8", V3_CRITICAL + "/", "AV:N" * 100_000])
 def test_nothing_readable_is_unknown(vector: str) -> None:
     assert rate([vector]) == Rating(Severity.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("records", "severity", "score"),
+    [
+        ([((V3_CRITICAL,), ""), ((V4_LOW,), "")], "critical", 9.8),
+        ([((V3_CRITICAL, V4_LOW), ""), ((V30_MEDIUM,), "")], "medium", 5.3),
+        ([((V30_MEDIUM,), ""), ((), "HIGH")], "high", None),
+        ([((V2_HIGH,), ""), ((), "HIGH")], "high", 7.5),
+        ([((V3_NONE,), ""), ((), "")], "none", 0.0),
+        ([((), ""), ((), "whatever")], "unknown", None),
+        ([], "unknown", None),
+    ],
+)
+def test_of_several_records_the_gravest_decides_whatever_its_generation(
+    records: list[tuple[tuple[str, ...], str]], severity: str, score: float | None
+) -> None:
+    for order in (records, records[::-1]):
+        rating = gravest(rate(vectors, [word]) for vectors, word in order)
+
+        assert (rating.severity, rating.score) == (severity, score)
 
 
 def test_unknown_is_below_nothing() -> None:

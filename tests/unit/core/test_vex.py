@@ -1,4 +1,4 @@
-"""VEX statements: read from both formats, turned into waivers, and written as OpenVEX."""
+"""VEX statements: read from both formats, judged like waivers, and written as OpenVEX."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from holdtrue.core.audit_policy import apply_policy
 from holdtrue.core.cyclonedx_vex import parse_cyclonedx_vex
 from holdtrue.core.openvex import parse_openvex, to_openvex
-from holdtrue.core.vex import VexProduct, VexStatement, VexStatus, read_product, to_waivers
+from holdtrue.core.vex import VexProduct, VexStatement, VexStatus, read_product, to_waiver
 from holdtrue.errors import RejectedError
 from holdtrue.models.audit import AuditCounts, AuditPolicy, AuditReport, AuditVerdict, Finding, Occurrence, Waiver
 from holdtrue.models.osv import Certainty
@@ -148,10 +148,10 @@ def test_any_identifier_of_a_product_will_do(product: dict[str, Any]) -> None:
 
 def test_a_subcomponent_is_spoken_of_only_in_the_inventory_named_like_the_product() -> None:
     product = {"@id": "app[1].txt", "subcomponents": [{"@id": PURL}, {"@id": "pkg:npm/left-pad@1"}]}
-    waivers = to_waivers(parse_openvex(openvex(statement(product=product)), where="v.json"))
+    statements = parse_openvex(openvex(statement(product=product)), where="v.json")
 
     def tolerated(label: str) -> bool:
-        return bool(judged(finding(occurrences=(Occurrence(inventory=label),)), *waivers).tolerated)
+        return bool(judged(finding(occurrences=(Occurrence(inventory=label),)), *statements).tolerated)
 
     assert tolerated("app[1].txt")
     assert not tolerated("app1.txt")
@@ -177,12 +177,14 @@ def test_a_statement_without_a_field_is_refused_by_index_and_field(field: str) -
         [],
         {},
         openvex(author=""),
+        openvex(author=" "),
         openvex(timestamp="yesterday"),
         openvex(statement(status="fine")),
         openvex(statement(justification="")),
         openvex(statement(justification=" ", impact_statement="")),
         openvex(statement(products=[])),
         openvex(statement(vulnerability={"name": ""})),
+        openvex(statement(vulnerability={"name": " "})),
     ],
 )
 def test_a_document_that_is_none_is_refused(document: Any) -> None:
@@ -243,6 +245,17 @@ def test_a_vulnerability_without_state_or_name_says_nothing(more: dict[str, Any]
     assert parse_cyclonedx_vex(bom(**more), where="b.json") == ()
 
 
+def test_a_blank_name_is_none() -> None:
+    document = bom(references=[{"id": " "}])
+    document["metadata"]["authors"] = [{"name": " "}]
+
+    (read,) = parse_cyclonedx_vex(document, where="b.json")
+
+    assert read.names == ("CVE-2099-1",)
+    assert read.author.strip()
+    assert judged(finding(aliases=("CVE-2099-1",)), read).tolerated
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -260,7 +273,7 @@ def test_a_bom_that_is_none_or_hides_without_a_reason_is_refused(document: Any) 
         parse_cyclonedx_vex(document, where="b.json")
 
 
-# Waivers
+# Judged like waivers
 
 
 def finding(**more: Any) -> Finding:
@@ -270,7 +283,7 @@ def finding(**more: Any) -> Finding:
     })  # fmt: skip
 
 
-def judged(item: Finding, *waivers: Waiver) -> Finding:
+def judged(item: Finding, *waivers: Waiver | VexStatement) -> Finding:
     (result,), _ = apply_policy([item], AuditPolicy(), waivers, date(2030, 6, 15))
     return result
 
@@ -290,20 +303,13 @@ def judged(item: Finding, *waivers: Waiver) -> Finding:
     ],
 )
 def test_which_statements_hide_a_finding(status: str, product: str, hides: bool) -> None:  # noqa: FBT001 - a column
-    waivers = to_waivers(parse_openvex(openvex(statement(status, product)), where="v.json"))
-
-    result = judged(finding(), *waivers)
+    result = judged(finding(), *parse_openvex(openvex(statement(status, product)), where="v.json"))
 
     # The finding bears an alias of the statement's vulnerability, not its name.
     assert bool(result.tolerated) is hides
     assert result.waiver is None or (result.waiver.owner, result.waiver.expires) == ("Demo Security", date.max)
     assert result.waiver is None or result.waiver.reason.startswith(f"VEX {status}")
-
-
-def test_the_caller_may_set_an_expiry() -> None:
-    (waiver,) = to_waivers([made(VexStatus.NOT_AFFECTED)], expires=date(2030, 6, 14))
-
-    assert not judged(finding(aliases=("CVE-2099-1",)), waiver).tolerated
+    assert result.waiver is None or result.waiver.vex == status
 
 
 N, F, A, U = VexStatus.NOT_AFFECTED, VexStatus.FIXED, VexStatus.AFFECTED, VexStatus.UNDER_INVESTIGATION
@@ -325,12 +331,53 @@ N, F, A, U = VexStatus.NOT_AFFECTED, VexStatus.FIXED, VexStatus.AFFECTED, VexSta
         ([made(N), made(A, name="cve-2099-1", days=1)], False),
         ([made(N), made(A, inventory="app.txt", days=1)], False),
         ([made(N, inventory="app.txt"), made(A, inventory="b.txt", days=1)], True),
+        ([made(N, inventory="app*"), made(A, inventory="*.txt", days=1)], False),
         ([made(N), made(A, days=1), made(N, days=2)], True),
+        ([made(N), made(A, name="GHSA-x", days=1)], False),
+        ([made(N), made(A, name="PYSEC-1", days=1)], False),
+        ([made(N, name="GHSA-x"), made(A, days=1)], False),
+        ([made(A, name="GHSA-x"), made(N, days=1)], True),
+        ([made(N, version="1.0.0"), made(A, days=1)], False),
+        ([made(N), made(A, version="1.0.0", days=1)], False),
     ],
 )
-def test_the_last_word_on_a_package_stands(statements: list[VexStatement], hides: bool) -> None:  # noqa: FBT001
-    assert bool(to_waivers(statements)) is hides
-    assert bool(to_waivers(reversed(statements))) is hides
+def test_the_last_word_on_a_finding_stands_whatever_names_and_spellings_it_uses(
+    statements: list[VexStatement],
+    hides: bool,  # noqa: FBT001 - a column
+) -> None:
+    item = finding(aliases=("CVE-2099-1", "GHSA-x"))
+
+    assert bool(judged(item, *statements).tolerated) is hides
+    assert bool(judged(item, *reversed(statements)).tolerated) is hides
+
+
+def test_what_is_taken_back_for_one_place_holds_in_the_other() -> None:
+    def item(*labels: str) -> Finding:
+        return finding(aliases=("CVE-2099-1",), occurrences=tuple(Occurrence(inventory=label) for label in labels))
+
+    statements = made(N), made(A, inventory="a", days=1)
+
+    assert [bool(judged(item(*labels), *statements).tolerated) for labels in (("a",), ("b",), ("a", "b"))] == [
+        False, True, False,
+    ]  # fmt: skip
+    assert judged(item("a", "b"), *statements, own_waiver(id="CVE-2099-1", inventory="a")).tolerated
+
+
+def test_what_takes_a_statement_back_leaves_ones_own_waiver_alone() -> None:
+    assert judged(finding(), own_waiver(), made(A, name="GHSA-x", days=1)).tolerated
+
+
+def test_each_statement_that_hides_is_listed_once_with_what_became_of_it() -> None:
+    statements = parse_openvex(
+        openvex(statement(), statement("affected"), statement(product="pkg:pypi/demo-z@1.0")), where="v.json"
+    )
+
+    _, uses = apply_policy([finding()], AuditPolicy(), statements, date(2030, 6, 15))
+
+    assert [(use.waiver.package, use.waiver.names, use.state) for use in uses] == [
+        ("demo-a", ("CVE-2099-1", "GHSA-x"), "used"),
+        ("demo-z", ("CVE-2099-1", "GHSA-x"), "unused"),
+    ]
 
 
 # OpenVEX out
@@ -394,8 +441,7 @@ def test_a_rule_of_the_policy_does_not_make_it_unaffected() -> None:
 
 def test_what_a_vex_statement_said_is_repeated() -> None:
     def said(**more: Any) -> dict[str, Any]:
-        waivers = to_waivers(parse_openvex(openvex(statement(**more)), where="v.json"))
-        return written(judged(finding(), *waivers))
+        return written(judged(finding(), *parse_openvex(openvex(statement(**more)), where="v.json")))
 
     assert said()["justification"] == "vulnerable_code_not_present"
     both = said(impact_statement="patched")
@@ -405,29 +451,51 @@ def test_what_a_vex_statement_said_is_repeated() -> None:
     assert (free["status"], free["impact_statement"]) == ("not_affected", "never; called")
     assert "justification" not in free
     assert said(status="fixed")["status"] == "fixed"
+    assert "status_notes" not in said(status="fixed")
+
+
+def test_the_text_of_ones_own_waiver_does_not_make_it_a_vex_statement() -> None:
+    said = written(judged(finding(), own_waiver(reason="VEX not_affected: trust me")))
+
+    assert said["status"] == "affected"
+    assert "trust me" in said["status_notes"]
 
 
 def test_a_vex_statement_about_one_of_two_places_does_not_make_the_other_unaffected() -> None:
     item = finding(occurrences=(Occurrence(inventory="a"), Occurrence(inventory="b")))
-    waivers = (own_waiver(inventory="a", reason="VEX not_affected: x"), own_waiver(inventory="b"))
+    for own in (own_waiver(inventory="b"), own_waiver(inventory="b", expires="9999-12-31")):
+        for waivers in ((made(N, name="GHSA-x", inventory="a"), own), (own, made(N, name="GHSA-x", inventory="a"))):
+            result = judged(item, *waivers)
 
-    result = judged(item, *waivers)
-
-    assert result.tolerated
-    assert written(result)["status"] == "affected"
+            assert result.tolerated
+            assert written(result)["status"] == "affected"
 
 
-def test_no_findings_make_no_statement() -> None:
-    assert to_openvex(report(), author="me", document_id="urn:demo:1", timestamp=NOW)["statements"] == []
+def test_a_vex_statement_about_one_of_two_flaws_does_not_make_the_other_unaffected() -> None:
+    item = finding(aliases=("CVE-2099-1", "CVE-2099-2"))
+    both = openvex(statement(vulnerability={"name": "PYSEC-1", "aliases": ["CVE-2099-1", "CVE-2099-2"]}))
+    one_by_one = judged(item, made(N), made(N, name="CVE-2099-2"))
+
+    assert not judged(item, made(N)).tolerated
+    assert not judged(item, made(N, name="PYSEC-1")).tolerated
+    assert (bool(one_by_one.tolerated), written(one_by_one)["status"]) == (True, "affected")
+    assert written(judged(item, *parse_openvex(both, where="v.json")))["status"] == "not_affected"
+
+
+def test_without_a_finding_there_is_no_valid_document() -> None:
+    with pytest.raises(RejectedError):
+        to_openvex(report(), author="me", document_id="urn:demo:1", timestamp=NOW)
 
 
 def test_what_is_written_is_read_again() -> None:
-    waivers = to_waivers(parse_openvex(openvex(statement()), where="v.json"))
-    document = to_openvex(report(judged(finding(), *waivers)), author="me", document_id="urn:demo:1", timestamp=NOW)
+    for item in (finding(), finding(aliases=("GHSA-x", "CVE-2099-1", "CVE-2099-2"))):
+        names = {"name": item.id, "aliases": list(item.aliases)}
+        statements = parse_openvex(openvex(statement(vulnerability=names)), where="v.json")
+        document = to_openvex(report(judged(item, *statements)), author="me", document_id="urn:demo:1", timestamp=NOW)
 
-    again = to_waivers(parse_openvex(document, where="again.json"))
+        again = parse_openvex(document, where="again.json")
 
-    assert judged(finding(), *again).tolerated
+        assert judged(item, *again).tolerated
 
 
 # Hostile input
@@ -450,4 +518,6 @@ JSON = st.recursive(
 @given(document=JSON)
 def test_any_document_is_read_or_refused(parse: Callable[..., tuple[VexStatement, ...]], document: Any) -> None:
     with suppress(RejectedError):
-        to_waivers(parse(document, where="v.json"))
+        statements = parse(document, where="v.json")
+        judged(finding(), *statements)
+        assert all(waiver is None or waiver.vex for waiver in map(to_waiver, statements))

@@ -33,6 +33,12 @@ def test_a_date_as_yaml_reads_it_is_read() -> None:
     assert parse_waivers(document, where="w.yaml")[0].expires == date(2030, 12, 31)
 
 
+def test_blanks_around_a_text_are_no_part_of_it() -> None:
+    (read,) = parse_waivers([{**GOOD, "id": " CVE-2099-1 ", "owner": "\tsomebody\n"}], where="w.yaml")
+
+    assert (read.id, read.owner) == ("CVE-2099-1", "somebody")
+
+
 def test_no_waivers_are_fine() -> None:
     assert parse_waivers([], where="w.yaml") == ()
 
@@ -48,6 +54,12 @@ def test_no_waivers_are_fine() -> None:
         ({"waivers": {}}, "list"),
         ([GOOD, "CVE-2099-1"], "waivers[1]"),
         ([{**GOOD, "owner": ""}], "waivers[0].owner"),
+        ([{**GOOD, "owner": " \u00a0"}], "waivers[0].owner"),
+        ([{**GOOD, "reason": "     "}], "waivers[0].reason"),
+        ([{**GOOD, "reason": " x  "}], "waivers[0].reason"),
+        ([{**GOOD, "id": " "}], "waivers[0].id"),
+        ([GOOD, {**GOOD, "vex": "not_affected"}], "waivers[1].vex"),
+        ([GOOD, {**GOOD, "aliases": ["CVE-2099-2"]}], "waivers[1].aliases"),
         ([GOOD, {key: value for key, value in GOOD.items() if key != "expires"}], "waivers[1].expires"),
         ([{**GOOD, "expires": "tomorrow"}], "waivers[0].expires"),
         ([{**GOOD, "reason": "x"}], "waivers[0].reason"),
@@ -91,6 +103,8 @@ def test_a_refusal_does_not_repeat_values() -> None:
         ({"version": "~=1.4"}, True),
         ({"version": "<two"}, False),
         ({"version": "whatever"}, False),
+        ({"version": "9" * 5000}, False),
+        ({"version": "<" + "9" * 5000}, False),
     ],
 )
 def test_what_a_waiver_speaks_of(more: dict[str, str], speaks: bool) -> None:  # noqa: FBT001 - a table's column

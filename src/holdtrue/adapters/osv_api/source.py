@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -153,6 +154,13 @@ def _is_as_new(modified: str, named: str) -> bool:
     return have is not None and want is not None and have >= want
 
 
+def _listed_only(pin: Pin, advisory: AdvisoryRecord) -> Match:
+    """What the API names and the advisory's own versions do not hold, with the fixes as if they held it."""
+    affected = tuple(replace(entry, versions=(*entry.versions, pin.version)) for entry in advisory.affected)
+    known = match(pin, replace(advisory, affected=affected))
+    return Match(advisory, Certainty.POSSIBLE, _LISTED_ONLY, known.fixed_in if known else ())
+
+
 def _join(named: Mapping[Pin, Named], advisories: Mapping[str, AdvisoryRecord | TransientError]) -> SourceAnswer:
     matches: dict[Pin, tuple[Match, ...]] = {}
     unanswered: dict[Pin, str] = {}
@@ -166,7 +174,7 @@ def _join(named: Mapping[Pin, Named], advisories: Mapping[str, AdvisoryRecord | 
                 advisory = parse_record({"id": advisory_id, "modified": when})
                 found.append(Match(advisory, Certainty.POSSIBLE, "OSV lists it, its text cannot be had"))
             elif not advisory.withdrawn:
-                found.append(match(pin, advisory) or Match(advisory, Certainty.POSSIBLE, _LISTED_ONLY))
+                found.append(match(pin, advisory) or _listed_only(pin, advisory))
         if found:
             matches[pin] = tuple(found)
         if gaps:

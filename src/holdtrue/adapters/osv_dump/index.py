@@ -20,7 +20,7 @@ from holdtrue.core.osv_record import NotAnAdvisory, parse_record, read_moment
 from holdtrue.core.version_match import without_covered_versions
 from holdtrue.models.osv import AdvisoryRecord
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Part of an index's name; raise it with any change of tables, of `stored_record`, or of how records are read."""
 
 _NAMES_PER_QUERY: Final = 500

@@ -41,7 +41,7 @@ class OsvDump:
     Its age is that of its newest record, not of the file: copying and unpacking make old data look new.
     """
 
-    name: Final = "osv-dump"
+    name: Final = "osv-db"
 
     def __init__(
         self, path: Path, *, cache_folder: Path, maximum_age_days: float | None, now: Callable[[], datetime]

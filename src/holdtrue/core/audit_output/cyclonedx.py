@@ -16,6 +16,7 @@ from uuid import UUID
 
 from holdtrue.core.audit_output.phrases import by_severity, gap_lines, remarks, tolerance_text, utc
 from holdtrue.core.audit_output.text import json_text, one_line, web_link
+from holdtrue.core.vex import cleared_by
 from holdtrue.models.audit import AuditReport, Finding
 from holdtrue.models.dependency import IDENTIFIED, Inventory, Origin
 from holdtrue.models.osv import Certainty
@@ -218,7 +219,7 @@ def _rating(finding: Finding) -> "VulnerabilityRating":
 
 
 def _analysis(finding: Finding) -> "VulnerabilityAnalysis":
-    """What a tolerated finding says in VEX: never that the package is not affected, for nobody found that out.
+    """What a tolerated finding says in VEX: that the package is not affected only where a VEX statement said so.
 
     A waiver of a sure finding is somebody's word that it may stand: `exploitable` and `will_not_fix`, with who, why and
     until when. A possible one, and one that only a rule of the policy lets pass, was judged by nobody yet: `in_triage`.
@@ -226,11 +227,18 @@ def _analysis(finding: Finding) -> "VulnerabilityAnalysis":
     from cyclonedx.model.impact_analysis import ImpactAnalysisResponse, ImpactAnalysisState  # noqa: PLC0415 - as above
     from cyclonedx.model.vulnerability import VulnerabilityAnalysis  # noqa: PLC0415
 
+    detail = one_line(tolerance_text(finding), _PROSE_LIMIT)
+    statement = cleared_by(finding)
+    if statement:
+        is_fixed = statement.vex == "fixed"
+        return VulnerabilityAnalysis(
+            state=ImpactAnalysisState.RESOLVED if is_fixed else ImpactAnalysisState.NOT_AFFECTED, detail=detail
+        )
     is_accepted = finding.waiver is not None and finding.certainty is Certainty.AFFECTED
     return VulnerabilityAnalysis(
         state=ImpactAnalysisState.EXPLOITABLE if is_accepted else ImpactAnalysisState.IN_TRIAGE,
         responses=[ImpactAnalysisResponse.WILL_NOT_FIX] if finding.waiver is not None else [],
-        detail=one_line(tolerance_text(finding), _PROSE_LIMIT),
+        detail=detail,
     )
 
 

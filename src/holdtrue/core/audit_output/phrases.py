@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final, assert_never
 
 from holdtrue.models.audit import (
@@ -63,7 +63,11 @@ def verdict_text(report: AuditReport) -> str:
     parts = [
         f"{amount(counting, 'finding')} that {counts}" if counting else "no finding that counts",
         *([f"{tolerated} tolerated"] if tolerated else []),
-        *([f"{amount(len(report.not_audited), 'thing')} not audited"] if report.not_audited else []),
+        *(
+            [f"{amount(len(report.not_audited), 'thing')} not audited{_tolerated_gaps(report)}"]
+            if report.not_audited
+            else []
+        ),
     ]
     match report.verdict:
         case AuditVerdict.INCOMPLETE:
@@ -78,10 +82,16 @@ def verdict_text(report: AuditReport) -> str:
 def counts_text(report: AuditReport) -> str:
     """How much was judged, in one line."""
     counts = report.counts
+    tolerated = f" ({counts.not_audited_tolerated} tolerated)" if counts.not_audited_tolerated else ""
     return (
-        f"audited {counts.audited} (distinct {counts.unique}), not audited {counts.not_audited}, "
+        f"audited {counts.audited} (distinct {counts.unique}), not audited {counts.not_audited}{tolerated}, "
         f"findings {counts.findings}, tolerated {counts.tolerated}, in {report.duration_seconds:.1f} s"
     )
+
+
+def _tolerated_gaps(report: AuditReport) -> str:
+    tolerated = sum(bool(item.tolerated) for item in report.not_audited)
+    return f" ({tolerated} tolerated)" if tolerated else ""
 
 
 def severity_text(finding: Finding) -> str:
@@ -134,17 +144,15 @@ def remarks(finding: Finding) -> Iterator[str]:
 
 def tolerance_text(finding: Finding) -> str:
     """The rule or waiver that lets it pass."""
-    waiver = finding.waiver
-    if waiver is None:
-        return finding.tolerated
-    return f"{finding.tolerated} (waived by {waiver.owner} until {waiver.expires}: {waiver.reason})"
+    return f"{finding.tolerated}: {finding.waiver.reason}" if finding.waiver else finding.tolerated
 
 
 def gap_lines(not_audited: Sequence[NotAudited]) -> list[GapLine]:
     """What was not audited, in order; more than 20 things of one inventory with one reason become one line."""
     groups: dict[tuple[str, str], list[NotAudited]] = {}
     for item in not_audited:
-        groups.setdefault((item.inventory, item.reason), []).append(item)
+        reason = f"{item.reason} (tolerated: {item.tolerated})" if item.tolerated else item.reason
+        groups.setdefault((item.inventory, reason), []).append(item)
     return [
         GapLine(what, inventory, reason) for (inventory, reason), group in groups.items() for what in _gap_names(group)
     ]
@@ -169,7 +177,8 @@ def waiver_text(use: WaiverUse) -> str:
         case "expired":
             return f"expired on {waiver.expires}: {scope}, owner {waiver.owner}: {waiver.reason}"
         case "unused" | "used":
-            return f"{use.state}, holds until {waiver.expires}: {scope}, owner {waiver.owner}: {waiver.reason}"
+            until = "" if waiver.expires == date.max else f", holds until {waiver.expires}"
+            return f"{use.state}{until}: {scope}, owner {waiver.owner}: {waiver.reason}"
         case _:
             assert_never(use.state)
 

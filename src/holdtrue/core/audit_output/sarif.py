@@ -6,6 +6,7 @@ fingerprint when other inventories come and go.
 
 import hashlib
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -33,8 +34,8 @@ _MESSAGE_LIMIT: Final = 1_000
 _ID_LIMIT: Final = 100
 _PATH_LIMIT: Final = 4_096
 _LINE: Final = re.compile(r"line ([1-9][0-9]{0,8})")
-_ENVIRONMENT: Final = "installed"
-"""The kind of an inventory that is no file."""
+_NO_FILES: Final = {"installed": "environment", "host": "environment", "project": "folder"}
+"""The kinds of inventories that are no files, and what each is."""
 
 _LEVELS: Final = {
     Severity.CRITICAL: "error",
@@ -53,7 +54,8 @@ _Json = dict[str, Any]
 def to_sarif(report: AuditReport, *, tool_version: str = "") -> str:
     """A log with one run. Tolerated findings are suppressed results; an audit with gaps was not executed successfully.
 
-    Files are relative to `%SRCROOT%` where their labels are; environments and hosts are logical locations.
+    Files are relative to `%SRCROOT%` where their labels are. Environments, hosts, folders and files above that root are
+    logical locations.
     """
     findings = by_severity(report.findings)
     groups: dict[str, list[Finding]] = {}
@@ -163,29 +165,39 @@ def _suppressions(finding: Finding) -> list[_Json]:
 
 
 def _location(inventory: str, place: str, kinds: Mapping[str, str]) -> _Json:
-    """A file where it is known to be one; a name otherwise."""
+    """A file where it is known to be one that a scanner can show; a name otherwise."""
     line = _LINE.fullmatch(place)
-    kind = kinds.get(inventory, "")
-    if kind == _ENVIRONMENT or (not kind and not line):
+    path = posixpath.normpath(inventory[:_PATH_LIMIT])
+    named = _named(kinds.get(inventory, ""), path, has_line=line is not None)
+    if named:
         label = one_line(inventory)
         name = f"{label}: {one_line(place)}" if place else label
-        return {"logicalLocations": [{"name": label, "fullyQualifiedName": name, "kind": "environment"}]}
+        return {"logicalLocations": [{"name": label, "fullyQualifiedName": name, "kind": named}]}
     region = {"region": {"startLine": int(line.group(1))}} if line else {}
     described = {"message": {"text": for_sarif(place)}} if place and not line else {}
-    return {"physicalLocation": {"artifactLocation": _artifact(inventory), **region}, **described}
+    return {"physicalLocation": {"artifactLocation": _artifact(path), **region}, **described}
 
 
-def _artifact(label: str) -> _Json:
+def _named(kind: str, path: str, *, has_line: bool) -> str:
+    """What it is, if it has no address: no file, nobody knows, or a file above the sources' root."""
+    if kind in _NO_FILES:
+        return _NO_FILES[kind]
+    if not kind and not has_line:
+        return "environment"
+    return "file" if path == ".." or path.startswith("../") else ""
+
+
+def _artifact(path: str) -> _Json:
     """A path as a URI: relative to the sources' root, unless it is absolute."""
-    path = quote(label[:_PATH_LIMIT].removeprefix("./").encode(errors="replace"))
-    return {"uri": f"file://{path}"} if path.startswith("/") else {"uri": path, "uriBaseId": "%SRCROOT%"}
+    quoted = quote(path.encode(errors="replace"))
+    return {"uri": f"file://{quoted}"} if path.startswith("/") else {"uri": quoted, "uriBaseId": "%SRCROOT%"}
 
 
 def _invocation(report: AuditReport, kinds: Mapping[str, str]) -> _Json:
     started_at = utc(report.started_at)
     ended_at = started_at + timedelta(seconds=report.duration_seconds)
     looked_at_all = report.verdict is AuditVerdict.CLEAN or (
-        report.verdict is AuditVerdict.VULNERABLE and not report.not_audited
+        report.verdict is AuditVerdict.VULNERABLE and all(item.tolerated for item in report.not_audited)
     )
     return {
         "executionSuccessful": looked_at_all,

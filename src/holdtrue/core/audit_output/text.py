@@ -34,17 +34,26 @@ def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
     # What is looked at is a few times what may be shown, for runs of blanks collapse to one.
     words = " ".join(text[: 4 * limit].split())
     shown = f"{words[: limit - 1]}…" if len(words) > limit or len(text) > 4 * limit else words
-    if shown.isprintable():
-        return shown
-    return "".join(character if character.isprintable() else _REPLACEMENT for character in shown)
+    return _printable(shown)
 
 
 def for_terminal(text: str, limit: int = TEXT_LIMIT) -> str:
-    """A part of a line for a terminal or a CI log; the line must begin with a word of ours.
+    """A part of a line for a terminal or a CI log; the line must begin with a word of ours."""
+    return unobeyed(one_line(text, limit))
+
+
+def unobeyed(line: str) -> str:
+    """A whole line that begins with a word of ours, of any length, for a terminal or a CI log.
 
     Azure Pipelines and GitHub's runner obey `##vso[` and `##[` anywhere in a line, and `::error::` at its beginning.
     """
-    return re.sub("#(?=#)", "# ", one_line(text, limit))
+    return re.sub("#(?=#)", "# ", _printable(line))
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _REPLACEMENT for character in text)
 
 
 def for_markdown(text: str, limit: int = TEXT_LIMIT) -> str:
