@@ -18,7 +18,7 @@ from typing import Any, Final
 from tests.integration.audit_projects import Findings, Pinned, merged
 
 PIP_AUDIT: Final = (sys.executable, "-P", "-m", "pip_audit")
-HOLDTRUE: Final = (sys.executable, "-P", "-m", "holdtrue.cli", "audit")
+HOLDTRUE: Final = (sys.executable, "-P", "-m", "holdtrue", "audit")
 
 
 @dataclass(frozen=True)

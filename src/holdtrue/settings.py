@@ -2,9 +2,12 @@
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, HttpUrl, SecretStr
+from pydantic import BeforeValidator, Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from holdtrue.errors import RejectedError
 
 
 class AuditSource(StrEnum):
@@ -14,6 +17,10 @@ class AuditSource(StrEnum):
     OSV_DB = "osv-db"
     PYPI = "pypi"
     PIP_AUDIT = "pip-audit"
+
+
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
 
 
 class Settings(BaseSettings):
@@ -33,17 +40,20 @@ class Settings(BaseSettings):
     osv_url: HttpUrl = Field(
         default=HttpUrl("https://api.osv.dev"), description="Base address of the OSV API that audits ask."
     )
-    osv_db: Path | None = Field(default=None, description="OSV dump (.jsonl, .jsonl.gz, .zip) that audits read.")
-    osv_db_max_age_days: float | None = Field(
+    osv_db: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(
+        default=None, description="OSV dump (.jsonl, .jsonl.gz, .zip) that audits read; empty for none."
+    )
+    osv_db_max_age_days: Annotated[float | None, BeforeValidator(_none_if_empty)] = Field(
         default=None, gt=0, description="A dump with older data is not enough; empty for any age."
     )
     pypi_url: HttpUrl = Field(
         default=HttpUrl("https://pypi.org"), description="Root of the index whose advisories audits ask for."
     )
-    audit_sources: tuple[AuditSource, ...] = Field(
-        default=(AuditSource.OSV, AuditSource.PYPI),
+    audit_sources: tuple[AuditSource, ...] | None = Field(
+        default=None,
         min_length=1,
-        description="The advisory sources that audits ask: a JSON list of osv, osv-db, pypi, pip-audit.",
+        description="The advisory sources that audits ask: a JSON list of osv, osv-db, pypi, pip-audit. Without it, "
+        "the dump alone where one is named, or else osv and pypi.",
     )
     audit_timeout_seconds: float = Field(
         default=600.0, gt=0, description="How long the whole audit may ask pip-audit and each host."
@@ -57,3 +67,17 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Read the settings now; nothing is cached, so a test or a run sees its own environment."""
     return Settings()
+
+
+def in_home(path: Path, *, setting: str) -> Path:
+    """The path with the home folder in place of its `~`.
+
+    Raises:
+        RejectedError: no such home is known, as for a user id that has no entry and no HOME (OpenShift).
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise RejectedError(
+            "no home folder is known for `~`", where=f"{setting}={path}", next_step=f"set {setting} to a whole path"
+        ) from error

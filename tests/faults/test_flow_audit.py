@@ -69,7 +69,7 @@ def test_what_the_other_source_found_is_kept(stage: Stage, monkeypatch: pytest.M
 
     stage.require(run, "Vulnerable", "demo-yamlish 1.0.0", "503")
     document = json.loads(stage.texts(run)["report audit.json"])
-    assert [item["sources"] for item in document["findings"]] == [["osv-dump"]]
+    assert [item["sources"] for item in document["findings"]] == [["osv-db"]]
     assert [item["name"] for item in document["not_audited"]] == ["osv"]
 
 
@@ -100,7 +100,7 @@ def test_a_dump_that_is_none(stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_
         file.write_text(dump)
     monkeypatch.setenv("HOLDTRUE_OSV_DB", str(file))
 
-    stage.require(stage.run(audit, ["tiny"]), "Incomplete", "osv-dump")
+    stage.require(stage.run(audit, ["tiny"]), "Incomplete", "osv-db")
 
     stage.fleet.write("app/clean.txt", VULNERABLE)
     stage.require(stage.run(audit, ["tiny"]), "Vulnerable", "demo-yamlish 1.0.0")

@@ -7,6 +7,7 @@ import json
 import re
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ class Asked:
     method: str
     path: str
     body: Any
+    at: float = field(default_factory=time.monotonic)
+    """Seconds, of the monotonic clock."""
 
 
 @dataclass
@@ -93,6 +96,18 @@ class FaultServer:
     def wait(self, seconds: float) -> None:
         """Let time pass, at most until the server is closed."""
         self._released.wait(seconds)
+
+    def wait_for(self, path: str, *, seconds: float) -> None:
+        """Until a path that this regular expression fits was asked for.
+
+        Raises:
+            TimeoutError: none was within that time.
+        """
+        deadline = time.monotonic() + seconds
+        while not any(re.fullmatch(path, item.path) for item in tuple(self.asked)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"nobody asked for {path}, but for {[item.path for item in self.asked]}")
+            self.wait(0.02)
 
     def answer(self, method: str, path: str, body: Any) -> Fault:
         """What a request gets."""

@@ -151,7 +151,7 @@ def test_pip_audit_as_a_back_end_agrees_with_the_dump(oracle: Oracle) -> None:
 
     assert not [source.failure for source in report.sources if source.failure]
     assert report.not_audited == ()
-    assert {item.sources for item in report.findings} == {("osv-dump", "pip-audit")}
+    assert {item.sources for item in report.findings} == {("osv-db", "pip-audit")}
 
 
 def test_a_server_that_keeps_an_advisory_back_is_noticed(oracle: Oracle) -> None:

@@ -40,7 +40,7 @@ def test_both_sources_name_the_flaw_of_the_example_application(stage: Stage) -> 
     report = report_of(run)
     (found,) = report.findings
     assert {found.id, *found.aliases} == {"PYSEC-2099-0001", "GHSA-test-yaml-0001", "CVE-2099-0001"}
-    assert (found.fixed_in, found.sources, found.disagreement) == (("1.0.1",), ("osv", "osv-dump"), "")
+    assert (found.fixed_in, found.sources, found.disagreement) == (("1.0.1",), ("osv", "osv-db"), "")
     assert [source.failure for source in report.sources] == ["", ""]
     assert report.counts.audited == 4
     kept = {path.name for path in (stage.sandbox.directory / "reports" / str(run.id)).iterdir()}
@@ -122,7 +122,7 @@ def test_what_is_installed_on_a_host_is_found(stage: Stage) -> None:
 
     (found,) = report.findings
     assert "tiny/hosts/web-1" in {place.inventory.split(":")[0] for place in found.occurrences}
-    assert found.sources == ("osv", "osv-dump")
+    assert found.sources == ("osv", "osv-db")
 
 
 @pytest.mark.usefixtures("installed")

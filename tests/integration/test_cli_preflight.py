@@ -27,7 +27,7 @@ def run(stage: Stage, command: str, *arguments: str, **environment: str) -> "sub
     # Of Prefect it gets nothing, so that needing it shows.
     inherited = {name: value for name, value in flow_environment(stage.sandbox).items() if "PREFECT" not in name}
     return subprocess.run(
-        (sys.executable, "-m", "holdtrue.cli", command, "tiny", "--fleet", str(stage.fleet.root), *arguments),
+        (sys.executable, "-m", "holdtrue", command, "tiny", "--fleet", str(stage.fleet.root), *arguments),
         env={"PATH": os.environ["PATH"]} | inherited | block_variables(stage.sandbox) | environment,
         capture_output=True,
         text=True,

@@ -18,7 +18,7 @@ VALUE = "pl@nted/value+of=the leak-test"
 
 def search(*arguments: str, values: str = f"planted={VALUE}\n") -> tuple[int, dict[str, object]]:
     done = subprocess.run(
-        (sys.executable, "-m", "holdtrue.cli", "leaks", "--json", *arguments),
+        (sys.executable, "-m", "holdtrue", "leaks", "--json", *arguments),
         input=values,
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
         capture_output=True,

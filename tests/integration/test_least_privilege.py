@@ -22,7 +22,7 @@ NAME = "least-privilege"
 
 def printed_policy(stage: Stage, flow: str) -> str:
     done = subprocess.run(
-        (sys.executable, "-m", "holdtrue.cli", "policy", "tiny", "--fleet", str(stage.fleet.root), "--flow", flow),
+        (sys.executable, "-m", "holdtrue", "policy", "tiny", "--fleet", str(stage.fleet.root), "--flow", flow),
         env=flow_environment(stage.sandbox) | block_variables(stage.sandbox),
         capture_output=True,
         text=True,

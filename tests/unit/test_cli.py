@@ -62,6 +62,75 @@ def test_bad_input_is_one_line_and_exit_two(capsys: pytest.CaptureFixture[str], 
     assert "s3cr3t-value" not in errors
 
 
+ADDRESS = "https://user:s3cr3t-value@h.example/x"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (ADDRESS,), (f"--foo={ADDRESS}",),
+        *(
+            ("audit", "-r", "x", *wrong)
+            for wrong in (
+                (f"--foo={ADDRESS}",), ("--foo", ADDRESS), (ADDRESS,), ("--format", ADDRESS), (f"--json={ADDRESS}",),
+                ("--minimum-severity", ADDRESS), ("--max-age-days", ADDRESS), (f"--only-fixable={ADDRESS}",),
+                (f"--osv={ADDRESS}",), ("--foo", "https://user:two s3cr3t-value@h.example"),
+                ("--foo", "https://user:one@two s3cr3t-value@h.example/x y"), ("--venv", ADDRESS),
+            )
+        ),
+        ("fix", ADDRESS), ("fix", "x", "--timeout-seconds", ADDRESS),
+        ("preflight", ADDRESS), ("preflight", "tiny", "--fleet", ADDRESS), ("policy", "tiny", "--flow", ADDRESS),
+        ("leaks", ADDRESS), ("leaks", "--values", ADDRESS), ("leaks", "--exclude-pid", ADDRESS),
+        ("check-deployments", ADDRESS),
+    ],
+)  # fmt: skip
+def test_a_password_in_an_argument_is_not_repeated(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    code, output, errors = run(capsys, *arguments)
+
+    assert (code, output, errors.count("\n")) == (ExitCode.BAD_INPUT, "", 1)
+    assert "s3cr3t-value" not in errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("leaks", "--values", "one", "--values", "two"),
+        ("preflight", "tiny", "--fleet", "one", "--fleet", "two"),
+        ("fix", "x", "--osv-db", "one", "--osv-db", "two"),
+    ],
+)
+def test_no_command_drops_a_value(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    code, _, errors = run(capsys, *arguments)
+
+    assert code == ExitCode.BAD_INPUT
+    assert f"argument {arguments[-2]}: " in errors
+
+
+def test_a_defect_of_our_own_is_one_line_and_never_a_finding(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("s3cr3t-value")
+
+    monkeypatch.setattr("holdtrue.auditing.advisory_sources", broken)
+
+    code, output, errors = run(capsys, "audit", "-r", "x", "--osv-url", DEAD)
+
+    assert (code, output, errors.count("\n")) == (ExitCode.COULD_NOT_LOOK, "", 1)
+    assert ("ZeroDivisionError" in errors, "cli/audit.py" in errors) == (True, True)
+    assert "s3cr3t-value" not in errors
+
+
+def test_the_package_is_the_command() -> None:
+    child = subprocess.run(
+        [sys.executable, "-m", "holdtrue", "schema"], check=True, capture_output=True, text=True, timeout=30
+    )
+
+    assert json.loads(child.stdout)["title"] == "Environment"
+
+
 def test_a_bad_setting_is_named_without_its_value(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

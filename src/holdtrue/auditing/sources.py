@@ -7,7 +7,7 @@ from pathlib import Path
 
 from holdtrue.errors import RejectedError
 from holdtrue.models.osv import AdvisorySource
-from holdtrue.settings import AuditSource, Settings
+from holdtrue.settings import AuditSource, Settings, in_home
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,21 @@ def advisory_sources(
     """Those that are named, or else those of the settings.
 
     Raises:
-        RejectedError: an address is none, or the settings ask for a dump and name none.
+        RejectedError: an address is none, the settings ask for a dump and name none, an age is wanted of live sources,
+            or the cache is in a home that is not known.
     """
     if named == SourceAddresses():
         named = _of_settings(settings)
-    cache = settings.cache.expanduser() / "advisories"
+    if maximum_age_days is not None and named.osv_db is None:
+        raise RejectedError(
+            "only a dump has an age, and none is asked", next_step="name one, or leave the age out: the others are live"
+        )
     age = settings.osv_db_max_age_days if maximum_age_days is None else maximum_age_days
-    return tuple(_open(named, cache, age, settings.audit_timeout_seconds))
+    return tuple(_open(named, settings, age))
 
 
 def _of_settings(settings: Settings) -> SourceAddresses:
-    wanted = settings.audit_sources
+    wanted = settings.audit_sources or _by_default(settings)
     if AuditSource.OSV_DB in wanted and settings.osv_db is None:
         raise RejectedError(
             "HOLDTRUE_AUDIT_SOURCES has osv-db, and no dump is named",
@@ -54,18 +58,21 @@ def _of_settings(settings: Settings) -> SourceAddresses:
     )
 
 
-def _open(
-    named: SourceAddresses, cache: Path, maximum_age_days: float | None, timeout_seconds: float
-) -> Iterator[AdvisorySource]:
+def _by_default(settings: Settings) -> tuple[AuditSource, ...]:
+    """A dump is named where the live sources are out of reach, or are not to be told what is installed."""
+    return (AuditSource.OSV, AuditSource.PYPI) if settings.osv_db is None else (AuditSource.OSV_DB,)
+
+
+def _open(named: SourceAddresses, settings: Settings, maximum_age_days: float | None) -> Iterator[AdvisorySource]:
     # Each is imported when it is meant: a dump needs no HTTP client.
     if named.osv_db is not None:
         from holdtrue.adapters.osv_dump import OsvDump  # noqa: PLC0415
 
-        yield OsvDump(named.osv_db, cache_folder=cache, maximum_age_days=maximum_age_days, now=_now)
+        yield OsvDump(named.osv_db, cache_folder=_cache_folder(settings), maximum_age_days=maximum_age_days, now=_now)
     if named.osv_url is not None:
         from holdtrue.adapters.osv_api import OsvApi  # noqa: PLC0415
 
-        yield OsvApi(named.osv_url, cache_folder=cache)
+        yield OsvApi(named.osv_url, cache_folder=_cache_folder(settings))
     if named.pypi_url is not None:
         from holdtrue.adapters.pypi_advisories import PypiAdvisories  # noqa: PLC0415
 
@@ -73,7 +80,11 @@ def _open(
     if named.pip_audit_url is not None:
         from holdtrue.adapters.pip_audit_source import PipAuditSource  # noqa: PLC0415
 
-        yield PipAuditSource(named.pip_audit_url, timeout_seconds=timeout_seconds)
+        yield PipAuditSource(named.pip_audit_url, timeout_seconds=settings.audit_timeout_seconds)
+
+
+def _cache_folder(settings: Settings) -> Path:
+    return in_home(settings.cache, setting="HOLDTRUE_CACHE") / "advisories"
 
 
 def _now() -> datetime:

@@ -10,8 +10,9 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NoReturn, assert_never
+from typing import Final, assert_never
 
+from holdtrue.cli.arguments import Parser, as_name, as_path
 from holdtrue.cli.audit import add_audit
 from holdtrue.cli.fix import add_fix
 from holdtrue.cli.session import ExitCode, complain, plain, read_settings, show, unwound_on_termination
@@ -20,6 +21,8 @@ __all__ = ["ExitCode", "main"]
 
 _COLLECTION_THRESHOLD: Final = 100_000
 """Objects made between two collections of the youngest."""
+
+_ISSUES: Final = "https://github.com/holdtrue/holdtrue/issues"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,18 +44,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return 128 + signal.SIGINT
+    except Exception as error:  # noqa: BLE001 - the last net: ended by Python, it would end with 1, which is a finding
+        complain(_defect(error))
+        return ExitCode.COULD_NOT_LOOK
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other error does."""
+def _defect(error: Exception) -> str:
+    """What and where, without the error's own text: it may hold anything."""
+    from traceback import extract_tb  # noqa: PLC0415 - hardly ever wanted
 
-    def error(self, message: str) -> NoReturn:
-        complain(f"{message}. Next: {self.prog} --help")
-        self.exit(ExitCode.BAD_INPUT)
+    library = Path(__file__).parents[1]
+    place = [frame for frame in extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(library)][-1]
+    where = f"{Path(place.filename).relative_to(library)}, line {place.lineno}, {place.name}"
+    return f"this is a defect of holdtrue: {type(error).__name__} ({where}). Next: report this line at {_ISSUES}"
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="holdtrue", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(prog="holdtrue", description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     schema = commands.add_parser("schema", help="print the JSON Schema of the environment manifest")
     schema.set_defaults(run=_print_schema)
@@ -81,18 +89,20 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _add_fleet(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("environment", metavar="ENVIRONMENT", help="name of a file in the fleet's environments folder")
-    parser.add_argument("--fleet", metavar="FOLDER", type=Path, help="the fleet (default: HOLDTRUE_FLEET)")
+    parser.add_argument(
+        "environment", metavar="ENVIRONMENT", type=as_name, help="name of a file in the fleet's environments folder"
+    )
+    parser.add_argument("--fleet", metavar="FOLDER", type=as_path, help="the fleet (default: HOLDTRUE_FLEET)")
 
 
 def _add_leaks(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="a file or folder, packed ones included")
+    parser.add_argument("paths", metavar="PATH", type=as_path, nargs="*", help="a file or folder, packed ones included")
     parser.add_argument(
-        "--values", metavar="FILE", type=Path, default=Path("-"),
+        "--values", metavar="FILE", type=as_path, default=Path("-"),
         help="the values, in a file that only you can read (default: standard input); lines, NAME=VALUE lines, or JSON",
     )  # fmt: skip
     parser.add_argument(
-        "--exclude", metavar="PATH", type=Path, action="append", default=[],
+        "--exclude", metavar="PATH", type=as_path, action="append", default=[],
         help="a file or folder to leave out (repeatable)",
     )  # fmt: skip
     parser.add_argument(
@@ -111,7 +121,7 @@ def _add_leaks(parser: argparse.ArgumentParser) -> None:
 
 def _add_check_deployments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "files", metavar="FILE", type=Path, nargs="*", default=[Path("prefect.yaml")],
+        "files", metavar="FILE", type=as_path, nargs="*", default=[Path("prefect.yaml")],
         help="a prefect.yaml, or a work pool's base job template (default: prefect.yaml)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -121,7 +131,7 @@ def _add_check_deployments(parser: argparse.ArgumentParser) -> None:
 def _print_schema(_: argparse.Namespace) -> ExitCode:
     from holdtrue.models.environment import Environment  # noqa: PLC0415 - see the module's docstring
 
-    show(json.dumps(Environment.model_json_schema(), indent=2))
+    show(json.dumps(Environment.model_json_schema(), indent=2), is_document=True)
     return ExitCode.GOOD
 
 
@@ -139,7 +149,7 @@ def _preflight(options: argparse.Namespace) -> ExitCode:
         found = ask_chain(environment, documents.load, real_tools(documents.load), keeps_login=False)
     report = PreflightReport(environment=environment.name, prerequisites=found)
     if options.json:
-        show(report.model_dump_json(indent=2))
+        show(report.model_dump_json(indent=2), is_document=True)
     for item in () if options.json else report.prerequisites:
         advice = f" Next: {item.next_step}" if item.outcome is PrerequisiteOutcome.BROKEN else ""
         show(plain(f"{item.outcome:<14} {item.name}: {item.detail}{advice}"))
@@ -161,7 +171,7 @@ def _print_policy(options: argparse.Namespace) -> ExitCode:
             needs = [dict(PREFLIGHT_CAPABILITIES), *(reference.capabilities() for reference in references)]
         case _:
             needs = [reference.reading_capabilities() for reference in references]
-    show(policy(needs))
+    show(policy(needs), is_document=True)
     return ExitCode.GOOD
 
 
@@ -179,7 +189,7 @@ def _search_leaks(options: argparse.Namespace) -> ExitCode:
     with unwound_on_termination():
         report = leaks.search(leaks.read_values(options.values), places)
     lines = [report.model_dump_json(indent=2)] if options.json else [plain(line) for line in describe(report)]
-    show("\n".join(lines))
+    show("\n".join(lines), is_document=options.json)
     match report.verdict:
         case LeakVerdict.CLEAN:
             return ExitCode.GOOD
@@ -198,7 +208,7 @@ def _check_deployments(options: argparse.Namespace) -> ExitCode:
 
     check = check_deployments([read_deployment_file(path) for path in options.files])
     lines = [check.model_dump_json(indent=2)] if options.json else [plain(line) for line in describe(check)]
-    show("\n".join(lines))
+    show("\n".join(lines), is_document=options.json)
     match check.verdict:
         case ExposureVerdict.CLEAN:
             return ExitCode.GOOD
@@ -212,6 +222,8 @@ def _check_deployments(options: argparse.Namespace) -> ExitCode:
 
 def _fleet(options: argparse.Namespace) -> Path:
     """The fleet of the command line, which the adapters find by the setting."""
+    from holdtrue.settings import in_home  # noqa: PLC0415 - see the module's docstring
+
     if options.fleet is not None:
         os.environ["HOLDTRUE_FLEET"] = str(options.fleet)
-    return read_settings().fleet.expanduser()
+    return in_home(read_settings().fleet, setting="HOLDTRUE_FLEET")

@@ -1,16 +1,26 @@
 """`holdtrue audit`: dependencies of files, projects and environments against the advisory sources that are named."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
-from holdtrue.cli.audit_formats import FORMATS, render
-from holdtrue.cli.session import ExitCode, complain, read_settings, show, unwound_on_termination
+from holdtrue.cli.arguments import Once, as_days, as_path
+from holdtrue.cli.audit_formats import FORMATS, is_document, render
+from holdtrue.cli.report_file import is_standard_output, refuse_inputs, replacing
+from holdtrue.cli.session import (
+    ExitCode,
+    complain,
+    read_settings,
+    show,
+    terminal_width,
+    unwound_on_termination,
+)
 
 if TYPE_CHECKING:
     from holdtrue.auditing import Judgement
-    from holdtrue.models.audit import AuditVerdict
+    from holdtrue.models.audit import AuditReport, AuditVerdict
     from holdtrue.models.dependency import Inventory
     from holdtrue.models.osv import AdvisorySource
     from holdtrue.settings import Settings
@@ -22,23 +32,23 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     what = parser.add_argument_group("what is audited (each repeatable)")
     what.add_argument(
-        "-r", "--requirement", dest="files", metavar="FILE", type=_path, action="append", default=[],
+        "-r", "--requirement", dest="files", metavar="FILE", type=as_path, action="append", default=[],
         help="requirements, any Python lock file, a conda list or environment.yml, an SBOM (CycloneDX, SPDX)",
     )  # fmt: skip
     what.add_argument(
-        "--project", dest="projects", metavar="DIR", type=_path, action="append", default=[],
+        "--project", dest="projects", metavar="DIR", type=as_path, action="append", default=[],
         help="a project: its lock files, or else its requirements files",
     )  # fmt: skip
     what.add_argument(
-        "--environment", dest="interpreters", metavar="PYTHON", type=_path, action="append", default=[],
+        "--environment", dest="interpreters", metavar="PYTHON", type=as_path, action="append", default=[],
         help="a Python interpreter: what is installed for it",
     )  # fmt: skip
     what.add_argument(
-        "--venv", dest="venvs", metavar="DIR", type=_path, action="append", default=[],
+        "--venv", dest="venvs", metavar="DIR", type=as_path, action="append", default=[],
         help="a virtual environment; none of its programs is run",
     )  # fmt: skip
     what.add_argument(
-        "--root", dest="roots", metavar="DIR", type=_path, action="append", default=[],
+        "--root", dest="roots", metavar="DIR", type=as_path, action="append", default=[],
         help="an unpacked file system of a container or image",
     )  # fmt: skip
     what.add_argument(
@@ -51,26 +61,30 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     add_sources(parser)
     judged = parser.add_argument_group("which findings count")
     judged.add_argument(
-        "--waivers", metavar="FILE", type=_path, action="append", default=[],
+        "--waivers", metavar="FILE", type=as_path, action="append", default=[],
         help="waivers with reason, owner and expiry (YAML or JSON; repeatable)",
     )  # fmt: skip
     judged.add_argument(
-        "--vex", metavar="FILE", type=_path, action="append", default=[],
+        "--vex", metavar="FILE", type=as_path, action="append", default=[],
         help="OpenVEX or CycloneDX VEX documents (repeatable)",
     )  # fmt: skip
-    judged.add_argument("--epss", metavar="FILE", type=_path, help="EPSS scores (CSV, may be gzip)")
+    judged.add_argument("--epss", metavar="FILE", type=as_path, help="EPSS scores (CSV, may be gzip)")
     judged.add_argument(
-        "--kev", metavar="FILE", type=_path, help="CISA's catalogue of exploited vulnerabilities (JSON)"
+        "--kev", metavar="FILE", type=as_path, help="CISA's catalogue of exploited vulnerabilities (JSON)"
     )
     judged.add_argument(
         "--minimum-severity", choices=_SEVERITIES, default="none", help="tolerate what is known to be below"
     )
     judged.add_argument("--only-fixable", action="store_true", help="tolerate what no version mends")
     judged.add_argument("--only-direct", action="store_true", help="tolerate what is known to be transitive only")
+    judged.add_argument(
+        "--trust-internal", action="store_true",
+        help="list your own packages (--internal), and do not be incomplete for them: they are audited elsewhere",
+    )  # fmt: skip
     output = parser.add_argument_group("the report")
     output.add_argument("--format", choices=FORMATS, default="table", help="default: table")
-    output.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
-    output.add_argument("--output", metavar="FILE", type=_path, help="write it there instead of to standard output")
+    output.add_argument("--json", dest="format", action=Once, nargs=0, const="json", help="the same as --format json")
+    output.add_argument("--output", metavar="FILE", type=as_path, help="write it there instead of to standard output")
     parser.set_defaults(run=run_audit)
 
 
@@ -80,25 +94,10 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
         "advisory sources (those named are the only ones asked; default: HOLDTRUE_AUDIT_SOURCES)"
     )
     sources.add_argument("--osv-url", metavar="URL", help="an OSV API, such as https://api.osv.dev")
-    sources.add_argument("--osv-db", metavar="FILE", type=_path, help="an OSV dump: .jsonl, .jsonl.gz or .zip")
+    sources.add_argument("--osv-db", metavar="FILE", type=as_path, help="an OSV dump: .jsonl, .jsonl.gz or .zip")
     sources.add_argument("--pypi-url", metavar="URL", help="a PyPI that serves advisories, such as https://pypi.org")
     sources.add_argument("--pip-audit-url", metavar="URL", help="an OSV API, asked by pip-audit")
-    sources.add_argument("--max-age-days", metavar="N", type=_days, help="a dump with older data is not enough")
-
-
-def _path(text: str) -> Path:
-    """A path; an address is refused here, before an error or a label repeats the password in it."""
-    if "://" in text:
-        raise argparse.ArgumentTypeError("a file or folder is wanted, not an address")
-    return Path(text)
-
-
-def _days(text: str) -> float:
-    """A limit that something can be above: nothing is older than `nan` days."""
-    days = float(text)
-    if not days > 0:
-        raise argparse.ArgumentTypeError("a number of days above 0 is wanted")
-    return days
+    sources.add_argument("--max-age-days", metavar="N", type=as_days, help="a dump with older data is not enough")
 
 
 def run_audit(options: argparse.Namespace) -> ExitCode:
@@ -106,19 +105,47 @@ def run_audit(options: argparse.Namespace) -> ExitCode:
     from holdtrue.auditing import audit  # noqa: PLC0415 - a command imports what it needs when it runs
 
     settings = read_settings()
-    with unwound_on_termination():
+    with unwound_on_termination(), _destination(options) as deliver:
         sources, judgement = open_sources(options, settings), _judgement(options)
         inventories = tuple(_inventories(options))
         report = audit(inventories, sources, judgement)
-    text = render(options.format, report, inventories)
-    if options.output is None:
-        show(text)
-    else:
-        _write(options.output, text)
+        deliver(report, inventories)
     for source in report.sources:
         if source.failure:
             complain(f"{source.name}: {source.failure}")
     return exit_code(report.verdict)
+
+
+@contextmanager
+def _destination(options: argparse.Namespace) -> "Iterator[Callable[[AuditReport, Sequence[Inventory]], None]]":
+    """What takes the report to where it is wanted; that it can be written there is known before anything is asked."""
+
+    def print_it(report: "AuditReport", inventories: "Sequence[Inventory]") -> None:
+        text = render(options.format, report, inventories, width=terminal_width())
+        show(text, is_document=is_document(options.format))
+
+    if is_standard_output(options.output):
+        yield print_it
+        return
+    refuse_inputs(options.output, _files_read(options))
+    with replacing(options.output) as write:
+
+        def file_it(report: "AuditReport", inventories: "Sequence[Inventory]") -> None:
+            from holdtrue.core.audit_output.phrases import verdict_text  # noqa: PLC0415
+
+            write(render(options.format, report, inventories) + "\n")
+            complain(f"{verdict_text(report)}. Report: {options.output}")
+
+        yield file_it
+
+
+def _files_read(options: argparse.Namespace) -> "Iterator[Path]":
+    from holdtrue.adapters.inventory.files import find_files  # noqa: PLC0415
+
+    yield from (*options.files, *options.interpreters, *options.waivers, *options.vex)
+    yield from filter(None, (options.osv_db, options.epss, options.kev))
+    for project in options.projects:
+        yield from find_files(project)
 
 
 def exit_code(verdict: "AuditVerdict") -> ExitCode:
@@ -228,6 +255,7 @@ def _judgement(options: argparse.Namespace) -> "Judgement":
         minimum_severity=Severity(options.minimum_severity),
         only_fixable=options.only_fixable,
         only_direct=options.only_direct,
+        internal_is_audited_elsewhere=options.trust_internal,
     )
     if not (options.waivers or options.vex or options.epss or options.kev):
         return Judgement(policy)
@@ -237,14 +265,3 @@ def _judgement(options: argparse.Namespace) -> "Judgement":
         waivers=options.waivers, vex=options.vex, epss=options.epss, kev=options.kev
     )
     return Judgement(policy, waivers, exploitation)
-
-
-def _write(path: Path, text: str) -> None:
-    from holdtrue.errors import RejectedError  # noqa: PLC0415
-
-    try:
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RejectedError(
-            f"the report cannot be written: {error.strerror}", where=str(path), next_step="name another file"
-        ) from error

@@ -1,7 +1,5 @@
 """The forms in which `holdtrue audit` prints its report; each is imported when it is asked for."""
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -11,13 +9,18 @@ if TYPE_CHECKING:
     from holdtrue.models.dependency import Inventory
 
 
-def render(wanted: str, report: "AuditReport", inventories: "Sequence[Inventory]") -> str:
-    """The report in one of FORMATS."""
+def render(wanted: str, report: "AuditReport", inventories: "Sequence[Inventory]", *, width: int | None = None) -> str:
+    """The report in one of FORMATS; `width` is that of the terminal where it is read on one."""
     if wanted == "table":
         from holdtrue.core.audit_output.table import describe  # noqa: PLC0415
 
-        return "\n".join(describe(report, width=_width()))
+        return "\n".join(describe(report, width=width))
     return _DOCUMENTS[wanted](report, inventories)
+
+
+def is_document(wanted: str) -> bool:
+    """Whether a program reads it, or a browser, and not a person at the terminal."""
+    return wanted in _DOCUMENTS
 
 
 def _json(report: "AuditReport", _: "Sequence[Inventory]") -> str:
@@ -55,15 +58,15 @@ def _html(report: "AuditReport", _: "Sequence[Inventory]") -> str:
 
 
 def _openvex(report: "AuditReport", _: "Sequence[Inventory]") -> str:
-    import json  # noqa: PLC0415
     from uuid import uuid4  # noqa: PLC0415
 
+    from holdtrue.core.audit_output.text import json_text  # noqa: PLC0415
     from holdtrue.core.openvex import to_openvex  # noqa: PLC0415
 
     document = to_openvex(
         report, author="holdtrue audit", document_id=f"urn:uuid:{uuid4()}", timestamp=datetime.now(UTC)
     )
-    return json.dumps(document, indent=2)
+    return json_text(document)
 
 
 _DOCUMENTS: "Final[dict[str, Callable[[AuditReport, Sequence[Inventory]], str]]]" = {
@@ -81,8 +84,3 @@ def _version() -> str:
     from importlib.metadata import version  # noqa: PLC0415
 
     return version("holdtrue")
-
-
-def _width() -> int | None:
-    """The terminal's; whole lines for a pipe or a file."""
-    return os.get_terminal_size().columns if sys.stdout.isatty() else None

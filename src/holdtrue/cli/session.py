@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from io import TextIOWrapper
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
+    from holdtrue.errors import RejectedError
     from holdtrue.settings import Settings
 
 
@@ -55,20 +57,59 @@ def unwound_on_termination() -> Iterator[None]:
         signal.signal(signal.SIGTERM, former)
 
 
-def show(text: str) -> None:
-    """The command's result, on standard output; a reader that has seen enough is no error."""
-    try:
-        print(text, flush=True)  # noqa: T201 - the one place
-    except BrokenPipeError:
-        # Python flushes once more at its end, which must not fail again (docs.python.org, library/signal).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def show(text: str, *, is_document: bool = False) -> None:
+    """The command's result, on standard output; a reader that has seen enough is no error.
+
+    A document is UTF-8 wherever it goes. What a person reads is in the terminal's encoding, the rest of it escaped.
+
+    Raises:
+        RejectedError: it cannot be written, so that nobody has the result.
+    """
+    if sys.stdout is None:
+        raise _not_written("there is no standard output")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8" if is_document else None, errors="backslashreplace")
+    error = _put(text, sys.stdout)
+    if error is not None and not isinstance(error, BrokenPipeError):
+        raise _not_written(error.strerror or "it failed") from error
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that standard output is; None for a pipe or a file, where lines are whole."""
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout is not None and sys.stdout.isatty() else None
 
 
 def complain(message: str) -> None:
-    """One line on standard error."""
-    print(f"holdtrue: {plain(message)}", file=sys.stderr)  # noqa: T201 - where errors go
+    """One line on standard error, if there is one: the exit code says as much."""
+    note(f"holdtrue: {message}")
+
+
+def note(message: str) -> None:
+    """One line beside the result, for whoever reads it."""
+    if sys.stderr is not None:
+        _put(plain(message), sys.stderr)
+
+
+def _put(text: str, stream: TextIO) -> OSError | None:
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        # Python flushes once more at its end, which must not fail again (docs.python.org, library/signal).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error
+    return None
+
+
+def _not_written(reason: str) -> "RejectedError":
+    from holdtrue.errors import RejectedError  # noqa: PLC0415 - a command imports what it needs when it runs
+
+    return RejectedError(
+        f"the result cannot be written: {reason}", where="standard output", next_step="give it a place with room"
+    )
 
 
 def plain(text: str) -> str:
-    """One line without control and direction characters: other people's text, and a terminal obeys."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    """One line of other people's text, in which a terminal and a CI runner find nothing to obey."""
+    from holdtrue.core.audit_output.text import unobeyed  # noqa: PLC0415 - a command imports what it needs when it runs
+
+    return unobeyed(text)

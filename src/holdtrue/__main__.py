@@ -1,4 +1,4 @@
-"""`python -m holdtrue.cli`."""
+"""`python -m holdtrue`."""
 
 import sys
 

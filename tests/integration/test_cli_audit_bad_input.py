@@ -1,0 +1,119 @@
+"""`holdtrue audit`: what is wrong with the input is said in one line, which repeats no secret."""
+
+import pytest
+
+from tests.integration.audit_desk import BAD_INPUT, SECRET, WAIVER, Desk, Ended, desk, shared_desk
+
+__all__ = ["desk", "shared_desk"]
+
+
+def _refused(ended: Ended) -> str:
+    assert ended.code == BAD_INPUT
+    assert ended.out == ""
+    assert ended.err.count("\n") == 1
+    assert ended.err.startswith("holdtrue: ")
+    assert SECRET not in ended.err
+    return ended.err
+
+
+BAD_FILES = {
+    "absent.txt": None,
+    "folder.txt": None,
+    "loop.txt": None,
+    "huge/uv.lock": None,
+    "notes.docx": "demo-a==1.0\n",
+    "uv.lock": "version = [",
+    "Pipfile.lock": "[]",
+    "poetry.lock": b"\xff\xfe\xff",
+    "pylock.toml": "packages = [" + "[" * 5000,
+}
+
+
+@pytest.fixture(scope="module")
+def by_file(shared_desk: Desk) -> dict[str, Ended]:
+    """A run for each."""
+    for name, content in BAD_FILES.items():
+        if content is not None:
+            shared_desk.file(name, content)
+    folder = shared_desk.folder
+    (folder / "folder.txt").mkdir()
+    (folder / "loop.txt").symlink_to("loop.txt")
+    with (folder / "uv.huge").open("wb") as sparse:
+        sparse.truncate(100 << 20)
+    (folder / "huge").mkdir()
+    (folder / "huge" / "uv.lock").symlink_to(folder / "uv.huge")
+    ended = shared_desk.run_together(*(("-r", name, "--osv-db", "dump.jsonl") for name in BAD_FILES))
+    return dict(zip(BAD_FILES, ended, strict=True))
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_file_that_cannot_be_read_is_named(by_file: dict[str, Ended], name: str) -> None:
+    assert name in _refused(by_file[name])
+
+
+WRONG_COMMAND_LINES: list[tuple[str, ...]] = [
+    (),
+    ("--format", "pdf"),
+    ("--minimum-severity", "unknown"),
+    ("--max-age-days", "soon"),
+    ("--max-age-days", "nan"),
+    ("--max-age-days", "-1"),
+    ("--osv-db", "absent.jsonl"),
+    ("--osv-db", "requirements.txt"),
+    ("--osv-url", f"https://user:{SECRET}@osv.example"),
+    ("--osv-url", f"https://osv.example/?token={SECRET}"),
+    ("--osv-url", "ftp://osv.example"),
+    ("--pip-audit-url", f"https://{SECRET}@osv.example"),
+    ("--pypi-url", f"https://{SECRET}@osv.example"),
+    ("-r", f"https://user:{SECRET}@host.example/requirements.txt"),
+    ("--osv-db", f"https://user:{SECRET}@host.example/all.zip"),
+    ("--project", "absent"),
+    ("--output", "absent/report"),
+]
+
+
+@pytest.fixture(scope="module")
+def by_command_line(shared_desk: Desk) -> dict[tuple[str, ...], Ended]:
+    """A run for each."""
+    commands = [(*_otherwise_right(arguments), *arguments) for arguments in WRONG_COMMAND_LINES]
+    return dict(zip(WRONG_COMMAND_LINES, shared_desk.run_together(*commands), strict=True))
+
+
+def _otherwise_right(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    files = () if not arguments else ("-r", "requirements.txt")
+    sources = () if any(name.endswith(("-url", "-db")) for name in arguments) else ("--osv-db", "dump.jsonl")
+    return (*files, *sources)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    WRONG_COMMAND_LINES,
+    ids=lambda arguments: " ".join(arguments).replace(SECRET, "SECRET") or "nothing",
+)
+def test_a_wrong_command_line_is_one_line(
+    by_command_line: dict[tuple[str, ...], Ended], arguments: tuple[str, ...]
+) -> None:
+    _refused(by_command_line[arguments])
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        ([WAIVER | {"expires": "tomorrow"}], "waivers[0].expires"),
+        ([WAIVER, {key: text for key, text in WAIVER.items() if key != "owner"}], "waivers[1].owner"),
+        ([WAIVER | {"severity": "low"}], "waivers[0].severity"),
+        ([WAIVER | {"version": "<<2"}], "waivers[0].version"),
+        ({"waiver": []}, "waiver"),
+    ],
+)
+def test_a_wrong_waiver_is_named_by_its_field(desk: Desk, content: object, field: str) -> None:
+    file = desk.json("waivers.json", content)
+
+    assert field in _refused(desk.audit("--osv-db", "dump.jsonl", "--waivers", file))
+
+
+@pytest.mark.parametrize("option", ["--waivers", "--vex", "--epss", "--kev"])
+def test_a_wrong_judgement_file_is_named(desk: Desk, option: str) -> None:
+    file = desk.json("judgement.json", {"something": "else"})
+
+    assert "judgement.json" in _refused(desk.audit("--osv-db", "dump.jsonl", option, file))
