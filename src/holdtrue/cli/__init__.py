@@ -30,8 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from holdtrue.errors import HoldtrueError, RejectedError  # noqa: PLC0415 - after `--help` has had its chance
 
     options = _build_parser().parse_args(arguments)
-    # A command is short, and by default a tenth of it is looking for cycles in the modules that it has just loaded.
-    gc.set_threshold(_COLLECTION_THRESHOLD, *gc.get_threshold()[1:])
+    _start_quickly()
     run: Callable[[argparse.Namespace], ExitCode] = options.run
     try:
         return run(options)
@@ -47,6 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last net: ended by Python, it would end with 1, which is a finding
         complain(_defect(error))
         return ExitCode.COULD_NOT_LOOK
+
+
+def _start_quickly() -> None:
+    """Leave out what takes a tenth of a short command.
+
+    That is to look for cycles in modules that it has just loaded, and for plugins of pydantic in the metadata of
+    everything that is installed.
+    """
+    gc.set_threshold(_COLLECTION_THRESHOLD, *gc.get_threshold()[1:])
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def _defect(error: Exception) -> str:

@@ -122,9 +122,13 @@ class JsonClient:
             NotFound: 404.
             ServiceNotReady: another status than 200, no JSON, or more than `limit_bytes`.
         """
+        return self.ask_for_text(method, path, body=body, limit_bytes=limit_bytes)[0]
+
+    def ask_for_text(self, method: str, path: str, *, body: object = None, limit_bytes: int) -> tuple[object, bytes]:
+        """The same, and the text of the document. It raises what `ask` raises."""
         content = self._insist(method, path, body, limit_bytes)
         try:
-            return json.loads(content)
+            return json.loads(content), content
         except (ValueError, RecursionError):
             raise ServiceNotReady(
                 f"{self._service} answered something that is not JSON",

@@ -155,10 +155,10 @@ def test_a_termination_stops_the_rest(kind: type[BaseException]) -> None:
 
 def test_the_cache_answers_for_the_same_api_id_and_date_only(tmp_path: Path) -> None:
     cache = AdvisoryCache(tmp_path / "new" / "folder", "http://one.example")
-    cache.write([("X", "1", "old"), ("Y", "1", "y")])
-    cache.write([("X", "2", "new")])
+    cache.write([("X", "1", b"old"), ("Y", "1", b"y")])
+    cache.write([("X", "2", b"new")])
 
-    assert cache.read({"X": "2", "Y": "1", "Z": "1"}) == {"X": "new", "Y": "y"}
+    assert cache.read({"X": "2", "Y": "1", "Z": "1"}) == {"X": b"new", "Y": b"y"}
     assert cache.read({"X": "1", "Y": "2"}) == {}
     assert AdvisoryCache(tmp_path / "new" / "folder", "http://two.example").read({"X": "2"}) == {}
 
@@ -171,7 +171,7 @@ def test_what_the_api_lists_and_its_ranges_do_not_hold_keeps_its_fixes(
     events = [{"introduced": "1.2"}, {"fixed": "1.5"}]
     affected = {"package": {"ecosystem": "PyPI", "name": "demo"}, "ranges": [{"type": "ECOSYSTEM", "events": events}]}
     text = json.dumps({"id": "PYSEC-1", "modified": when, "affected": [affected]})
-    AdvisoryCache(tmp_path, "http://osv.example").write([("PYSEC-1", when, text)])
+    AdvisoryCache(tmp_path, "http://osv.example").write([("PYSEC-1", when, text.encode())])
     monkeypatch.setattr(source, "name_advisories", lambda *_: {pin: Named({"PYSEC-1": when})})
 
     (found,) = source.OsvApi("http://osv.example", cache_folder=tmp_path).ask([pin]).matches[pin]
@@ -182,5 +182,5 @@ def test_what_the_api_lists_and_its_ranges_do_not_hold_keeps_its_fixes(
 def test_a_cache_that_keeps_nothing_answers_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for cache in (AdvisoryCache(None, "x"), AdvisoryCache(tmp_path / "file", "x")):
-        cache.write([("X", "1", "text")])
+        cache.write([("X", "1", b"text")])
         assert cache.read({"X": "1"}) == {}

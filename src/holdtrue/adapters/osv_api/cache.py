@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-_FILE_NAME: Final = "osv-advisories-1.sqlite3"
+_FILE_NAME: Final = "osv-advisories-2.sqlite3"
 """The number is that of its layout, so that releases with another one leave it alone."""
 
 _LOCK_SECONDS: Final = 5.0
@@ -30,10 +30,10 @@ class AdvisoryCache:
         self._file = None if folder is None else folder / _FILE_NAME
         self._address = address
 
-    def read(self, wanted: Mapping[str, str]) -> dict[str, str]:
+    def read(self, wanted: Mapping[str, str]) -> dict[str, bytes]:
         """The JSON text of the ids in `wanted` that are kept with the date of change given there."""
 
-        def look_up(connection: sqlite3.Connection) -> dict[str, str]:
+        def look_up(connection: sqlite3.Connection) -> dict[str, bytes]:
             question = "SELECT record FROM advisory WHERE address = ? AND id = ? AND modified = ?"
             rows = (
                 (name, connection.execute(question, (self._address, name, wanted[name])).fetchone()) for name in wanted
@@ -42,7 +42,7 @@ class AdvisoryCache:
 
         return self._use(look_up, {}) if wanted else {}
 
-    def write(self, records: Iterable[tuple[str, str, str]]) -> None:
+    def write(self, records: Iterable[tuple[str, str, bytes]]) -> None:
         """Keep each (id, date of change, JSON text), in place of what was kept for the id."""
         rows = [(self._address, *record) for record in records]
         if rows:
@@ -73,6 +73,6 @@ def _open(file: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(file, timeout=_LOCK_SECONDS)) as connection, connection:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS advisory "
-            "(address TEXT, id TEXT, modified TEXT, record TEXT, PRIMARY KEY (address, id))"
+            "(address TEXT, id TEXT, modified TEXT, record BLOB, PRIMARY KEY (address, id))"
         )
         yield connection

@@ -51,7 +51,7 @@ class OsvApi:
         cache_folder: Path | None,
         timeout_seconds: float = 15.0,
         retries: RetryPolicy = PATIENT,
-        connections: int = 64,
+        connections: int = 80,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._address = parse_base_address(
@@ -103,26 +103,26 @@ class OsvApi:
         found: dict[str, AdvisoryRecord | TransientError] = {
             name: record for name, when in modified.items() if (record := self._known.get((name, when)))
         }
-        to_keep: list[tuple[str, str, str]] = []
+        to_keep: list[tuple[str, str, bytes]] = []
         missing = [name for name in modified if name not in found]
         for advisory_id, outcome in client.gather(missing, lambda name: _fetch(client, name)).items():
             if isinstance(outcome, TransientError):
                 found[advisory_id] = outcome
                 continue
-            record, document = outcome
+            record, text = outcome
             found[advisory_id] = record
             when = modified[advisory_id]
             if _is_as_new(record.modified, when):
                 self._known[advisory_id, when] = record
-                to_keep.append((advisory_id, when, json.dumps(document)))
+                to_keep.append((advisory_id, when, text))
         self._cache.write(to_keep)
         return found
 
 
-def _fetch(client: JsonClient, advisory_id: str) -> tuple[AdvisoryRecord, object]:
-    """The advisory, and the document that it is read from."""
+def _fetch(client: JsonClient, advisory_id: str) -> tuple[AdvisoryRecord, bytes]:
+    """The advisory, and the JSON that it is read from."""
     path = f"/v1/vulns/{quote(advisory_id, safe='')}"
-    document = client.ask("GET", path, limit_bytes=_BODY_LIMIT_BYTES)
+    document, text = client.ask_for_text("GET", path, limit_bytes=_BODY_LIMIT_BYTES)
     record = _read(advisory_id, document)
     if record is None:
         raise ServiceNotReady(
@@ -130,10 +130,10 @@ def _fetch(client: JsonClient, advisory_id: str) -> tuple[AdvisoryRecord, object
             where=client.where(path),
             next_step=NOT_THE_SERVICE,
         )
-    return record, document
+    return record, text
 
 
-def _read_kept(advisory_id: str, text: str) -> AdvisoryRecord | None:
+def _read_kept(advisory_id: str, text: bytes) -> AdvisoryRecord | None:
     try:
         return _read(advisory_id, json.loads(text))
     except (ValueError, TypeError, RecursionError):
