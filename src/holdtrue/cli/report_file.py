@@ -7,6 +7,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
+
+_NOT_TO_BE_REPLACED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV})
+"""What a file answers, or its folder, that may be written to all the same."""
 
 
 def is_standard_output(path: Path | None) -> bool:
@@ -42,7 +46,8 @@ def replacing(path: Path) -> Iterator[Callable[[str], None]]:
     """Make ready to write that file, before anything is asked, and yield what writes it.
 
     Links are followed, the mode of a file that is there is kept, and nothing unfinished is left behind. What is no
-    regular file, such as a pipe, is written to as it is.
+    regular file, such as a pipe, is written to as it is. So is a file that may be written to but not replaced, as in
+    a folder of somebody else's or a mounted one; only there a report that does not fit is half a report.
 
     Raises:
         RejectedError: it cannot be written; also when the report does not fit, and then nothing is replaced.
@@ -58,24 +63,40 @@ def replacing(path: Path) -> Iterator[Callable[[str], None]]:
                 os.fsync(file.fileno())
             if mode is not None:
                 unfinished.chmod(stat.S_IMODE(mode))
-            unfinished.replace(target)
+            try:
+                unfinished.replace(target)
+            except OSError as error:
+                if error.errno not in _NOT_TO_BE_REPLACED or mode is None:
+                    raise
+                pass_on(text)
 
     def pass_on(text: str) -> None:
-        with _refusal(path):
-            target.write_bytes(text.encode(errors="backslashreplace"))
+        with _refusal(path), path.open("ab" if _is_stream(path) else "wb") as file:
+            file.write(text.encode(errors="backslashreplace"))
 
+    write = replace
     with _refusal(path):
-        mode = _mode(target)
-        if mode is not None and not stat.S_ISREG(mode):
+        mode = _mode(path)
+        if _is_stream(path) or (mode is not None and not stat.S_ISREG(mode)):
             write = pass_on
         else:
-            unfinished.touch(exist_ok=False)
-            write = replace
+            try:
+                unfinished.touch(exist_ok=False)
+            except OSError as error:
+                if error.errno not in _NOT_TO_BE_REPLACED or mode is None:
+                    raise
+                write = pass_on
     try:
         yield write
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is one of this process's open files, such as `/dev/stderr` or what a shell makes of `>(program)`."""
+    parts = path.absolute().parts
+    return parts[1:2] == ("proc",) or parts[1:3] in {("dev", "fd"), ("dev", "stdout"), ("dev", "stderr")}
 
 
 def _mode(target: Path) -> int | None:
