@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.integration.audit_desk import THE_FINDING, VULNERABLE, Desk, Ended, desk, server, shared_desk
+from tests.integration.audit_desk import BAD_INPUT, THE_FINDING, VULNERABLE, Desk, Ended, desk, server, shared_desk
 from tests.integration.osv_fault_server import FaultServer
 
 __all__ = ["desk", "server", "shared_desk"]
@@ -99,3 +99,14 @@ def test_marks_line_ends_and_duplicates_are_no_bad_input(desk: Desk) -> None:
     assert (one.code, one.found) == (other.code, other.found) == (VULNERABLE, THE_FINDING)
     assert one.document.counts == other.document.counts
     assert one.document.counts.audited == 2
+
+
+def test_a_file_of_another_tool_in_a_project_is_a_gap_and_hides_no_finding(desk: Desk) -> None:
+    (desk.folder / "environment.yml").write_text("production: {url: x}\n")
+
+    ended = desk.run("--project", ".", "--osv-db", "dump.jsonl", "--json")
+
+    assert (ended.code, ended.found) == (VULNERABLE, THE_FINDING)
+    assert [item.inventory for item in ended.document.not_audited] == ["environment.yml"]
+    named = desk.run("-r", "environment.yml", "--osv-db", "dump.jsonl", "--json")
+    assert named.code == BAD_INPUT

@@ -223,14 +223,20 @@ def _read_file(file: Path, internal_names: Sequence[str], *, resolve: bool) -> "
 
 
 def _read_project(project: Path, internal_names: Sequence[str], *, resolve: bool) -> "Iterator[Inventory]":
-    from holdtrue.adapters.inventory.files import find_files  # noqa: PLC0415
+    from holdtrue.adapters.inventory.files import find_files, may_be_another_tools  # noqa: PLC0415
+    from holdtrue.errors import RejectedError  # noqa: PLC0415
     from holdtrue.models.dependency import Gap, Inventory  # noqa: PLC0415
 
     files = find_files(project)
     if not files:
         yield Inventory(str(project), "project", (), (Gap(str(project), "has no lock file and no requirements file"),))
     for file in files:
-        yield _read_file(file, internal_names, resolve=resolve)
+        try:
+            yield _read_file(file, internal_names, resolve=resolve)
+        except RejectedError as error:
+            if not may_be_another_tools(file):
+                raise
+            yield Inventory(str(file), "conda", (), (Gap(str(file), error.what),))
 
 
 def open_sources(options: argparse.Namespace, settings: "Settings") -> "tuple[AdvisorySource, ...]":

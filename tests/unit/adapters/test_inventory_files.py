@@ -235,8 +235,8 @@ def test_without_a_lock_file_requirements_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lock", [None, "uv.lock"])
 def test_what_conda_installs_no_lock_file_holds(tmp_path: Path, lock: str | None) -> None:
-    names = {"environment.yml", "conda-lock.yml", "conda-requirements.txt", *filter(None, [lock])}
-    for name in names:
+    names = {"environment.yml", "conda-lock.yml", lock or "conda-requirements.txt"}
+    for name in {*names, "conda-list.json", "conda-list.txt"}:
         (tmp_path / name).write_text("")
 
     found = [path.name for path in find_files(tmp_path)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdtrue.core.lockfiles import OWN_PROJECT, Needs, parse_pdm_lock
+from holdtrue.core.lockfiles import OWN_PROJECT, Needs, parse_pdm_lock, read_needs
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 HEAD = '[metadata]\ngroups = ["default", "dev"]\nlock_version = "4.5.0"\n'
@@ -92,3 +92,12 @@ def test_what_need_not_be_in_the_file_is_no_gap() -> None:
 
 def test_no_packages_are_a_gap() -> None:
     assert read("").gaps
+
+
+def test_a_tool_that_needs_the_project_itself_is_no_gap() -> None:
+    """pdm leaves the project itself out of its lock, whoever needs it."""
+    needs = read_needs('[project]\nname = "Demo.Site"\ndependencies = ["tool"]\n')
+
+    inventory = read(package("tool", 'dependencies = ["demo-site>=24"]'), needs)
+
+    assert inventory.gaps == ()

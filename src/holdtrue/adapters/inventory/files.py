@@ -73,7 +73,7 @@ REQUIREMENTS: Final = ("*.txt", "*.in", "requirements*.lock")
 PROJECT_LOCKS: Final = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "pylock.*.toml")
 """The files that lock a whole project, beside which its requirements files say nothing more."""
 
-_BESIDE_LOCKS: Final = ("*.py.lock", *CONDA)
+_BESIDE_LOCKS: Final = ("*.py.lock", "conda-lock*.y*ml", "environment*.y*ml")
 """What a project's lock file does not hold: scripts, and what conda installs."""
 
 _PROJECT_REQUIREMENTS: Final = ("*requirements*.txt", "requirements*.lock", "requirements")
@@ -113,9 +113,14 @@ def find_files(project: Path) -> tuple[Path, ...]:
     beside = [path for path in files if _matches(path.name, _BESIDE_LOCKS)]
     if locks:
         return (*locks, *beside)
-    requirements = [path for path in files if _is_requirements(path.name) and not _matches(path.name, CONDA)]
+    requirements = [path for path in files if _is_requirements(path.name)]
     below = [path for folder in folders if folder.name == _REQUIREMENTS_FOLDER for path in _walk(folder)]
     return (*requirements, *below, *beside)
+
+
+def may_be_another_tools(path: Path) -> bool:
+    """Whether a file that was found, and not named by anybody, bears a name of conda's that others use as well."""
+    return _matches(path.name, CONDA)
 
 
 def _is_requirements(name: str) -> bool:

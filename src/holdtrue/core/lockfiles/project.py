@@ -27,7 +27,8 @@ class Needs:
         names: Canonical names, in whatever extra or group.
         certain: Those without a condition, by extra or group; `default` is the project's own. A lock file may lack what
             has a marker that never holds for the Python versions that the project is for.
-        excluded: What pdm leaves out of its locks, whoever needs it.
+        excluded: What pdm leaves out of its locks, whoever needs it: the project itself, which a tool that it uses may
+            need, and what it is told to.
     """
 
     names: frozenset[str]
@@ -88,7 +89,7 @@ def read_needs(pyproject: str) -> Needs | None:
     return Needs(
         frozenset(need.name for need in found),
         {group: frozenset(names) for group, names in certain.items()},
-        frozenset(filter(None, excluded)),
+        frozenset(filter(None, (*excluded, *own_names))),
     )
 
 

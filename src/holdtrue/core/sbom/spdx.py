@@ -100,7 +100,7 @@ def _build(components: list[Component], relationships: Iterable[Relationship], g
 
 def _with_subject(components: list[Component], roots: list[str]) -> list[Component]:
     """Marked is the package that the document describes, when it is one; a list of packages is no subject."""
-    if len({*roots}) != 1:
+    if len({*roots}) != 1 or not roots[0] or sum(item.reference == roots[0] for item in components) != 1:
         return components
     return [replace(item, is_subject=True) if item.reference == roots[0] else item for item in components]
 
