@@ -20,10 +20,17 @@ KEY: Final = "audit-findings"
 
 @dataclass(frozen=True, slots=True)
 class LastAudit:
-    """What the last audit kept, or why there is nothing."""
+    """What the last audit kept, or why there is nothing.
+
+    Attributes:
+        report: What it kept; None when there is nothing to compare with.
+        reason: Why not.
+        is_hidden: Whether there may be one that could not be asked for, and that has to stay.
+    """
 
     report: AuditReport | None
     reason: str = ""
+    is_hidden: bool = False
 
 
 def recall_last_audit() -> LastAudit:
@@ -34,11 +41,12 @@ def recall_last_audit() -> LastAudit:
             found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
         return LastAudit(read_memory(str(found[0].data))) if found else LastAudit(None, "this is the first audit")
     except MemoryUnreadable as error:
-        reason = str(error)
+        last = LastAudit(None, str(error))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with the last audit, this one stands
         reason = f"the last audit's findings could not be asked for ({type(error).__name__})"
-    watch(Progress(message=f"no comparison: {reason}", level=ProgressLevel.WARNING))
-    return LastAudit(None, reason)
+        last = LastAudit(None, reason, is_hidden=True)
+    watch(Progress(message=f"no comparison: {last.reason}", level=ProgressLevel.WARNING))
+    return last
 
 
 def compare_with(last: LastAudit, report: AuditReport) -> FleetAudit:
@@ -50,11 +58,15 @@ def compare_with(last: LastAudit, report: AuditReport) -> FleetAudit:
 def remember(report: AuditReport, last: LastAudit, *, is_whole: bool) -> None:
     """Keep this audit for the next one. What has to be told about it has to be told before: then nothing is new.
 
+    A part of the fleet does not take the place of a whole that could not be asked for.
+
     Args:
         report: This audit.
         last: What it was compared with.
         is_whole: Whether it is about the whole fleet.
     """
+    if last.is_hidden and not is_whole:
+        return
     create_markdown_artifact(
         key=KEY,
         markdown=remembered(report, last.report, is_whole=is_whole),

@@ -30,13 +30,15 @@ def _none_if_empty(value: object) -> object:
 
 
 def _read_json(value: object) -> object:
-    return from_json(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return from_json(value) if value else None
 
 
 class Settings(BaseModel):
     """What a deployment of Holdtrue may set; every default works for a checkout and for the worker image."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     fleet: Path = Field(default=Path("fleet"), description="Folder with environments/*.yaml and what they name.")
     reports: Path = Field(
@@ -80,8 +82,9 @@ def load_settings() -> Settings:
     Raises:
         pydantic.ValidationError: a variable has no valid value; its `loc` is the name of the field.
     """
-    given = {name: os.environ.get(f"{_PREFIX}{name.upper()}") for name in Settings.model_fields}
-    return Settings.model_validate({name: text for name, text in given.items() if text is not None})
+    given = {key.upper(): text for key, text in os.environ.items()} | dict(os.environ)
+    variables = {name: f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    return Settings.model_validate({name: given[key] for name, key in variables.items() if key in given})
 
 
 def in_home(path: Path, *, setting: str) -> Path:

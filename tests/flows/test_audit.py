@@ -22,7 +22,7 @@ from holdtrue.errors import AccessDenied, RejectedError, ResourceMissing, Servic
 from holdtrue.models.dependency import Dependency, Gap, Inventory
 from holdtrue.runtime.redaction import SECRETS, register_secret
 from holdtrue.testing import FakeAdvisorySource, FakeStackEngine
-from tasks import audit_documents, sbom
+from tasks import audit_documents, audit_memory, sbom
 from tests.flows.conftest import OUTPUTS, FakeTools
 from tests.flows.runs import artifacts_of, descriptions_of, end_of, write_artifact
 
@@ -371,6 +371,25 @@ def test_what_could_not_be_announced_is_announced_by_the_next_audit(
     monkeypatch.setattr(audit_documents, "emit_event", lambda **event: emitted.append(event))
     end_of(audit)
     assert [event["payload"]["package"] for event in emitted] == ["demo-yamlish"]
+
+
+def test_a_part_of_the_fleet_does_not_replace_a_memory_that_could_not_be_asked_for(
+    tools: FakeTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_artifact("audit-findings", "unreadable")
+    affects(tools, "demo-yamlish")
+    end_of(audit)
+
+    def hang_up(**_: object) -> None:
+        raise ConnectionError("no server for a moment")
+
+    affects(tools)
+    with monkeypatch.context() as broken:
+        broken.setattr(audit_memory, "get_client", hang_up)
+        end_of(audit, ["demo"])
+
+    affects(tools, "demo-yamlish")
+    assert "0 new, 1 known, 0 fixed since" in (end_of(audit).message or "")
 
 
 def test_events_are_bounded_and_tolerated_findings_have_none(

@@ -98,6 +98,7 @@ def test_no_value_takes_the_place_of_another(
 
 def test_two_formats_are_no_format(desk: Desk) -> None:
     assert "--format" in refused(desk.audit("--osv-db", "dump.jsonl", "--format", "sarif"))
+    assert desk.audit("--osv-db", "dump.jsonl", "--format", "json").code == VULNERABLE, "the same twice is no other"
 
 
 def test_an_age_of_live_sources_is_refused(desk: Desk, server: FaultServer) -> None:
@@ -120,9 +121,12 @@ def test_a_dump_that_is_set_is_the_only_source_by_default(desk: Desk, server: Fa
     without = desk.audit()
     desk.settings |= {"HOLDTRUE_OSV_DB": "dump.jsonl", "HOLDTRUE_AUDIT_SOURCES": '["osv"]'}
     told = desk.audit()
+    desk.settings = live | {"holdtrue_osv_db": "dump.jsonl", "HOLDTRUE_AUDIT_SOURCES": ""}
+    by_lower_case = desk.audit()
 
-    assert [[source.name for source in ended.document.sources] for ended in (by_dump, without, told)] == [
-        ["osv-db"], ["osv", "pypi"], ["osv"],
+    ends = (by_dump, without, told, by_lower_case)
+    assert [[source.name for source in ended.document.sources] for ended in ends] == [
+        ["osv-db"], ["osv", "pypi"], ["osv"], ["osv-db"],
     ]  # fmt: skip
     assert (by_dump.code, by_dump.found) == (VULNERABLE, THE_FINDING)
 
@@ -132,7 +136,6 @@ def test_a_dump_that_is_set_is_the_only_source_by_default(desk: Desk, server: Fa
     [
         ("HOLDTRUE_AUDIT_SOURCES", "osv"),
         ("HOLDTRUE_AUDIT_SOURCES", '["osv"'),
-        ("HOLDTRUE_AUDIT_SOURCES", ""),
         ("HOLDTRUE_AUDIT_SOURCES", "[]"),
         ("HOLDTRUE_CACHE", "~no-such-user/cache"),
     ],

@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
 class Once(argparse.Action):
     """Keeps the value of an option, or its constant where it takes none.
 
-    A second value is refused: argparse would let it take the place of the first without a word.
+    A second value that differs is refused: argparse would let it take the place of the first without a word.
     """
 
     def __call__(
@@ -41,10 +41,11 @@ class Once(argparse.Action):
         """Set it."""
         del parser, option_string
         given: set[str] = vars(namespace).setdefault("given_once", set())
-        if self.dest in given:
+        value = self.const if self.nargs == 0 else values
+        if self.dest in given and value != getattr(namespace, self.dest):
             raise argparse.ArgumentError(self, f"the {self.dest.replace('_', ' ')} can be given only once")
         given.add(self.dest)
-        setattr(namespace, self.dest, self.const if self.nargs == 0 else values)
+        setattr(namespace, self.dest, value)
 
 
 def as_name(text: str) -> str:

@@ -37,7 +37,8 @@ def open_connections(address: str, *, at_once: int, headers: Mapping[str, str]) 
 def _proxy(url: Url) -> Url | None:
     proxies = getproxies()
     proxy = proxies.get(url.scheme or "") or proxies.get("all")
-    if not proxy or proxy_bypass(url.netloc or ""):
+    # An IPv6 address stands in brackets in one place, and without them in the other.
+    if not proxy or proxy_bypass(url.netloc or "") or proxy_bypass((url.host or "").strip("[]")):
         return None
     return parse_url(proxy if "://" in proxy else f"http://{proxy}")
 

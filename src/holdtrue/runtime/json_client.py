@@ -283,8 +283,12 @@ def _own_address(url: str, response: urllib3.BaseHTTPResponse) -> _Moved | None:
     except ValueError:
         return None
     here = urllib3.util.parse_url(url)
-    is_own = (target.scheme, target.host, target.port) == (here.scheme, here.host, here.port) and not target.auth
+    is_own = _origin(target) == _origin(here) and not target.auth
     return _Moved(target.url) if is_own else None
+
+
+def _origin(url: urllib3.util.Url) -> tuple[str | None, str | None, int | None]:
+    return url.scheme, url.host, url.port or urllib3.connection.port_by_scheme.get(url.scheme or "")
 
 
 def _describe(error: Exception, timeout: float) -> str:

@@ -43,8 +43,7 @@ def in_threads(
                 to_do.clear()
                 done.put((item, _Raised(error)))
 
-    for number in range(min(at_once, len(to_do))):
-        Thread(target=run, name=f"in-threads-{number}", daemon=True).start()
+    _start(run, min(at_once, len(to_do)))
     try:
         for _ in items:
             try:
@@ -56,3 +55,13 @@ def in_threads(
             yield item, outcome
     finally:
         to_do.clear()
+
+
+def _start(run: Callable[[], None], threads: int) -> None:
+    for number in range(threads):
+        try:
+            Thread(target=run, name=f"in-threads-{number}", daemon=True).start()
+        except RuntimeError:  # the machine gives no more: with fewer it is slower, and without any it is done here
+            if number == 0:
+                run()
+            return

@@ -98,6 +98,14 @@ def test_no_proxy_exempts_the_service(port: int, monkeypatch: pytest.MonkeyPatch
     assert ask(f"http://127.0.0.1:{port}") == {"by": "service"}
 
 
+def test_no_proxy_exempts_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "localhost,::1")
+
+    with pytest.raises(ServiceUnreachable, match="cannot be connected to"):
+        ask("http://[::1]:1")
+
+
 @pytest.mark.parametrize("proxy", ["socks5://user:s3cr3t@127.0.0.1:1", "http://user:s3cr3t@[half", "ftp://127.0.0.1"])
 def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(
     monkeypatch: pytest.MonkeyPatch, proxy: str

@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from urllib3 import HTTPResponse
 
 from holdtrue.errors import ServiceUnreachable
 from holdtrue.runtime.http_retry import RetryPolicy
 from holdtrue.runtime.json_client import JsonClient
+from holdtrue.runtime.json_client import _own_address as own_address
 
 SHORT = RetryPolicy(attempts=1, total_seconds=0.5)
 
@@ -56,3 +58,20 @@ def test_a_refused_connection_is_no_silence() -> None:
         pytest.raises(ServiceUnreachable, match="cannot be connected to"),
     ):
         client.ask("GET", "/x", limit_bytes=100)
+
+
+@pytest.mark.parametrize(
+    ("here", "location", "is_own"),
+    [
+        ("https://h/v1", "https://h:443/v2", True),
+        ("https://h:443/v1", "https://h/v2", True),
+        ("http://h:80/v1", "http://h/v2", True),
+        ("https://h/v1", "https://h:8443/v2", False),
+        ("https://h/v1", "http://h/v2", False),
+        ("https://h/v1", "https://u:p@h/v2", False),
+    ],
+)
+def test_a_place_is_the_same_with_its_port_written_or_not(here: str, location: str, is_own: bool) -> None:  # noqa: FBT001 - a table's column
+    response = HTTPResponse(headers={"Location": location}, status=301)
+
+    assert (own_address(here, response) is not None) is is_own

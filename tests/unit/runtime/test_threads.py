@@ -71,3 +71,19 @@ def test_what_has_not_ended_in_time_is_left_out() -> None:
 
     assert time.monotonic() - started < 10
     hangs.set()
+
+
+@pytest.mark.parametrize("given", [0, 1, 3])
+def test_fewer_threads_than_were_wanted_do_all_the_work(monkeypatch: pytest.MonkeyPatch, given: int) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_a_few(thread: threading.Thread) -> None:
+        if len(started) == given:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_a_few)
+
+    assert dict(in_threads(range(50), str, at_once=8)) == {number: str(number) for number in range(50)}
