@@ -217,13 +217,23 @@ def test_standard_output_by_its_name_keeps_what_stands_there(desk: Desk) -> None
 
 
 @pytest.mark.parametrize(
-    "output", ["requirements.txt", "./link.txt", "dump.jsonl", "waivers.json", "project/uv.lock", "vex.json"]
+    "output",
+    [
+        "requirements.txt",
+        "./link.txt",
+        "dump.jsonl",
+        "waivers.json",
+        "project/uv.lock",
+        "project/pyproject.toml",
+        "vex.json",
+    ],
 )
 def test_what_is_read_is_not_overwritten(desk: Desk, output: str) -> None:
     (desk.folder / "link.txt").symlink_to("requirements.txt")
     desk.json("waivers.json", [WAIVER])
     desk.json("vex.json", {"author": "somebody", "timestamp": "2026-01-01T00:00:00Z", "statements": []})
     desk.file("project/uv.lock", "version = 1\n")
+    desk.file("project/pyproject.toml", "[project]\n")
     before = (desk.folder / output).read_bytes()
 
     ended = desk.audit(

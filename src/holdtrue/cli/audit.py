@@ -145,7 +145,7 @@ def _files_read(options: argparse.Namespace) -> "Iterator[Path]":
     yield from (*options.files, *options.interpreters, *options.waivers, *options.vex)
     yield from filter(None, (options.osv_db, options.epss, options.kev))
     for project in options.projects:
-        yield from find_files(project)
+        yield from (*find_files(project), project / "pyproject.toml")
 
 
 def exit_code(verdict: "AuditVerdict") -> ExitCode:
