@@ -54,15 +54,19 @@ def load_block(kind: type[B], name: str) -> B:
 
 
 @contextmanager
-def asking_prefect(action: str) -> Iterator[None]:
+def asking_prefect(action: str, *, retries: int = _CLIENT_RETRIES) -> Iterator[None]:
     """Tell in our errors what the Prefect API refused or left unanswered; others pass as they are.
+
+    Args:
+        action: What is done, for messages.
+        retries: How often Prefect's client asks again, where no task does.
 
     Raises:
         AccessDenied: it refused this client.
         ServiceUnreachable, ServiceNotReady: it is down, slow, or answers with an error.
     """
     try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: _CLIENT_RETRIES}):
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: retries}):
             yield
     except HoldtrueError:
         raise

@@ -25,6 +25,8 @@ from holdtrue.settings import load_settings
 
 _LOGIN: Final = "vault"
 """The field of a block that holds another block."""
+_RETRIES: Final = 2
+"""Of what changes something: a server on SQLite answers 503 when it is locked for longer than it waits."""
 
 
 class Difference(StrEnum):
@@ -94,7 +96,7 @@ def publish(
     saved: dict[str, Reference] = {}
     for entry, item in zip(documents.entries, found, strict=False):
         if item.difference is not Difference.SAME:
-            with asking_prefect(f"save the block {entry.name!r}"):
+            with asking_prefect(f"save the block {entry.name!r}", retries=_RETRIES):
                 # `_sync`, which the signature hides: without it this is a coroutine when an event loop runs.
                 _block(entry, saved).save(entry.name, overwrite=True, _sync=True)  # type: ignore[call-arg]
         if isinstance(entry.reference, VaultCredentials):
@@ -162,7 +164,7 @@ def _delete(undeclared: Sequence[BlockDifference]) -> None:
     order = [block_type.get_block_type_slug() for block_type in reversed(BLOCK_TYPES)]
     by_type = {block_type.get_block_type_slug(): block_type for block_type in BLOCK_TYPES}
     for item in sorted(undeclared, key=lambda item: order.index(item.block_type)):
-        with asking_prefect(f"delete the block {item.name!r}"):
+        with asking_prefect(f"delete the block {item.name!r}", retries=_RETRIES):
             by_type[item.block_type].delete(item.name, _sync=True)  # type: ignore[call-arg]
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -110,3 +112,24 @@ def test_what_differs_is_shown_before_anything_is_saved(declared: Documents) -> 
     assert shown == ["never-saved", "never-saved"]
     with pytest.raises(BlockMissing):
         load_block(VaultCredentials, "never-saved")
+
+
+def test_a_server_that_is_busy_for_a_moment_is_asked_again(
+    declared: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = httpx.Client.send
+    refused: list[httpx.Request] = []
+
+    def busy_once(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        if not refused and request.method == "POST" and request.url.path.endswith("/block_documents/"):
+            refused.append(request)
+            return httpx.Response(503, request=request)
+        return send(client, request, **options)
+
+    renamed = tuple(replace(entry, name="publish-busy") for entry in declared.entries[:1])
+    monkeypatch.setattr(httpx.Client, "send", busy_once)
+
+    publish(replace(declared, entries=renamed), show=lambda _: None)
+
+    assert len(refused) == 1
+    assert load_block(VaultCredentials, "publish-busy").address == "https://vault.example.org:8200"
