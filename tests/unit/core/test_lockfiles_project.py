@@ -40,7 +40,7 @@ excludes = ["Left_Out"]
             "docs": frozenset({"demo-f"}),
             "lint": frozenset({"demo-h", "demo-i"}),
         },
-        excluded=frozenset({"left-out"}),
+        excluded=frozenset({"left-out", "app"}),
     )
 
 
@@ -62,13 +62,14 @@ more = { version = "*", extras = ["x"] }
 def test_dependencies_that_poetry_gives_dynamically_are_told() -> None:
     text = '[project]\nname = "a"\ndynamic = ["dependencies"]\n[tool.poetry.dependencies]\ndemo = "^1"\n'
 
-    assert read_needs(text) == Needs(frozenset({"demo"}), {"default": frozenset({"demo"})})
+    assert read_needs(text) == Needs(frozenset({"demo"}), {"default": frozenset({"demo"})}, frozenset({"a"}))
 
 
 def test_beside_the_project_table_poetry_only_says_where_packages_come_from() -> None:
     text = '[project]\nname = "a"\ndependencies = ["demo"]\n[tool.poetry.dependencies]\nother = "^1"\n'
 
-    assert read_needs(text) == Needs(frozenset({"demo", "other"}), {"default": frozenset({"demo"})})
+    told = Needs(frozenset({"demo", "other"}), {"default": frozenset({"demo"})}, frozenset({"a"}))
+    assert read_needs(text) == told
 
 
 @pytest.mark.parametrize(
