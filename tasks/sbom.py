@@ -27,8 +27,8 @@ LIMIT_BYTES: Final = 4 << 20
 _FENCE: Final = "```"
 
 
-def keep_sbom(key: str, report: AuditReport, inventories: tuple[Inventory, ...]) -> Path:
-    """Write `sbom.cdx.json` into the run's report folder, and an artifact that holds it too; return the file's path.
+def keep_sbom(key: str, report: AuditReport, inventories: tuple[Inventory, ...]) -> None:
+    """Write `sbom.cdx.json` into the run's report folder, and an artifact that holds it too.
 
     Args:
         key: Of the artifact.
@@ -48,7 +48,6 @@ def keep_sbom(key: str, report: AuditReport, inventories: tuple[Inventory, ...])
         markdown=f"CycloneDX 1.6: {counts}.\n\n{_kept(document, path)}",
         description=cell(f"SBOM: {counts}"),
     )
-    return path
 
 
 def _kept(document: str, path: Path) -> str:

@@ -80,4 +80,4 @@ def new_parts(previous: AuditReport, current: AuditReport) -> set[NotAudited]:
 
 
 def _names(finding: Finding) -> set[_Name]:
-    return {(finding.package, name.casefold()) for name in (finding.id, *finding.aliases)}
+    return {(finding.package, name.casefold()) for name in finding.names}

@@ -69,7 +69,7 @@ def _deciding(finding: Finding, counting: Sequence[Occurrence], waivings: Sequen
     if not waivings:
         return ()
     deciding: list[Waiver] = []
-    flaws = sorted(separate_ids((finding.id, *finding.aliases))) or [""]
+    flaws = sorted(separate_ids(finding.names)) or [""]
     for place, flaw in product(counting, flaws):
         found = (item.waiver for item in waivings if place.inventory in item.labels and _names(item.waiver, flaw))
         waiver = next(found, None)
@@ -108,7 +108,7 @@ def _is_unmendable(finding: Finding) -> bool:
     """Whether it is known that no version mends it."""
     is_mendable = bool(finding.fixed_in) or finding.may_be_mended
     is_sure = finding.certainty is Certainty.AFFECTED
-    return is_sure and not is_mendable and not is_malware((finding.id, *finding.aliases))
+    return is_sure and not is_mendable and not is_malware(finding.names)
 
 
 def _age_days(published: datetime, today: date) -> int:

@@ -18,7 +18,7 @@ _LADDER_LIMIT: Final = 16
 
 def names_of(finding: Finding) -> frozenset[str]:
     """Its id and aliases, which compare without regard to case."""
-    return frozenset(name.casefold() for name in (finding.id, *finding.aliases))
+    return frozenset(name.casefold() for name in finding.names)
 
 
 def is_certain(finding: Finding) -> bool:

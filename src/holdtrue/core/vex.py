@@ -129,7 +129,7 @@ def cleared_by(finding: Finding) -> Waiver | None:
     waiver = finding.waiver
     if waiver is None or not waiver.vex or not all(covers(waiver, place) for place in finding.occurrences):
         return None
-    flaws = separate_ids((finding.id, *finding.aliases))
+    flaws = separate_ids(finding.names)
     return waiver if flaws <= {name.casefold() for name in waiver.names} else None
 
 

@@ -46,7 +46,7 @@ class WaiverBook:
         """The waivers that speak of it, in order; expired ones do not, and a statement not where it was taken back."""
         if not self._by_name:
             return ()
-        names = {name.casefold() for name in (finding.id, *finding.aliases)}
+        names = {name.casefold() for name in finding.names}
         indexes = sorted({index for name in names for index in self._by_name.get(name, ())})
         speaking = [index for index in indexes if speaks_of(self._entries[index].said, finding)]
         places = {place.inventory: place for place in finding.occurrences or (NOWHERE,)}

@@ -78,7 +78,7 @@ def is_expired(waiver: Waiver, today: date) -> bool:
 
 def speaks_of(scope: Scope, finding: Finding) -> bool:
     """Whether it names this vulnerability, package and version, wherever they occur. Ids compare without case."""
-    names = {name.casefold() for name in (finding.id, *finding.aliases)}
+    names = {name.casefold() for name in finding.names}
     return (
         not names.isdisjoint(name.casefold() for name in scope.names)
         and (scope.package == _ANY or canonicalize_name(scope.package) == canonicalize_name(finding.package))

@@ -131,6 +131,11 @@ class Finding(Value):
     tolerated: str = Field(default="", description="The rule or waiver that lets it pass; empty when it counts.")
     waiver: Waiver | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every id that it has."""
+        return (self.id, *self.aliases)
+
 
 class NotAudited(Value):
     """Something that could not be judged, and why."""

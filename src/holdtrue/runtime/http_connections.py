@@ -10,7 +10,7 @@ import urllib3
 from urllib3.util import Url, parse_url
 
 
-def open_connections(address: str, *, at_once: int, headers: Mapping[str, str]) -> urllib3.PoolManager:
+def open_connections(address: str, *, at_once: int) -> urllib3.PoolManager:
     """Keep up to `at_once` connections to the service at `address`.
 
     Proxies are those of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as every Python client takes them.
@@ -23,11 +23,10 @@ def open_connections(address: str, *, at_once: int, headers: Mapping[str, str]) 
     # Reading a trust store takes longer than many an audit.
     context = _trust() if "https" in {url.scheme, proxy and proxy.scheme} else None
     if proxy is None:
-        return urllib3.PoolManager(maxsize=at_once, headers=headers, ssl_context=context)
+        return urllib3.PoolManager(maxsize=at_once, ssl_context=context)
     return urllib3.ProxyManager(
         proxy.url,
         maxsize=at_once,
-        headers=headers,
         ssl_context=context,
         proxy_ssl_context=context,
         proxy_headers=_authorization(proxy.auth),

@@ -99,7 +99,7 @@ class JsonClient:
 
     def __enter__(self) -> Self:
         try:
-            self._http = open_connections(self.address, at_once=self._connections, headers=_HEADERS)
+            self._http = open_connections(self.address, at_once=self._connections)
         except (ValueError, OSError):
             # Not chained: it may quote the address of a proxy.
             raise RejectedError(

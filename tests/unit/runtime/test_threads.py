@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -41,36 +42,34 @@ def test_what_is_raised_is_raised_here_and_nothing_further_is_begun() -> None:
     assert begun == [0]
 
 
-def test_nobody_waits_for_what_is_on_its_way() -> None:
-    hangs = threading.Event()
+@pytest.fixture
+def first_only() -> Iterator[Callable[[int], int]]:
+    """Work of which only that on 0 ends before the test does."""
+    over = threading.Event()
 
     def work(number: int) -> int:
         if number:
-            hangs.wait(30)
+            over.wait(30)
         return number
 
+    yield work
+    over.set()
+
+
+def test_nobody_waits_for_what_is_on_its_way(first_only: Callable[[int], int]) -> None:
     started = time.monotonic()
-    for number, _ in in_threads(range(3), work, at_once=3):
+    for number, _ in in_threads(range(3), first_only, at_once=3):
         assert number == 0
         break
 
     assert time.monotonic() - started < 10
-    hangs.set()
 
 
-def test_what_has_not_ended_in_time_is_left_out() -> None:
-    hangs = threading.Event()
-
-    def work(number: int) -> int:
-        if number:
-            hangs.wait(30)
-        return number
-
+def test_what_has_not_ended_in_time_is_left_out(first_only: Callable[[int], int]) -> None:
     started = time.monotonic()
-    assert list(in_threads(range(3), work, at_once=3, until=started + 0.3)) == [(0, 0)]
+    assert list(in_threads(range(3), first_only, at_once=3, until=started + 0.3)) == [(0, 0)]
 
     assert time.monotonic() - started < 10
-    hangs.set()
 
 
 @pytest.mark.parametrize("given", [0, 1, 3])
