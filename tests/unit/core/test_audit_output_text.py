@@ -128,3 +128,4 @@ def test_json_holds_neither_half_characters_nor_numbers_that_are_none() -> None:
         "\N{GRINNING FACE}",
         None,
     ]
+    assert json.loads(json_text({"\ud800x": 1})) == {"\ufffdx": 1}
