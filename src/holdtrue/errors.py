@@ -7,6 +7,7 @@ HoldtrueError
 │   └── StackLocked           another update holds the stack
 ├── RejectedError             retrying cannot help: a person must change something
 │   ├── ManifestError         the environment manifest is wrong: file, line, field
+│   ├── SettingInvalid        a HOLDTRUE_ variable has no valid value
 │   ├── BlockMissing          no saved block of that name
 │   ├── AccessDenied          the credential was refused, has expired or its policy lacks the path
 │   ├── CertificateRefused    the server's certificate does not belong to the configured CA
@@ -37,15 +38,23 @@ from typing import ClassVar
 
 
 class HoldtrueError(Exception):
-    """What failed, where, and what to do about it."""
+    """What failed, where, and what to do about it.
+
+    Attributes:
+        what: What failed.
+        where: File, field, host or service.
+        next_step: What to do about it.
+        done: What was carried out before it failed, as the model that success would have returned; None for nothing.
+    """
 
     state_name: ClassVar[str] = "Failed"
 
-    def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", next_step: str = "", done: object | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.next_step = next_step
+        self.done = done
 
     def __str__(self) -> str:
         place = f" ({self.where})" if self.where else ""
@@ -53,12 +62,14 @@ class HoldtrueError(Exception):
         return f"{self.what}{place}.{advice}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Rebuild from the three texts, so that the error crosses process and result boundaries."""
-        return _rebuild, (type(self), self.what, self.where, self.next_step)
+        """Rebuild from its parts, so that the error crosses process and result boundaries."""
+        return _rebuild, (type(self), self.what, self.where, self.next_step, self.done)
 
 
-def _rebuild(kind: type[HoldtrueError], what: str, where: str, next_step: str) -> HoldtrueError:
-    return kind(what, where=where, next_step=next_step)
+def _rebuild(
+    kind: type[HoldtrueError], what: str, where: str, next_step: str, done: object | None = None
+) -> HoldtrueError:
+    return kind(what, where=where, next_step=next_step, done=done)
 
 
 class TransientError(HoldtrueError):
@@ -87,6 +98,10 @@ class RejectedError(HoldtrueError):
 
 class ManifestError(RejectedError):
     """The environment manifest is wrong; `where` is `file:line field`."""
+
+
+class SettingInvalid(RejectedError):
+    """A HOLDTRUE_ variable has no valid value; `where` names it."""
 
 
 class BlockMissing(RejectedError):

@@ -8,10 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, SecretStr, ValidationError
 from pydantic_core import from_json
 
-from holdtrue.errors import RejectedError
+from holdtrue.errors import RejectedError, SettingInvalid
 
 _PREFIX: Final = "HOLDTRUE_"
 
@@ -80,11 +80,16 @@ def load_settings() -> Settings:
     """Read the settings now; nothing is cached, so a test or a run sees its own environment.
 
     Raises:
-        pydantic.ValidationError: a variable has no valid value; its `loc` is the name of the field.
+        SettingInvalid: variables have no valid value; names them, never their values.
     """
     given = {key.upper(): text for key, text in os.environ.items()} | dict(os.environ)
     variables = {name: f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
-    return Settings.model_validate({name: given[key] for name, key in variables.items() if key in given})
+    try:
+        return Settings.model_validate({name: given[key] for name, key in variables.items() if key in given})
+    except ValidationError as error:
+        # Names only: a wrong value may be a secret in the wrong variable.
+        names = ", ".join(variables[str(item["loc"][0])] for item in error.errors(include_input=False))
+        raise SettingInvalid("a setting has no valid value", where=names, next_step="correct or unset it") from error
 
 
 def in_home(path: Path, *, setting: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Final, assert_never
 from holdtrue.cli.arguments import Parser, as_name, as_path
 from holdtrue.cli.audit import add_audit
 from holdtrue.cli.fix import add_fix
-from holdtrue.cli.session import ExitCode, complain, plain, read_settings, show, unwound_on_termination
+from holdtrue.cli.session import ExitCode, complain, plain, show, unwound_on_termination
 
 __all__ = ["ExitCode", "main"]
 
@@ -231,8 +231,8 @@ def _check_deployments(options: argparse.Namespace) -> ExitCode:
 
 def _fleet(options: argparse.Namespace) -> Path:
     """The fleet of the command line, which the adapters find by the setting."""
-    from holdtrue.settings import in_home  # noqa: PLC0415 - see the module's docstring
+    from holdtrue.settings import in_home, load_settings  # noqa: PLC0415 - see the module's docstring
 
     if options.fleet is not None:
         os.environ["HOLDTRUE_FLEET"] = str(options.fleet)
-    return in_home(read_settings().fleet, setting="HOLDTRUE_FLEET")
+    return in_home(load_settings().fleet, setting="HOLDTRUE_FLEET")

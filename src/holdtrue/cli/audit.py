@@ -12,7 +12,6 @@ from holdtrue.cli.report_file import is_standard_output, refuse_inputs, replacin
 from holdtrue.cli.session import (
     ExitCode,
     complain,
-    read_settings,
     show,
     terminal_width,
     unwound_on_termination,
@@ -103,8 +102,9 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
 def run_audit(options: argparse.Namespace) -> ExitCode:
     """Read, ask, judge, report."""
     from holdtrue.auditing import audit  # noqa: PLC0415 - a command imports what it needs when it runs
+    from holdtrue.settings import load_settings  # noqa: PLC0415
 
-    settings = read_settings()
+    settings = load_settings()
     with unwound_on_termination(), _destination(options) as deliver:
         sources, judgement = open_sources(options, settings), _judgement(options)
         inventories = tuple(_inventories(options))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from holdtrue.cli.arguments import as_path
 from holdtrue.cli.audit import add_sources, exit_code, open_sources
-from holdtrue.cli.session import ExitCode, complain, note, read_settings, show, unwound_on_termination
+from holdtrue.cli.session import ExitCode, complain, note, show, unwound_on_termination
 
 if TYPE_CHECKING:
     from holdtrue.core.fix_resolution import Audit
@@ -32,9 +32,10 @@ def run_fix(options: argparse.Namespace) -> ExitCode:
     """Audit the file, search on a copy, and print the patch; what it does and leaves goes to standard error."""
     from holdtrue.adapters.inventory.files import read_file  # noqa: PLC0415 - a command imports what it needs
     from holdtrue.auditing import Judgement, audit  # noqa: PLC0415
+    from holdtrue.settings import load_settings  # noqa: PLC0415
 
     with unwound_on_termination():
-        sources = open_sources(options, read_settings())
+        sources = open_sources(options, load_settings())
         report = audit([read_file(options.file)], sources, Judgement())
         proposal = _search(options, report.findings, sources)
     _print(proposal.model_copy(update={"not_audited": report.not_audited}), as_json=options.json)

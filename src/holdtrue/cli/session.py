@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from holdtrue.errors import RejectedError
-    from holdtrue.settings import Settings
 
 
 class ExitCode(IntEnum):
@@ -22,25 +21,6 @@ class ExitCode(IntEnum):
     FINDINGS = 1
     BAD_INPUT = 2
     COULD_NOT_LOOK = 3
-
-
-def read_settings() -> "Settings":
-    """The settings of this process.
-
-    Raises:
-        RejectedError: one has no valid value.
-    """
-    from pydantic import ValidationError  # noqa: PLC0415 - a command imports what it needs when it runs
-
-    from holdtrue.errors import RejectedError  # noqa: PLC0415
-    from holdtrue.settings import load_settings  # noqa: PLC0415
-
-    try:
-        return load_settings()
-    except ValidationError as error:
-        # Names only: a wrong value may be a secret in the wrong variable.
-        names = ", ".join(f"HOLDTRUE_{item['loc'][0]}".upper() for item in error.errors(include_input=False))
-        raise RejectedError("a setting has no valid value", where=names, next_step="correct or unset it") from error
 
 
 @contextmanager
