@@ -19,7 +19,7 @@ from holdtrue.adapters.ansible.settings import (
     forks,
 )
 from holdtrue.core.redaction import redact
-from holdtrue.errors import ConfigurationFailed, ResourceMissing, ToolMissing
+from holdtrue.errors import ConfigurationFailed, HoldtrueError, ResourceMissing, ToolMissing
 from holdtrue.models.base import ProgressSink, ignore_progress
 from holdtrue.models.configuration import ConfigurationRun
 from holdtrue.models.credentials import SshAccess
@@ -63,7 +63,7 @@ class AnsibleConfigurator:
         self._secrets = {name: value.get_secret_value() for name, value in (secrets or {}).items()}
 
     def apply(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
-        """Make it so.
+        """Make it so. An error of a run that had begun holds what was recorded of it as its `done`.
 
         Raises:
             ConfigurationFailed: the playbook is wrong, a task failed, or a host was in no play.
@@ -86,18 +86,22 @@ class AnsibleConfigurator:
         self._refuse_the_impossible()
         record = RunRecord(on_progress)
         with span(_PROGRAM, check=check) as current, private_folder("ht-ansible") as folder:
-            ended = self._run_child(folder, record, check=check)
-            failure = find_failure(
-                record,
-                hosts=[host.name for host in self._hosts],
-                playbook=str(self._playbook),
-                check=check,
-                error_tail=redact(ended.error_tail, self._secrets.values()),
-            )
-            if failure is not None:
-                raise failure
+            try:
+                ended = self._run_child(folder, record, check=check)
+                failure = find_failure(
+                    record,
+                    hosts=[host.name for host in self._hosts],
+                    playbook=str(self._playbook),
+                    check=check,
+                    error_tail=redact(ended.error_tail, self._secrets.values()),
+                )
+                if failure is not None:
+                    raise failure
+            except HoldtrueError as error:
+                error.done = _recorded(record, check=check)
+                raise
             current.set_attribute("ansible.changed", sum(summary.changed for summary in record.summaries()))
-        return ConfigurationRun(check=check, hosts=record.summaries(), results=tuple(record.results))
+        return _recorded(record, check=check)
 
     def _refuse_the_impossible(self) -> None:
         if not self._hosts:
@@ -146,6 +150,11 @@ class AnsibleConfigurator:
                 where=str(self._playbook),
                 next_step="look at what the task waits for, or raise the configuration's timeout_seconds",
             ) from error
+
+
+def _recorded(record: RunRecord, *, check: bool) -> ConfigurationRun:
+    """What the run has said so far. Counts come with Ansible's last word: none of them without it."""
+    return ConfigurationRun(check=check, hosts=record.summaries(), results=tuple(record.results))
 
 
 def _write(path: Path, text: str) -> str:

@@ -22,7 +22,7 @@ from holdtrue.adapters.pulumi.journal import Journal
 from holdtrue.adapters.pulumi.messages import Command, Request, write_request
 from holdtrue.adapters.pulumi.plans import PlanKey, SavedPlan, keep_plan, take_plan
 from holdtrue.adapters.pulumi.workspace import Project, Workspace, open_workspace, read_project, secret_values
-from holdtrue.errors import ProgramFailed
+from holdtrue.errors import HoldtrueError, ProgramFailed
 from holdtrue.models.base import ProgressSink, ignore_progress
 from holdtrue.models.credentials import StackAccess
 from holdtrue.models.stack import ApplyResult, Plan, RefreshResult, StackOutputs
@@ -69,7 +69,8 @@ class PulumiEngine:
         unless its digest is the plan's.
 
         Raises:
-            ProgramFailed: a step was refused, the program raised, or a resource failed; names the resource.
+            ProgramFailed: a step was refused, the program raised, or a resource failed; names the resource. Like
+                every error of an apply that had begun, it holds what was carried out as its `done`.
         """
         with span("pulumi up", stack=self._stack, changes=len(plan.changes)):
             project = read_project(self._folder)
@@ -90,7 +91,8 @@ class PulumiEngine:
             span("pulumi refresh --preview-only", stack=self._stack),
             self._open(read_project(self._folder)) as (project, workspace),
         ):
-            journal, run = self._run_child(project, workspace, Command.DETECT, on_progress)
+            journal = Journal(on_progress, self._secrets)
+            run = self._run_child(project, workspace, Command.DETECT, journal)
             found = [step for step in journal.refreshed() if is_resource(step)]
             checked = frozenset(step.urn for step in found)
             announced = {step.urn for step in journal.steps if is_resource(step)} | {
@@ -120,7 +122,8 @@ class PulumiEngine:
 
     def _preview(self, project: Project, on_progress: ProgressSink) -> Plan:
         with self._open(project) as (_, workspace):
-            journal, run = self._run_child(project, workspace, Command.PREVIEW, on_progress)
+            journal = Journal(on_progress, self._secrets)
+            run = self._run_child(project, workspace, Command.PREVIEW, journal)
             if not journal.finished:
                 raise translate(self._evidence("preview", journal, run))
             steps = journal.planned()
@@ -144,19 +147,17 @@ class PulumiEngine:
     def _apply(self, project: Project, saved: SavedPlan, on_progress: ProgressSink, total: int) -> ApplyResult:
         with self._open(project, saved.settings) as (_, workspace):
             workspace.plan_file.write_bytes(saved.content)
-            journal, run = self._run_child(
-                project, workspace, Command.APPLY, on_progress, total=total, create_stack=saved.stack_absent
-            )
-            if not journal.finished:
-                declared = {step.urn for step in journal.planned()}
-                left_out = sorted(saved.urns() - declared)
-                raise translate(replace(self._evidence("up", journal, run), missing_urns=left_out))
-            steps = journal.carried_out()
-            return ApplyResult(
-                changes=planned_changes(steps),
-                unchanged=len(unchanged_urns(steps)),
-                outputs=outputs_of(journal.stack_outputs()),
-            )
+            journal = Journal(on_progress, self._secrets, total)
+            try:
+                run = self._run_child(project, workspace, Command.APPLY, journal, create_stack=saved.stack_absent)
+                if not journal.finished:
+                    declared = {step.urn for step in journal.planned()}
+                    left_out = sorted(saved.urns() - declared)
+                    raise translate(replace(self._evidence("up", journal, run), missing_urns=left_out))
+            except HoldtrueError as error:
+                error.done = _carried_out(journal)
+                raise
+            return _carried_out(journal)
 
     def _require_same(self, plan: Plan, current: Plan) -> None:
         """Refuse a plan that a fresh preview does not confirm, naming what differs."""
@@ -184,12 +185,11 @@ class PulumiEngine:
         project: Project,
         workspace: Workspace,
         command: Command,
-        on_progress: ProgressSink,
+        journal: Journal,
         *,
-        total: int | None = None,
         create_stack: bool = False,
-    ) -> tuple[Journal, ToolRun]:
-        """Run one command in a child and collect what it says."""
+    ) -> ToolRun:
+        """Run one command in a child; the journal collects what it says."""
         request = Request(
             command=command,
             folder=str(workspace.folder),
@@ -201,10 +201,8 @@ class PulumiEngine:
             cli_version=require_cli(workspace.environment),
             create_stack=create_stack,
         )
-        journal = Journal(on_progress, self._secrets, total)
         arguments = [sys.executable, "-P", "-m", "holdtrue.adapters.pulumi.child"]
-        run = self._run(arguments, command.value, workspace, journal.read_line, write_request(request))
-        return journal, run
+        return self._run(arguments, command.value, workspace, journal.read_line, write_request(request))
 
     def _run(
         self,
@@ -246,6 +244,16 @@ class PulumiEngine:
             exit_code=run.exit_code,
             secrets=self._secrets,
         )
+
+
+def _carried_out(journal: Journal) -> ApplyResult:
+    """What an apply has done so far."""
+    steps = journal.carried_out()
+    return ApplyResult(
+        changes=planned_changes(steps),
+        unchanged=len(unchanged_urns(steps)),
+        outputs=outputs_of(journal.stack_outputs()),
+    )
 
 
 def _is_resource_urn(urn: str) -> bool:
