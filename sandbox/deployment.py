@@ -181,10 +181,12 @@ def read_report(flow_run_id: UUID) -> str:
         ArtifactFilterFlowRunId,
         ArtifactFilterType,
     )
+    from prefect.client.schemas.sorting import ArtifactSort  # noqa: PLC0415
 
     wanted = ArtifactFilter(
         flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]), type=ArtifactFilterType(any_=["markdown"])
     )
     with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=wanted)
-    return next((str(item.data) for item in found if (item.key or "").endswith("-report")), "")
+        found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC)
+    # The last one: a drift of the fleet has a page for each environment before it.
+    return next((str(item.data) for item in found if str(item.data).startswith("# ")), "")

@@ -3,16 +3,18 @@
 from itertools import islice
 from typing import Final
 
+from prefect import runtime
 from prefect.events import emit_event
 
 from holdtrue.core.audit_output.html import to_html
 from holdtrue.core.audit_output.phrases import by_severity
+from holdtrue.core.run_subject import RunSubject
 from holdtrue.models.audit import Finding
 from holdtrue.models.audit_changes import AuditChanges
 from holdtrue.models.base import Progress, ProgressLevel
 from tasks.dependencies import Audited
 from tasks.journal import watch
-from tasks.run import save_report
+from tasks.reports import save_report
 from tasks.sbom import keep_sbom
 
 _EVENTS: Final = 100
@@ -20,8 +22,13 @@ _PLACES: Final = 20
 
 
 def save_documents(audited: Audited) -> None:
-    """Write `sbom.cdx.json` and `audit.html` into the run's report folder, and the SBOM into an artifact too."""
-    keep_sbom("audit-sbom", audited.report, audited.inventories)
+    """Write `sbom.cdx.json` and `audit.html` into the run's report folder, and the SBOM into an artifact too.
+
+    The artifact is `audit-sbom` for the fleet and `sbom-<environment>` for one environment.
+    """
+    subject = RunSubject.of(runtime.flow_run.parameters)
+    key = "audit-sbom" if subject.suffix == "" else subject.key("sbom")
+    keep_sbom(key, audited.report, audited.inventories)
     save_report("audit.html", to_html(audited.report))
 
 

@@ -1,81 +1,209 @@
-"""Which state each report ends its run in. The names are a stable contract: automations match on them."""
+"""Which state each report ends its run in, and what to do next. The names are a stable contract for automations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from holdtrue.core import render
 from holdtrue.core.audit_output.changes import changes_markdown, changes_text
 from holdtrue.core.audit_output.json_report import to_json
 from holdtrue.core.audit_output.markdown import SIZE_LIMIT, to_markdown
-from holdtrue.models.audit import AuditVerdict
-from holdtrue.models.audit_changes import FleetAudit
-from holdtrue.models.drift import DriftReport, DriftVerdict
-from holdtrue.models.report import ProvisionReport, ValidationReport
+from holdtrue.core.drift import environment_unknown, overall
+from holdtrue.errors import HoldtrueError
+from holdtrue.models.audit import AuditCounts, AuditVerdict, NotAudited
+from holdtrue.models.audit_changes import AuditChanges, EnvironmentAudit, FleetAudit
+from holdtrue.models.configuration import ConfigurationRun
+from holdtrue.models.drift import DriftReport, DriftVerdict, EnvironmentDrift
+from holdtrue.models.preflight import PreflightReport
+from holdtrue.models.report import ProgramTests, ProvisionReport, ValidationReport
+from holdtrue.models.stack import ApplyResult, Plan
 from holdtrue.models.sweep import SweepOutcome, SweepReport
-from holdtrue.models.validation import VerdictOutcome
-from tasks.run import Conclusion
+from holdtrue.models.traffic import TrafficShift
+from holdtrue.models.validation import Verdict, VerdictOutcome
+from tasks.fleet import FLEET, Fleet
+from tasks.hosts import hosts_of
+from tasks.journal import Journal
+from tasks.run import Conclusion, Ending
 
 
-def conclude_provision(report: ProvisionReport) -> Conclusion:
-    """`Provisioned` when anything changed, else `Unchanged`."""
+def provision_report(environment: str, journal: Journal) -> ProvisionReport:
+    """What a provision has done so far, from the results of its stages."""
+    return ProvisionReport(
+        environment=environment,
+        preflight=journal.result("require prerequisites", PreflightReport),
+        program_tests=journal.result("test program", ProgramTests),
+        audit=journal.result("audit before changes", EnvironmentAudit),
+        plan=journal.result("preview stack", Plan),
+        applied=journal.result("apply stack", ApplyResult),
+        hosts=hosts_of(journal),
+        configured=journal.result("configure hosts", ConfigurationRun),
+        verified=journal.result("prove idempotent", ConfigurationRun),
+        verdict=journal.result("validate hosts", Verdict),
+        traffic=journal.result("shift traffic", TrafficShift),
+        started_at=journal.started_at,
+        duration_seconds=journal.duration_seconds,
+    )
+
+
+def _provision_broken(_: HoldtrueError, journal: Journal, arguments: Mapping[str, Any]) -> ProvisionReport:
+    return provision_report(str(arguments["environment"]), journal)
+
+
+def _conclude_provision(report: ProvisionReport) -> Conclusion:
     return Conclusion(
         state_name="Provisioned" if report.changed else "Unchanged",
+        is_good=True,
         line=render.provision_line(report),
         sections=render.provision_sections(report),
     )
 
 
-def conclude_validation(report: ValidationReport) -> Conclusion:
-    """`Passed`, `ChecksFailed`, or failed `Incomplete`."""
-    states = {
-        VerdictOutcome.PASS: "Passed",
-        VerdictOutcome.FAIL: "ChecksFailed",
-        VerdictOutcome.INCONCLUSIVE: "Incomplete",
-    }
+PROVISION: Final = Ending(_conclude_provision, _provision_broken)
+"""`Provisioned` when anything changed, else `Unchanged`; or the state of the stage that failed."""
+
+
+def validation_report(environment: str, verdict: Verdict, journal: Journal) -> ValidationReport:
+    """What a validation has seen."""
+    return ValidationReport(
+        environment=environment,
+        hosts=hosts_of(journal),
+        verdict=verdict,
+        started_at=journal.started_at,
+        duration_seconds=journal.duration_seconds,
+    )
+
+
+def _validation_broken(error: HoldtrueError, journal: Journal, arguments: Mapping[str, Any]) -> ValidationReport:
+    name = str(arguments["environment"])
+    nothing = Verdict(
+        outcome=VerdictOutcome.INCONCLUSIVE,
+        environment=name,
+        hosts=(),
+        plan_digest="",
+        checks=(),
+        reasons=(str(error),),
+        decided_at=journal.started_at,
+        expires_at=journal.started_at,
+    )
+    return validation_report(name, journal.result("validate hosts", Verdict) or nothing, journal)
+
+
+def _conclude_validation(report: ValidationReport) -> Conclusion:
+    outcome = report.verdict.outcome
+    state_name, next_step = {
+        VerdictOutcome.PASS: ("Passed", ""),
+        VerdictOutcome.FAIL: ("ChecksFailed", "repair what failed, then validate again"),
+        VerdictOutcome.INCONCLUSIVE: ("Incomplete", "see to what could not be checked, then validate again"),
+    }[outcome]
     return Conclusion(
-        state_name=states[report.verdict.outcome],
+        state_name=state_name,
+        is_good=outcome is VerdictOutcome.PASS,
         line=render.validation_line(report),
         sections=render.validation_sections(report),
-        could_not_look=report.verdict.outcome is VerdictOutcome.INCONCLUSIVE,
+        next_step=next_step,
     )
 
 
-def conclude_drift(report: DriftReport) -> Conclusion:
-    """`InSync`, `Drifted`, or failed `Incomplete`."""
-    states = {
-        DriftVerdict.IN_SYNC: "InSync",
-        DriftVerdict.DRIFTED: "Drifted",
-        DriftVerdict.UNKNOWN: "Incomplete",
-    }
+VALIDATE: Final = Ending(_conclude_validation, _validation_broken, error_state="Incomplete")
+"""`Passed`; failed `ChecksFailed` or `Incomplete`."""
+
+
+def drift_report(fleet: Fleet, found: Sequence[EnvironmentDrift], journal: Journal) -> DriftReport:
+    """What the run has found; an environment of the fleet that was not looked at is unknown."""
+    seen = {drift.environment: drift for drift in found}
+    unknown = {name: environment_unknown(name, reason) for name, reason in fleet.unreadable.items()}
+    environments = tuple(
+        seen.get(name) or unknown.get(name) or environment_unknown(name, "the run ended before it was looked at")
+        for name in fleet.names
+    )
+    return DriftReport(
+        verdict=overall(environments),
+        environments=environments,
+        started_at=journal.started_at,
+        duration_seconds=journal.duration_seconds,
+    )
+
+
+def _drift_broken(_: HoldtrueError, journal: Journal, __: Mapping[str, Any]) -> DriftReport:
+    fleet = journal.result(FLEET, Fleet) or Fleet()
+    return drift_report(fleet, journal.results_of(EnvironmentDrift), journal)
+
+
+def _conclude_drift(report: DriftReport) -> Conclusion:
+    state_name, next_step = {
+        DriftVerdict.IN_SYNC: ("InSync", ""),
+        DriftVerdict.DRIFTED: (
+            "Drifted",
+            "provision what is named to put it back, or change what is declared; a rule in drift.ignore accepts it",
+        ),
+        DriftVerdict.UNKNOWN: ("Incomplete", "see to what could not be checked, then look again"),
+    }[report.verdict]
     return Conclusion(
-        state_name=states[report.verdict],
+        state_name=state_name,
+        is_good=report.verdict is DriftVerdict.IN_SYNC,
         line=render.drift_line(report),
         sections=render.drift_sections(report),
-        could_not_look=report.verdict is DriftVerdict.UNKNOWN,
+        next_step=next_step,
     )
 
 
-def conclude_audit(report: FleetAudit) -> Conclusion:
-    """`Clean`, `Vulnerable`, or failed `Incomplete`."""
-    states = {
-        AuditVerdict.CLEAN: "Clean",
-        AuditVerdict.VULNERABLE: "Vulnerable",
-        AuditVerdict.INCOMPLETE: "Incomplete",
-    }
+DRIFT: Final = Ending(_conclude_drift, _drift_broken, error_state="Incomplete")
+"""`InSync`; failed `Drifted` or `Incomplete`."""
+
+
+def _audit_broken(error: HoldtrueError, journal: Journal, _: Mapping[str, Any]) -> FleetAudit:
+    return FleetAudit(
+        verdict=AuditVerdict.INCOMPLETE,
+        counts=AuditCounts(audited=0, not_audited=1),
+        findings=(),
+        not_audited=(NotAudited(name="everything", reason=str(error)),),
+        started_at=journal.started_at,
+        duration_seconds=journal.duration_seconds,
+        changes=AuditChanges(since=None),
+        not_compared="this audit was not made",
+    )
+
+
+def _conclude_audit(report: FleetAudit) -> Conclusion:
+    state_name, next_step = {
+        AuditVerdict.CLEAN: ("Clean", ""),
+        AuditVerdict.VULNERABLE: (
+            "Vulnerable",
+            "update what is named (`holdtrue fix FILE` proposes versions), or waive it with a reason and an end",
+        ),
+        AuditVerdict.INCOMPLETE: ("Incomplete", "see to what was not audited, then audit again"),
+    }[report.verdict]
     changes = changes_markdown(report)
     return Conclusion(
-        state_name=states[report.verdict],
+        state_name=state_name,
+        is_good=report.verdict is AuditVerdict.CLEAN,
         line=f"{render.audit_line(report)}; {changes_text(report)}",
         sections=f"{changes}\n{to_markdown(report, limit_bytes=SIZE_LIMIT - len(changes.encode()))}",
-        could_not_look=report.verdict is AuditVerdict.INCOMPLETE,
+        next_step=next_step,
         document=to_json(report),
     )
 
 
-def conclude_sweep(report: SweepReport) -> Conclusion:
-    """`Swept` when something was revoked, `NothingLeft`, or failed `Incomplete` when something may still live."""
+AUDIT: Final = Ending(_conclude_audit, _audit_broken, error_state="Incomplete")
+"""`Clean`; failed `Vulnerable` or `Incomplete`."""
+
+
+def _sweep_broken(_: HoldtrueError, journal: Journal, __: Mapping[str, Any]) -> SweepReport:
+    return SweepReport(
+        leases=(), dead_runs=0, live_runs=0, started_at=journal.started_at, duration_seconds=journal.duration_seconds
+    )
+
+
+def _conclude_sweep(report: SweepReport) -> Conclusion:
     failed = report.of(SweepOutcome.FAILED) + report.of(SweepOutcome.LOST)
     done = "Swept" if report.of(SweepOutcome.REVOKED) else "NothingLeft"
     return Conclusion(
         state_name="Incomplete" if failed else done,
+        is_good=not failed,
         line=render.sweep_line(report),
         sections=render.sweep_sections(report),
-        could_not_look=bool(failed),
+        next_step="see why in the table; the next sweep tries again" if failed else "",
     )
+
+
+SWEEP: Final = Ending(_conclude_sweep, _sweep_broken, error_state="Incomplete")
+"""`Swept` when something was revoked, `NothingLeft`; failed `Incomplete` when something may still live."""

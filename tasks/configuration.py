@@ -35,6 +35,7 @@ def prove_idempotent(environment: Environment, access: HostAccess) -> Configurat
             f"the second run changed {len(run.changed)} things: {offenders}",
             where=environment.configuration.playbook,
             next_step="let these tasks report a change only when they make one (creates, changed_when, a module)",
+            done=run,
         )
     return run
 

@@ -19,13 +19,14 @@ from holdtrue.models.audit import AuditReport, AuditVerdict, Finding
 from holdtrue.models.audit_changes import EnvironmentAudit
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.credentials import HostAccess
-from holdtrue.models.dependency import Inventory
+from holdtrue.models.dependency import Gap, Inventory
 from holdtrue.models.environment import Environment
 from holdtrue.models.stack import StackOutputs
 from holdtrue.settings import load_settings
+from tasks.fleet import Fleet
 from tasks.hosts import host_access
 from tasks.infrastructure import read_outputs
-from tasks.journal import staged, watch
+from tasks.journal import current_journal, staged, watch
 from tasks.policy import MUTATES, READS
 from tasks.sbom import keep_sbom
 from tasks.toolbox import toolbox
@@ -45,13 +46,18 @@ class Audited:
     inventories: tuple[Inventory, ...]
 
 
-def audit_environments(environments: Sequence[Environment]) -> Audited:
+def audit_fleet(fleet: Fleet) -> Audited:
     """All that these environments name as one batch; what cannot be read is in the report and hides nothing else.
 
     Raises:
         RejectedError: the settings name no usable advisory source.
     """
-    return _audit(environments, {item.name: list_hosts(item) for item in environments if item.audit.hosts})
+    unread = tuple(
+        Inventory(f"{name}: manifest", "manifest", (), (Gap(name, reason),))
+        for name, reason in fleet.unreadable.items()
+    )
+    hosts = {item.name: list_hosts(item) for item in fleet.environments if item.audit.hosts}
+    return _audit(fleet.environments, hosts, unread)
 
 
 def list_hosts(environment: Environment) -> tuple[Inventory, ...]:
@@ -74,10 +80,10 @@ def list_host_packages(environment: Environment, access: HostAccess) -> tuple[In
     return toolbox().host_inventories(environment, access)
 
 
-def _audit(environments: Sequence[Environment], hosts: Hosts) -> Audited:
+def _audit(environments: Sequence[Environment], hosts: Hosts, unread: Sequence[Inventory] = ()) -> Audited:
     # Prefect looks at every part of a parameter: seconds for the packages of a hundred hosts, if they were not quoted.
     quoted: Any = quote(hosts)
-    audited: Audited = audit_dependencies(environments, quoted)
+    audited: Audited = audit_dependencies(environments, quoted, unread)
     return audited
 
 
@@ -85,8 +91,13 @@ def _audit(environments: Sequence[Environment], hosts: Hosts) -> Audited:
 # twice because another has not.
 @task(name="audit dependencies", **MUTATES)
 @staged
-def audit_dependencies(environments: Sequence[Environment], hosts: Hosts) -> Audited:
+def audit_dependencies(environments: Sequence[Environment], hosts: Hosts, unread: Sequence[Inventory]) -> Audited:
     """Read the inventories, ask every source once about their union, and judge what is found.
+
+    Args:
+        environments: Whose dependencies.
+        hosts: What their hosts hold.
+        unread: What could not be read before, with the reasons.
 
     Raises:
         RejectedError: the settings name no usable advisory source.
@@ -98,9 +109,10 @@ def audit_dependencies(environments: Sequence[Environment], hosts: Hosts) -> Aud
         worker=Path(sysconfig.get_path("purelib")),
         hosts=hosts,
     )
-    report = audit(estate.inventories, sources, *estate.judgements, goes_on=True)
+    inventories = (*estate.inventories, *unread)
+    report = audit(inventories, sources, *estate.judgements, goes_on=True)
     _tell(report)
-    return Audited(report, estate.inventories)
+    return Audited(report, inventories)
 
 
 def _tell(report: AuditReport) -> None:
@@ -135,6 +147,7 @@ def audit_before_changes(environment: Environment) -> EnvironmentAudit:
         result = EnvironmentAudit(verdict=report.verdict, line=audit_line(report), counts=report.counts, notes=notes)
     except HoldtrueError as error:
         result = EnvironmentAudit(verdict=AuditVerdict.INCOMPLETE, line=f"could not be audited: {error}")
+    current_journal().results["audit before changes"] = result
     level = ProgressLevel.INFO if result.verdict is AuditVerdict.CLEAN else ProgressLevel.WARNING
     watch(Progress(message=for_terminal(f"dependencies: {result.line}", _LINE_LIMIT), level=level))
     for note in result.notes:

@@ -1,19 +1,74 @@
-"""One layer's look, whatever becomes of it."""
+"""The look at one environment and at one of its layers: what goes wrong in one hides no other."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Final, TypeVar
 
-from holdtrue.core.drift import layer_unknown
+from prefect import runtime
+from prefect.artifacts import create_markdown_artifact
+from prefect.flow_engine import FlowRunTimeoutError
+
+from holdtrue.core.drift import environment_unknown, judge, layer_unknown
+from holdtrue.core.render import environment_page
+from holdtrue.core.run_subject import RunSubject
 from holdtrue.errors import HoldtrueError
 from holdtrue.models.base import Progress, ProgressLevel
-from holdtrue.models.drift import LayerDrift
-from holdtrue.models.environment import DriftLayer
-from tasks.journal import watch
+from holdtrue.models.credentials import HostAccess
+from holdtrue.models.drift import EnvironmentDrift, LayerDrift
+from holdtrue.models.environment import DriftLayer, Environment
+from holdtrue.runtime.redaction import redact_text
+from tasks.hosts import host_access_on_demand
+from tasks.journal import current_journal, watch
+
+R = TypeVar("R")
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+Access = Callable[[], HostAccess]
+Looks = Callable[[Access], Mapping[DriftLayer, Callable[[], LayerDrift]]]
+"""From the way to the hosts to the look at each layer."""
 
 
-def look(layer: DriftLayer, at_layer: Callable[[], LayerDrift]) -> LayerDrift:
-    """What the layer's check saw; a layer that could not be looked at is unknown and hides no other."""
+def look_at(environment: Environment, looks: Looks, *, today: date) -> EnvironmentDrift:
+    """What the layers that the manifest names say together; an environment that cannot be looked at is unknown."""
+
+    def all_layers() -> EnvironmentDrift:
+        with host_access_on_demand(environment) as access:
+            offered = looks(access)
+            layers = [_look_at_layer(layer, offered[layer]) for layer in environment.drift.layers]
+        return judge(environment.name, layers, environment.drift.ignore, today=today)
+
+    found = _or_else(all_layers, environment.name, lambda reason: environment_unknown(environment.name, reason))
+    current_journal().results[f"drift of {environment.name}"] = found
+    _publish(found)
+    return found
+
+
+def _look_at_layer(layer: DriftLayer, look: Callable[[], LayerDrift]) -> LayerDrift:
+    return _or_else(look, layer.value, lambda reason: layer_unknown(layer, reason))
+
+
+def _or_else(look: Callable[[], R], what: str, unknown: Callable[[str], R]) -> R:
+    """What was seen, or why nothing could be; only the end of the run's own time is not caught."""
     try:
-        return at_layer()
+        return look()
+    except FlowRunTimeoutError:
+        raise
     except HoldtrueError as error:
-        watch(Progress(message=f"{layer} could not be checked: {error}", level=ProgressLevel.ERROR))
-        return layer_unknown(layer, str(error))
+        reason = str(error)
+    except Exception as error:
+        _LOGGER.exception("the look at %s raised what it should have handled", what)
+        reason = f"unexpected {type(error).__name__}: {error}"
+    watch(Progress(message=f"{what} could not be checked: {reason}", level=ProgressLevel.ERROR))
+    return unknown(reason)
+
+
+def _publish(drift: EnvironmentDrift) -> None:
+    """A page of its own for each environment of several, under the key that a run about it alone has."""
+    key = RunSubject.of({"environment": drift.environment}).key("drift-report")
+    if key == RunSubject.of(runtime.flow_run.parameters).key("drift-report"):
+        return
+    create_markdown_artifact(
+        markdown=redact_text(environment_page(drift)), key=key, description=f"{drift.environment}: {drift.verdict}"
+    )

@@ -7,15 +7,23 @@ from functools import cache
 from holdtrue.core.hosts import parse_hosts
 from holdtrue.models.credentials import HostAccess
 from holdtrue.models.environment import Environment
+from holdtrue.models.host import Host
 from holdtrue.models.stack import StackOutputs
 from tasks.infrastructure import read_outputs
+from tasks.journal import Journal, current_journal
 from tasks.toolbox import toolbox
+
+
+def hosts_of(journal: Journal) -> tuple[Host, ...]:
+    """The hosts of the run, as far as it knows them."""
+    return journal.result("hosts", tuple) or ()
 
 
 @contextmanager
 def host_access(environment: Environment, outputs: StackOutputs) -> Iterator[HostAccess]:
     """An agent with a certificate of this run; agent, connections and folder are gone when the block is left."""
     hosts = parse_hosts(outputs, environment.infrastructure.hosts_output)
+    current_journal().results["hosts"] = hosts
     with toolbox().host_access(environment, hosts) as ssh:
         yield HostAccess(hosts=hosts, outputs=outputs, ssh=ssh)
 

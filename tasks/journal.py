@@ -1,26 +1,32 @@
-"""What a run has done so far: its stages, their spans, and the lines and progress bar that a person watches."""
+"""What a run has done so far: its stages, their results and spans, and the lines and progress bar for a person."""
 
+import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import wraps
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import TaskRunContext
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 
 from holdtrue.errors import HoldtrueError
 from holdtrue.models.base import Progress, ProgressLevel
-from holdtrue.models.report import StageOutcome, StageRecord
+from holdtrue.models.environment import Environment
+from holdtrue.models.outcome import StageOutcome, StageRecord
 from holdtrue.runtime.tracing import span
 from tasks.redaction import redacted
+from tasks.run_log import task_failed
 
 P = ParamSpec("P")
 R = TypeVar("R")
+V = TypeVar("V")
 
 _UPDATE_INTERVAL_SECONDS: Final = 2.0
 """Each update of the bar is an API call of some 10 ms; a person needs no more than this."""
@@ -28,12 +34,36 @@ _UPDATE_INTERVAL_SECONDS: Final = 2.0
 
 @dataclass(slots=True)
 class Journal:
-    """One run's record. `expected_stages` scales the progress bar; 0 means the run has none."""
+    """One run's record. `expected_stages` scales the progress bar; 0 means the run has none.
+
+    Attributes:
+        stages: Every stage that ended, in order; one that was retried stands there once a try.
+        results: What each stage returned, by its name; what a failed one had done before it failed; and what else
+            belongs into the report of a run that an error ends.
+        started_at: When the run began.
+    """
 
     expected_stages: int = 0
     stages: list[StageRecord] = field(default_factory=list)
+    results: dict[str, object] = field(default_factory=dict)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _clock: float = field(default_factory=time.monotonic)
     _bar: UUID | None = None
     _bar_updated: float = 0.0
+
+    @property
+    def duration_seconds(self) -> float:
+        """How long the run has taken so far."""
+        return round(time.monotonic() - self._clock, 3)
+
+    def result(self, stage: str, kind: type[V]) -> V | None:
+        """What a stage returned, or had done when it failed; None when it did nothing or was not reached."""
+        found = self.results.get(stage)
+        return found if isinstance(found, kind) else None
+
+    def results_of(self, kind: type[V]) -> tuple[V, ...]:
+        """Every result of this kind, in order."""
+        return tuple(found for found in self.results.values() if isinstance(found, kind))
 
     def advance(self, within_stage: float = 0.0) -> None:
         """Move the progress bar; `within_stage` is the finished part (0 to 1) of the stage under way."""
@@ -65,17 +95,25 @@ def open_journal(expected_stages: int) -> Iterator[Journal]:
         _journal.reset(token)
 
 
-def staged(body: Callable[P, R]) -> Callable[P, R]:
-    """Make a task's body one stage: a span, a line in the journal, a step of the progress bar.
+def current_journal() -> Journal:
+    """The journal of this run; an empty one outside of any."""
+    return _journal.get() or Journal()
 
-    An error leaves it without registered secrets, so that Prefect's state, log and events of the task have none either.
+
+def staged(body: Callable[P, R]) -> Callable[P, R]:
+    """Make a task's body one stage: a span, a line and a result in the journal, a step of the progress bar.
+
+    The line names the environment that the body's parameter `environment` holds. An error leaves it without registered
+    secrets, so that Prefect's state, log and events of the task have none either.
     """
     name = body.__name__.replace("_", " ")
     clean = redacted(body)
+    signature = inspect.signature(body)
 
     @wraps(body)
     def run_stage(*args: P.args, **kwargs: P.kwargs) -> R:
-        journal = _journal.get() or Journal()
+        journal = current_journal()
+        environment = _environment_of(signature.bind(*args, **kwargs).arguments)
         started = time.monotonic()
         outcome, summary = StageOutcome.CANCELLED, ""
         try:
@@ -83,20 +121,47 @@ def staged(body: Callable[P, R]) -> Callable[P, R]:
                 result = clean(*args, **kwargs)
         except Exception as error:
             outcome = StageOutcome.FAILED
-            summary = str(error) if isinstance(error, HoldtrueError) else type(error).__name__
+            summary = type(error).__name__
+            if isinstance(error, HoldtrueError):
+                summary = str(error)
+                journal.results[name] = error.done
+                _expect_failure_in_log()
             raise
         else:
             outcome = StageOutcome.DONE
+            journal.results[name] = result
             return result
         finally:
             duration = time.monotonic() - started
             journal.stages.append(
-                StageRecord(name=name, outcome=outcome, summary=summary, duration_seconds=round(duration, 3))
+                StageRecord(
+                    name=name,
+                    environment=environment,
+                    outcome=outcome,
+                    summary=summary,
+                    duration_seconds=round(duration, 3),
+                )
             )
             if outcome is not StageOutcome.CANCELLED:
                 journal.advance()
 
     return run_stage
+
+
+def _environment_of(arguments: Mapping[str, Any]) -> str:
+    match arguments.get("environment"):
+        case Environment() as environment:
+            return environment.name
+        case str() as name:
+            return name
+        case _:
+            return ""
+
+
+def _expect_failure_in_log() -> None:
+    context = TaskRunContext.get()
+    if context is not None:
+        task_failed(str(context.task_run.id))
 
 
 def watch(progress: Progress) -> None:

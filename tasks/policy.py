@@ -1,11 +1,14 @@
 """The one retry layer, and what every tool task has in common."""
 
+from collections.abc import Callable
 from typing import Any, Final, TypedDict
 
+from prefect import runtime
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
+from holdtrue.core.run_subject import RunSubject
 from holdtrue.errors import is_transient
 
 
@@ -13,6 +16,12 @@ class _TaskOptions(TypedDict):
     persist_result: bool
     cache_policy: CachePolicy
     log_prints: bool
+
+
+class _FlowOptions(TypedDict):
+    persist_result: bool
+    retries: int
+    flow_run_name: Callable[[], str]
 
 
 class _RetryOptions(_TaskOptions):
@@ -26,6 +35,19 @@ def may_help_to_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -
     error = state.result(raise_on_failure=False)
     return isinstance(error, BaseException) and is_transient(error)
 
+
+def name_run() -> str:
+    """The name of this run, by what it is about: `provision demo`, `drift fleet`."""
+    return RunSubject.of(runtime.flow_run.parameters).run_name(str(runtime.flow_run.flow_name))
+
+
+FLOW: Final[_FlowOptions] = {
+    "persist_result": False,
+    # Said, not left to PREFECT_FLOWS_DEFAULT_RETRIES: Prefect repeats a flow that returns a failed state.
+    "retries": 0,
+    "flow_run_name": name_run,
+}
+"""For every flow: nothing written to result storage, run once, and named by what it is about."""
 
 MUTATES: Final[_TaskOptions] = {"persist_result": False, "cache_policy": NO_CACHE, "log_prints": False}
 """For tasks that change the world: never repeated by themselves, nothing written to result storage."""

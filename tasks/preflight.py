@@ -29,5 +29,6 @@ def require_prerequisites(environment: Environment) -> PreflightReport:
             f"{len(report.broken)} prerequisites are broken and nothing was changed:\n{preflight_lines(report)}\n",
             where=f"environment {environment.name}",
             next_step="repair what is listed, then run again",
+            done=report,
         )
     return report

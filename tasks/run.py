@@ -1,36 +1,44 @@
-"""What every flow run has in common: telemetry, the journal, the report artifact, and the state it ends in."""
+"""What every flow run has in common: telemetry, the journal, its name, its report, and the state it ends in."""
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from inspect import signature
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from prefect import runtime
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
+from prefect.exceptions import TerminationSignal
+from prefect.flow_engine import FlowRunTimeoutError
 from prefect.states import Completed, Failed
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, TRACEPARENT_KEY
 
 from holdtrue.core.audit_output.text import for_markdown, for_terminal
-from holdtrue.core.render import stages_table
+from holdtrue.core.render import report_page
+from holdtrue.core.run_subject import RunSubject
 from holdtrue.credentials.scope import RunLabel, credential_scope
-from holdtrue.errors import BlockMissing, HoldtrueError, ManifestError
-from holdtrue.models.base import Value
+from holdtrue.errors import BlockMissing, HoldtrueError, ManifestError, SettingInvalid, TransientError, UnavailableError
+from holdtrue.models.outcome import FlowReport, RunOutcome
 from holdtrue.runtime.redaction import redact_data, redact_text
 from holdtrue.runtime.scrubbing import scrubbed
 from holdtrue.runtime.tracing import continued_span, flush_tracing, start_tracing, trace_carrier
 from holdtrue.settings import load_settings
 from tasks.journal import Journal, open_journal
 from tasks.redaction import redacted_run
+from tasks.reports import keep_report, save_report
+from tasks.run_log import end_log_with
 
 P = ParamSpec("P")
-Report = TypeVar("Report", bound=Value)
+Report = TypeVar("Report", bound=FlowReport)
 
 _MESSAGE_LIMIT: Final = 2_000
+_BAD_INPUT: Final = (ManifestError, BlockMissing, SettingInvalid)
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,80 +46,189 @@ class Conclusion:
     """How a report ends its run."""
 
     state_name: str
+    is_good: bool
+    """Whether everything was looked at and is good; all else ends `Failed`."""
     line: str
-    """One line of outcome; becomes the state's message."""
+    """One line of outcome; the state's message begins with it."""
     sections: str
     """Markdown for a person."""
-    could_not_look: bool = False
-    """True ends the run `Failed`: an outcome that nobody checked is not a result."""
+    next_step: str = ""
+    """What to do next; empty when nothing has to be done."""
     document: str = ""
-    """JSON that is kept of the report; its own fields when empty."""
+    """JSON for the run's report folder; the report's own fields when empty."""
 
 
-def as_run(
-    *, conclude: Callable[[Report], Conclusion], error_state: str | None = None, expected_stages: int = 0
-) -> Callable[[Callable[P, Report]], Callable[P, Report]]:
+@dataclass(frozen=True, slots=True)
+class Ending(Generic[Report]):
+    """How the runs of one flow end."""
+
+    conclude: Callable[[Report], Conclusion]
+    broken: Callable[[HoldtrueError, Journal, Mapping[str, Any]], Report]
+    """The report of a run that an error has ended: with all that was done before, and the run's arguments."""
+    error_state: str | None = None
+    """State name for errors of a flow that only looks; without it, the error's own. Bad input is always `Rejected`."""
+
+
+def as_run(ending: Ending[Report], *, expected_stages: int = 0) -> Callable[[Callable[P, Report]], Callable[P, Report]]:
     """Turn a body that returns a report, or raises our errors, into a flow body that ends in a named state.
 
-    `error_state` is the state name for errors of flows that only look; without it the error's own name is used.
-    Bad input (`ManifestError`, `BlockMissing`) is always `Rejected`.
+    The state has no data: `tasks.reports.load_report` gives the report, here and on any other machine.
     """
 
     def decorate(body: Callable[P, Report]) -> Callable[P, Report]:
         kind = body.__name__
+        parameters = signature(body)
 
         @wraps(body)
         def run(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
             start_tracing()
+            given = parameters.bind(*args, **kwargs)
+            given.apply_defaults()
+            this = _Run(kind, ending, given.arguments)
             try:
-                with (
-                    credential_scope(RunLabel(str(runtime.flow_run.id), str(runtime.flow_run.name), kind)),
-                    open_journal(expected_stages) as journal,
-                    continued_span(f"flow {kind}", _carrier()) as current,
-                ):
-                    _pass_on_trace()
-                    state = _finish(kind, journal, body, args, kwargs, conclude, error_state)
-                    current.set_attribute("holdtrue.state", state.name or "")
-                    return state
+                with open_journal(expected_stages) as journal:
+                    try:
+                        with (
+                            credential_scope(RunLabel(str(runtime.flow_run.id), str(runtime.flow_run.name), kind)),
+                            continued_span(f"flow {kind}", _carrier()) as current,
+                        ):
+                            _pass_on_trace()
+                            state = this.finish(journal, lambda: body(*args, **kwargs))
+                            current.set_attribute("holdtrue.state", state.name or "")
+                            return state
+                    except (TerminationSignal, KeyboardInterrupt, SystemExit) as signal:
+                        this.interrupted(journal, signal)
+                        raise
             finally:
                 flush_tracing()
 
         clean: Callable[P, State[Any]] = redacted_run(run)
-        # Prefect unwraps the returned state: a caller of the flow gets the report, as the signature says.
+        # Prefect takes the state that a flow's function returns for the state of its run.
         return clean  # type: ignore[return-value]
 
     return decorate
 
 
-def _finish(
-    kind: str,
-    journal: Journal,
-    body: Callable[..., Report],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    conclude: Callable[[Report], Conclusion],
-    error_state: str | None,
-) -> State[Any]:
-    try:
-        report = body(*args, **kwargs)
-    except HoldtrueError as error:
-        # Before anything is cut: half a secret is none that can be found. Errors of our tree are cleaned in place.
-        scrubbed(error)
-        name = error.state_name
-        if error_state is not None and not isinstance(error, (ManifestError, BlockMissing)):
-            name = error_state
-        message = _message(error)
-        lines = message.splitlines()
-        _publish(kind, name, message, "\n".join(for_markdown(item, _MESSAGE_LIMIT) for item in lines) + "\n", journal)
-        return Failed(name=name, message=message, data=error)
-    conclusion = conclude(report)
-    # Redacted before it is cut; and whatever it names, advisories too, was named by others.
-    line = for_terminal(redact_text(conclusion.line), _MESSAGE_LIMIT)
-    _publish(kind, conclusion.state_name, line, conclusion.sections, journal)
-    kept = json.loads(conclusion.document) if conclusion.document else report.model_dump(mode="json")
-    save_report(f"{kind}.json", json.dumps(redact_data(kept), indent=2, ensure_ascii=bool(conclusion.document)))
-    end = Failed if conclusion.could_not_look else Completed
-    return end(name=conclusion.state_name, message=line, data=report)
+class _Run(Generic[Report]):
+    """One run on its way to its end."""
+
+    def __init__(self, kind: str, ending: Ending[Report], arguments: Mapping[str, Any]) -> None:
+        self._kind = kind
+        self._ending = ending
+        self._arguments = arguments
+        self._subject = RunSubject.of(arguments)
+
+    def finish(self, journal: Journal, body: Callable[[], Report]) -> State[Any]:
+        """Carry out the body and return the state in which the run ends."""
+        try:
+            load_settings()
+            report = body()
+        except HoldtrueError as error:
+            # Errors of our tree are cleaned in place, and before anything is cut: a truncated secret cannot be found.
+            scrubbed(error)
+            return self._fail(journal, error, self._state_of(error))
+        except Exception as error:
+            if isinstance(error, FlowRunTimeoutError):
+                return self._fail(journal, _took_too_long(error), "TimedOut")
+            _LOGGER.exception("the flow %s raised what it should have handled", self._kind)
+            return self._fail(journal, _unexpected(error), HoldtrueError.state_name)
+        conclusion = self._ending.conclude(report)
+        # Redacted before it is cut. Whatever it names, advisories too, was named by others.
+        outcome = RunOutcome(
+            state=conclusion.state_name,
+            is_good=conclusion.is_good,
+            line=for_terminal(redact_text(conclusion.line), _MESSAGE_LIMIT),
+            next_step=conclusion.next_step,
+            stages=tuple(journal.stages),
+        )
+        self._publish(report, outcome, conclusion)
+        advice = f". Next: {outcome.next_step}" if outcome.next_step else ""
+        return self._end(outcome, f"{outcome.line}{advice}")
+
+    def interrupted(self, journal: Journal, signal: BaseException) -> None:
+        """Leave a report of a run that is being ended from outside; whatever goes wrong with it, the run ends."""
+        error = HoldtrueError(
+            f"the run was ended from outside ({type(signal).__name__})",
+            next_step="run it again; the stages say how far it came",
+        )
+        try:
+            self._fail(journal, error, "Interrupted")
+        except Exception as problem:  # noqa: BLE001 - the signal is what counts
+            _LOGGER.warning("no report of this interrupted run could be kept (%s)", type(problem).__name__)
+
+    def _state_of(self, error: HoldtrueError) -> str:
+        if self._ending.error_state is None or isinstance(error, _BAD_INPUT):
+            return error.state_name
+        return self._ending.error_state
+
+    def _fail(self, journal: Journal, error: HoldtrueError, state_name: str) -> State[Any]:
+        error.next_step = error.next_step or _general_advice(error)
+        report = self._ending.broken(error, journal, self._arguments)
+        lines = error.what.splitlines() or [""]
+        outcome = RunOutcome(
+            state=state_name,
+            is_good=False,
+            line="\n".join(for_terminal(line, _MESSAGE_LIMIT) for line in lines),
+            where=for_terminal(error.where, _MESSAGE_LIMIT),
+            next_step=for_terminal(error.next_step, _MESSAGE_LIMIT),
+            stages=tuple(journal.stages),
+        )
+        self._publish(report, outcome, self._ending.conclude(report))
+        return self._end(outcome, _message(error))
+
+    def _publish(self, report: Report, outcome: RunOutcome, conclusion: Conclusion) -> None:
+        """The report as a file, as data and as a page, and the event that automations listen to."""
+        ended = report.model_copy(update={"outcome": outcome})
+        kept = json.loads(conclusion.document) if conclusion.document else ended.model_dump(mode="json")
+        text = json.dumps(redact_data(kept), indent=2, ensure_ascii=bool(conclusion.document))
+        path = save_report(f"{self._kind}.json", text)
+        keep_report(self._kind, ended, key=self._subject.key(f"{self._kind}-data"), path=path)
+        create_markdown_artifact(
+            markdown=redact_text(report_page(self._subject.run_name(self._kind), outcome, conclusion.sections)),
+            key=self._subject.key(f"{self._kind}-report"),
+            description=for_markdown(outcome.line, 200),
+        )
+        emit_event(
+            event=f"holdtrue.{self._kind}.{outcome.state}",
+            resource={"prefect.resource.id": f"holdtrue.{self._kind}", "prefect.resource.name": self._kind},
+            related=[
+                {"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}", "prefect.resource.role": "run"}
+            ],
+            payload={"state": outcome.state, "outcome": outcome.line},
+        )
+
+    def _end(self, outcome: RunOutcome, message: str) -> State[Any]:
+        end_log_with(
+            str(runtime.flow_run.id),
+            outcome.state,
+            f"{outcome.state}: {message}",
+            logging.INFO if outcome.is_good else logging.ERROR,
+        )
+        return (Completed if outcome.is_good else Failed)(name=outcome.state, message=message)
+
+
+def _general_advice(error: HoldtrueError) -> str:
+    match error:
+        case TransientError():
+            return "run again when it answers"
+        case UnavailableError():
+            return "provide what is missing, then run again"
+        case _:
+            return "correct what is named, then run again"
+
+
+def _took_too_long(error: FlowRunTimeoutError) -> HoldtrueError:
+    return HoldtrueError(
+        str(error) or "the run took longer than it may",
+        next_step="see among the stages what took so long; a fleet may be split over several runs",
+    )
+
+
+def _unexpected(error: Exception) -> HoldtrueError:
+    return HoldtrueError(
+        f"unexpected {type(error).__name__}: {error}",
+        next_step="this is a defect of Holdtrue or of your flow: the traceback is in the run's log",
+    )
 
 
 def _message(error: HoldtrueError) -> str:
@@ -121,27 +238,6 @@ def _message(error: HoldtrueError) -> str:
         error = type(error)(f"{error.what[: -excess - 1]}…", where=error.where, next_step=error.next_step)
     lines = str(error)[:_MESSAGE_LIMIT].splitlines()
     return "\n".join(for_terminal(line, _MESSAGE_LIMIT) for line in lines)
-
-
-def _publish(kind: str, state_name: str, line: str, sections: str, journal: Journal) -> None:
-    """The report artifact, and the event that automations listen to."""
-    markdown = f"# {kind}: {state_name}\n\n{sections}\n## Stages\n\n{stages_table(journal.stages)}\n"
-    create_markdown_artifact(markdown=redact_text(markdown), key=f"{kind}-report", description=for_markdown(line, 200))
-    emit_event(
-        event=f"holdtrue.{kind}.{state_name}",
-        resource={"prefect.resource.id": f"holdtrue.{kind}", "prefect.resource.name": kind},
-        related=[{"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}", "prefect.resource.role": "run"}],
-        payload={"state": state_name, "outcome": line},
-    )
-
-
-def save_report(name: str, text: str) -> Path:
-    """Write a text into a file of this run's report folder, without registered secrets, and return its path."""
-    folder = load_settings().reports.expanduser() / str(runtime.flow_run.id)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    path.write_text(redact_text(text), encoding="utf-8")
-    return path
 
 
 def _carrier() -> dict[str, str]:

@@ -4,8 +4,6 @@ Prefect sets no limit to an artifact, but databases, proxies and the pages that 
 is compressed: a thousand projects of sixty packages each are 9 to 15 MB of JSON and about 1 MB of artifact.
 """
 
-import base64
-import gzip
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -19,19 +17,16 @@ from holdtrue.core.render import cell, count
 from holdtrue.models.audit import AuditReport
 from holdtrue.models.dependency import Inventory
 from holdtrue.runtime.redaction import redact_text
-from tasks.run import save_report
-
-LIMIT_BYTES: Final = 4 << 20
-"""Of compressed text: some 50 MB of JSON."""
+from tasks.reports import LIMIT_BYTES, packed, save_report
 
 _FENCE: Final = "```"
 
 
-def keep_sbom(key: str, report: AuditReport, inventories: tuple[Inventory, ...]) -> None:
+def keep_sbom(key: str | None, report: AuditReport, inventories: tuple[Inventory, ...]) -> None:
     """Write `sbom.cdx.json` into the run's report folder, and an artifact that holds it too.
 
     Args:
-        key: Of the artifact.
+        key: Of the artifact; None for one without history.
         report: The audit whose findings are the SBOM's vulnerabilities.
         inventories: What was audited.
     """
@@ -40,7 +35,7 @@ def keep_sbom(key: str, report: AuditReport, inventories: tuple[Inventory, ...])
     )
     # What Prefect is told is searched for secrets on the way; in a compressed text they would not be found.
     document = redact_text(document)
-    path = save_report("sbom.cdx.json", document)
+    path = save_report("sbom.cdx.json", document) or Path("(it could not be written)")
     parts = json.loads(document)
     counts = f"{count(len(parts['components']), 'component')}, vulnerabilities: {len(parts['vulnerabilities'])}"
     create_markdown_artifact(
@@ -51,7 +46,7 @@ def keep_sbom(key: str, report: AuditReport, inventories: tuple[Inventory, ...])
 
 
 def _kept(document: str, path: Path) -> str:
-    packed = base64.encodebytes(gzip.compress(document.encode(), mtime=0)).decode()
-    if len(packed) > LIMIT_BYTES:
+    content = packed(document)
+    if len(content) > LIMIT_BYTES:
         return f"It is too large for an artifact, and only in this file of the worker: {cell(path)}\n"
-    return f"The document, by gzip and in base64; on the worker it is {cell(path)}\n\n{_FENCE}\n{packed}{_FENCE}\n"
+    return f"The document, by gzip and in base64; on the worker it is {cell(path)}\n\n{_FENCE}\n{content}{_FENCE}\n"

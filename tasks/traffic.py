@@ -1,7 +1,7 @@
 """Traffic: moved in steps behind the gate, put back where it was when a step fails."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from prefect import task
@@ -64,14 +64,15 @@ def shift_traffic(environment: Environment, access: HostAccess, plan: Plan, verd
             _require_passed(checks, percent=step.percent)
             watch(Progress(message=f"{step.percent} % of traffic is on the hosts", done=len(steps), total=len(planned)))
     except HoldtrueError as error:
-        _restore(switch, before, place)
+        _restore(switch, before, place, steps)
         raise TrafficRestored(
             f"traffic is back where it was: {error.what}",
             where=place,
             next_step="look at what is named, then provision again",
+            done=TrafficShift(before=before, after=before, steps=tuple(steps)),
         ) from error
     except BaseException:
-        _restore(switch, before, place)
+        _restore(switch, before, place, steps)
         raise
     return TrafficShift(before=before, after=switch.weights(), steps=tuple(steps))
 
@@ -84,7 +85,7 @@ def _require_passed(checks: Sequence[CheckResult], *, percent: int) -> None:
             )
 
 
-def _restore(switch: TrafficSwitch, before: Mapping[str, int], place: str) -> None:
+def _restore(switch: TrafficSwitch, before: dict[str, int], place: str, steps: Sequence[TrafficStep]) -> None:
     """Put the weights back; when even that fails, say so loudly, because nothing else will."""
     try:
         if switch.weights() != before:
@@ -95,4 +96,5 @@ def _restore(switch: TrafficSwitch, before: Mapping[str, int], place: str) -> No
             f"traffic could not be put back: {error.what} ({error.where})",
             where=f"{place}: weights were {', '.join(f'{name}={weight}' for name, weight in before.items())}",
             next_step="set these weights by hand now",
+            done=TrafficShift(before=before, after=dict(steps[-1].weights) if steps else {}, steps=tuple(steps)),
         ) from error

@@ -10,6 +10,7 @@ from prefect.artifacts import create_table_artifact
 from holdtrue.core.drift import runtime_drift
 from holdtrue.core.gate import decide
 from holdtrue.core.hosts import placeholders
+from holdtrue.core.junit import render_junit
 from holdtrue.core.template import fill
 from holdtrue.errors import ValidationFailed, ValidationInconclusive
 from holdtrue.models.base import Progress, ProgressLevel
@@ -19,6 +20,7 @@ from holdtrue.models.environment import Environment, HttpProbe
 from holdtrue.models.validation import CheckOutcome, CheckResult, Verdict, VerdictOutcome
 from tasks.journal import staged, watch
 from tasks.policy import READS
+from tasks.reports import keep_document, save_report
 from tasks.toolbox import toolbox
 
 _PARALLEL_PROBES = 8
@@ -40,6 +42,14 @@ def validate_hosts(environment: Environment, access: HostAccess, plan_digest: st
         key=f"checks-{environment.name}",
         table=[check.model_dump(mode="json") for check in verdict.checks],
         description=f"{environment.name}: {verdict.outcome}",
+    )
+    junit = render_junit(environment.name, verdict.checks)
+    keep_document(
+        "junit",
+        junit,
+        key=f"junit-{environment.name}",
+        path=save_report("junit.xml", junit),
+        description=f"{environment.name}: the checks as JUnit XML",
     )
     return verdict
 

@@ -26,7 +26,7 @@ class TestNothingIsApplied:
         path = stage.fleet.write(TESTS, "def test_names() -> None:\n    assert 'demo' == 'prod'\n")
         run = stage.run(provision, "tiny")
         stage.require(run, "TestsFailed", f"{path.parent.name}/{path.name}:2", "test_names", "pulumi/tiny")
-        stages = stage.texts(run)["artifact provision-report"]
+        stages = stage.texts(run)["artifact provision-report-tiny"]
         assert "test program" in stages
         assert "preview stack" not in stages
 

@@ -1,12 +1,17 @@
 """Run a flow to its end and read what it left behind."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import Artifact, State
+
+from holdtrue.models.outcome import FlowReport
+from tasks.reports import load_report
+
+R = TypeVar("R", bound=FlowReport)
 
 
 def end_of(flow: Callable[..., Any], *args: Any, **kwargs: Any) -> State[Any]:
@@ -14,6 +19,14 @@ def end_of(flow: Callable[..., Any], *args: Any, **kwargs: Any) -> State[Any]:
     state = flow(*args, **kwargs, return_state=True)
     assert isinstance(state, State)
     return state
+
+
+def report_of(kind: type[R], state: State[Any]) -> R:
+    """The run's typed report, as any machine gets it from Prefect."""
+    assert state.state_details.flow_run_id is not None
+    report = load_report(state.state_details.flow_run_id)
+    assert isinstance(report, kind)
+    return report
 
 
 def artifacts_of(state: State[Any]) -> dict[str, str]:

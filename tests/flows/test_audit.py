@@ -19,12 +19,14 @@ from flows.audit import audit
 from flows.provision import provision
 from holdtrue.core.audit_output.json_report import AuditDocument
 from holdtrue.errors import AccessDenied, RejectedError, ResourceMissing, ServiceUnreachable
+from holdtrue.models.audit_changes import EnvironmentAudit, FleetAudit
 from holdtrue.models.dependency import Dependency, Gap, Inventory
+from holdtrue.models.report import ProvisionReport
 from holdtrue.runtime.redaction import SECRETS, register_secret
 from holdtrue.testing import FakeAdvisorySource, FakeStackEngine
 from tasks import audit_documents, audit_memory, sbom
 from tests.flows.conftest import OUTPUTS, FakeTools
-from tests.flows.runs import artifacts_of, descriptions_of, end_of, write_artifact
+from tests.flows.runs import artifacts_of, descriptions_of, end_of, report_of, write_artifact
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTED = ROOT / "docs" / "flows.md"
@@ -76,12 +78,23 @@ def kept_sbom(state: State[Any], key: str) -> Any:
     return json.loads(gzip.decompress(base64.b64decode(packed)))
 
 
+def audited(state: State[Any]) -> EnvironmentAudit:
+    """What a provision keeps of its audit."""
+    audit_before = report_of(ProvisionReport, state).audit
+    assert audit_before is not None
+    return audit_before
+
+
+def audited_fleet(flow: Callable[..., Any], *args: Any) -> FleetAudit:
+    return report_of(FleetAudit, end_of(flow, *args))
+
+
 @pytest.mark.usefixtures("tools")
 def test_clean_with_every_document(tmp_path: Path) -> None:
     state = end_of(audit)
 
     assert (state.name, state.type) == ("Clean", StateType.COMPLETED)
-    assert set(artifacts_of(state)) == {"audit-report", "audit-sbom", "audit-findings"}
+    assert set(artifacts_of(state)) == {"audit-data", "audit-report", "audit-sbom", "audit-findings"}
     (folder,) = (tmp_path / "reports").iterdir()
     assert {path.name for path in folder.iterdir()} == {"audit.json", "sbom.cdx.json", "audit.html"}
     assert len(json.loads((folder / "sbom.cdx.json").read_text())["components"]) == 4
@@ -94,7 +107,7 @@ def test_clean_with_every_document(tmp_path: Path) -> None:
 def test_the_worker_is_looked_at_when_the_manifest_says_so(tools: FakeTools, fleet: Path) -> None:
     edit(fleet, worker=True)
 
-    report = audit()
+    report = audited_fleet(audit)
 
     assert [item.label for item in report.inventories] == [APP, "worker"]
     assert "prefect" in asked(tools)
@@ -104,7 +117,7 @@ def test_a_fleet_is_one_batch_that_names_everything_once(tools: FakeTools, fleet
     add_environment(fleet, "other", requirements=["./app/requirements.txt", "app/more.txt"], projects=["app"])
     (fleet / "app" / "more.txt").write_text("demo-yamlish==1.0.0\ndemo-more==1.0\n")
 
-    report = audit()
+    report = audited_fleet(audit)
 
     assert [item.label for item in report.inventories] == [APP, "app/more.txt"]
     assert len(source(tools).asked) == 1
@@ -115,7 +128,7 @@ def test_a_fleet_is_one_batch_that_names_everything_once(tools: FakeTools, fleet
 def test_every_source_is_asked_and_names_what_it_found(tools: FakeTools) -> None:
     tools.advisories = (FakeAdvisorySource(FLAW, name="one"), FakeAdvisorySource(FLAW, name="two"))
 
-    report = audit()
+    report = audited_fleet(audit)
 
     assert [item.sources for item in report.findings] == [("one", "two")]
 
@@ -127,7 +140,7 @@ def test_findings_win_over_what_could_not_be_read_and_both_are_told(tools: FakeT
 
     state = end_of(audit)
 
-    assert (state.name, state.type) == ("Vulnerable", StateType.COMPLETED)
+    assert (state.name, state.type) == ("Vulnerable", StateType.FAILED)
     assert "demo-yamlish 1.0.0" in (state.message or "")
     report = artifacts_of(state)["audit-report"]
     assert "demo-yamlish" in report
@@ -202,7 +215,7 @@ def test_an_environment_tolerates_for_itself_only(tools: FakeTools, fleet: Path)
     add_environment(fleet, "other", requirements=[APP])
     assert end_of(audit).name == "Vulnerable"
     edit(fleet, "other", policy={"only_fixable": True})
-    report = audit()
+    report = audited_fleet(audit)
     assert [item.tolerated for item in report.findings] == [
         "demo: waived by sre until 2999-01-01; other: no version mends it"
     ]
@@ -229,7 +242,7 @@ def test_what_is_installed_on_hosts_is_in_the_same_batch(tools: FakeTools, fleet
     tools.host_inventories = (holding("demo-remote"),)
     affects(tools, "demo-remote")
 
-    report = audit()
+    report = audited_fleet(audit)
 
     assert [item.label for item in report.inventories] == [APP, HOST]
     assert [place.inventory for item in report.findings for place in item.occurrences] == [HOST]
@@ -417,9 +430,10 @@ def test_a_provision_warns_and_goes_on(tools: FakeTools) -> None:
     state = end_of(provision, "demo")
 
     assert state.name == "Provisioned"
-    report = state.result()
-    assert (report.audit.verdict, report.audit.counts.findings) == ("vulnerable", 1)
-    assert "demo-yamlish 1.0.0" in artifacts_of(state)["provision-report"]
+    before = audited(state)
+    assert before.counts is not None
+    assert (before.verdict, before.counts.findings) == ("vulnerable", 1)
+    assert "demo-yamlish 1.0.0" in artifacts_of(state)["provision-report-demo"]
     assert "audit-findings" not in artifacts_of(state)
 
 
@@ -477,18 +491,22 @@ def test_hostile_text_of_a_source_is_plain_in_message_and_artifacts(
 
     assert state.type is StateType.FAILED
     assert "evil.example" in (state.message or "")
-    for text in (state.message or "", *descriptions_of(state).values(), artifacts_of(state)[f"{flow.__name__}-report"]):
+    for text in (
+        state.message or "",
+        *descriptions_of(state).values(),
+        artifacts_of(state)[f"{flow.__name__}-report-demo"],
+    ):
         assert "\x1b" not in text
         assert "##vso" not in text
-    report = artifacts_of(state)[f"{flow.__name__}-report"]
-    for markdown in (report, descriptions_of(state)[f"{flow.__name__}-report"]):
+    report = artifacts_of(state)[f"{flow.__name__}-report-demo"]
+    for markdown in (report, descriptions_of(state)[f"{flow.__name__}-report-demo"]):
         assert "<img" not in markdown
         assert "![x](" not in markdown
         assert "evil.example" in markdown
 
 
 def test_the_page_is_written_where_the_locale_is_ascii(tmp_path: Path) -> None:
-    script = "from tasks.run import save_report; print(save_report('audit.html', '\\u2603'))"
+    script = "from tasks.reports import save_report; print(save_report('audit.html', '\\u2603'))"
     env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOLDTRUE_REPORTS": str(tmp_path)}
 
     done = run([sys.executable, "-c", script], env=env, cwd=ROOT, capture_output=True, check=True, text=True)
@@ -506,7 +524,7 @@ def test_a_provision_keeps_its_sbom_apart_from_that_of_the_fleet(tools: FakeTool
     assert [item["id"] for item in kept["vulnerabilities"]] == ["PYSEC-demo-yamlish"]
     (written,) = (tmp_path / "reports").glob("*/sbom.cdx.json")
     assert json.loads(written.read_text()) == kept
-    assert "base64" not in artifacts_of(state)["provision-report"]
+    assert "base64" not in artifacts_of(state)["provision-report-demo"]
 
 
 def test_a_provision_that_its_audit_stops_keeps_the_sbom_that_shows_why(tools: FakeTools, fleet: Path) -> None:
@@ -565,8 +583,8 @@ def test_a_first_provision_has_no_hosts_to_audit_which_is_said_and_no_gap(
     state = end_of(provision, "demo")
 
     assert state.name == "Provisioned"
-    assert (state.result().audit.verdict, len(state.result().audit.notes)) == ("clean", 1)
-    assert "no host was audited" in artifacts_of(state)["provision-report"]
+    assert (audited(state).verdict, len(audited(state).notes)) == ("clean", 1)
+    assert "no host was audited" in artifacts_of(state)["provision-report-demo"]
 
 
 def test_a_later_provision_audits_its_hosts(tools: FakeTools, fleet: Path) -> None:
@@ -575,8 +593,8 @@ def test_a_later_provision_audits_its_hosts(tools: FakeTools, fleet: Path) -> No
 
     state = end_of(provision, "demo")
 
-    assert state.result().audit.verdict == "incomplete"
-    assert "permission denied" in state.result().audit.line
+    assert audited(state).verdict == "incomplete"
+    assert "permission denied" in audited(state).line
 
 
 def test_hosts_that_a_provision_cannot_ask_are_a_gap_and_asked_for_once(tools: FakeTools, fleet: Path) -> None:
@@ -586,6 +604,6 @@ def test_hosts_that_a_provision_cannot_ask_are_a_gap_and_asked_for_once(tools: F
     state = end_of(provision, "demo")
 
     assert state.name == "Provisioned"
-    assert (state.result().audit.verdict, state.result().audit.notes) == ("incomplete", ())
-    assert "denied" in state.result().audit.line
+    assert (audited(state).verdict, audited(state).notes) == ("incomplete", ())
+    assert "denied" in audited(state).line
     assert tools.engine.calls == ["outputs", "preview", "apply"]

@@ -31,7 +31,7 @@ def test_validate_passes_with_junit_and_a_table(tools: FakeTools, tmp_path: Path
     (junit,) = (tmp_path / "reports").glob("*/junit.xml")
     cases = list(ET.parse(junit).iter("testcase"))  # noqa: S314 - our own file
     assert len(cases) == 6
-    assert set(artifacts_of(state)) == {"checks-demo", "validate-report"}
+    assert set(artifacts_of(state)) == {"checks-demo", "junit-demo", "validate-data-demo", "validate-report-demo"}
     assert tools.engine.calls == ["outputs"]
 
 
@@ -40,7 +40,7 @@ def test_a_failed_check_is_an_outcome(tools: FakeTools) -> None:
 
     state = end_of(validate, "demo")
 
-    assert (state.name, state.type) == ("ChecksFailed", StateType.COMPLETED)
+    assert (state.name, state.type) == ("ChecksFailed", StateType.FAILED)
     assert "web-1" in (state.message or "")
 
 
@@ -95,8 +95,8 @@ def test_drift_in_every_layer_is_one_report(tools: FakeTools) -> None:
 
     state = end_of(drift, ["demo"])
 
-    assert (state.name, state.type) == ("Drifted", StateType.COMPLETED)
-    report = artifacts_of(state)["drift-report"]
+    assert (state.name, state.type) == ("Drifted", StateType.FAILED)
+    report = artifacts_of(state)["drift-report-demo"]
     for named in ("assets", "web-2", "Write the configuration", "web-1", "service"):
         assert named in report
 

@@ -48,7 +48,7 @@ def test_a_first_provision_moves_traffic_in_steps_and_tells_the_whole_story(tool
     assert tools.checks.asked == [("web-1", "web-2")]
     assert [sum(step.values()) > 0 for step in tools.switch.requests] == [True, True, True]
     assert tools.switch.current == ON_HOSTS
-    report = artifacts_of(state)["provision-report"]
+    report = artifacts_of(state)["provision-report-demo"]
     for shown in ("assets", "tags.Owner", "Append a line", "web-1", "shift traffic"):
         assert shown in report
     assert "checks-demo" in artifacts_of(state)
@@ -61,15 +61,6 @@ def test_an_unchanged_environment_is_said_to_be_one(tools: FakeTools) -> None:
 
     assert state.name == "Unchanged"
     assert tools.switch.requests == []
-
-
-def test_the_flow_returns_its_report_and_leaves_it_as_json(tools: FakeTools, tmp_path: Path) -> None:
-    tools.switch = FakeTrafficSwitch(dict(ON_HOSTS))
-
-    report = provision("demo")
-
-    (saved,) = (tmp_path / "reports").glob("*/provision.json")
-    assert type(report).model_validate_json(saved.read_text()) == report
 
 
 def broken(tools: FakeTools, **changes: Any) -> None:
@@ -122,7 +113,7 @@ def test_each_stage_ends_in_its_own_state_and_traffic_stays(
     assert tools.switch.requests == []
     assert tools.switch.current == STANDBY
     assert state.message
-    assert state_name in artifacts_of(state)["provision-report"]
+    assert state_name in artifacts_of(state)["provision-report-demo"]
 
 
 def test_each_broken_prerequisite_is_a_line(tools: FakeTools) -> None:

@@ -34,7 +34,7 @@ from holdtrue.errors import AccessDenied, RejectedError, ServiceUnreachable
 from holdtrue.models.lease import LeaseKind, LeaseLedger, LeaseState
 from holdtrue.models.sweep import SweepOutcome, SweepReport
 from sandbox import Sandbox
-from tasks.conclusions import conclude_sweep
+from tasks.conclusions import SWEEP
 from tests.integration.vault_relay import Fault, vault_relay
 
 PATH = "holdtrue/scope-test"
@@ -399,8 +399,8 @@ def test_a_login_whose_answer_is_lost_is_told_of_as_long_as_its_token_may_live(p
         with credential_scope():
             report = sweep(current_scope().ledger(), [place.sweeper()])
         assert [(told.outcome, told.reference) for told in report.leases] == [(SweepOutcome.LOST, "")]
-        conclusion = conclude_sweep(report)
-        assert (conclusion.state_name, conclusion.could_not_look) == ("Incomplete", True)
+        conclusion = SWEEP.conclude(report)
+        assert (conclusion.state_name, conclusion.is_good) == ("Incomplete", False)
     long_ago = datetime.now(UTC) - timedelta(hours=LOST_HOURS + 1)
     with database.connect(os.environ["HOLDTRUE_LEDGER_URL"]).begin() as connection:
         connection.execute(LEASES.update().values(requested_at=long_ago))

@@ -1,8 +1,10 @@
 """Deployments on a worker: one trace through every process, and nothing left of a run that is cancelled."""
 
+import logging
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +14,9 @@ from uuid import UUID
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.objects import FlowRun, Log, StateType
+from prefect.client.schemas.sorting import LogSort
 from prefect.context import FlowRunContext
 from prefect.deployments import run_deployment
 from prefect.states import Cancelling
@@ -21,11 +25,14 @@ from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY
 from flows.validate import validate
 from holdtrue.adapters.ledger import open_ledger
 from holdtrue.models.lease import LeaseKind
+from holdtrue.models.report import ValidationReport
+from holdtrue.models.validation import VerdictOutcome
 from holdtrue.runtime.tracing import flush_tracing, start_tracing
 from sandbox import Sandbox, guardian
 from sandbox.deployment import deploy_all, flow_environment, pause_schedules, run_flow
 from sandbox.orchestrator import PrefectWorker
 from sandbox.otlp import ReceivedSpan
+from tasks.reports import load_report
 from tests.integration.flow_evidence import nothing_left, take_snapshot, texts_of
 from tests.integration.flow_stage import TINY_PLAYBOOK, Stage
 
@@ -228,6 +235,39 @@ def test_what_a_killed_run_held_is_swept(stage: Stage, tmp_path: Path) -> None:
     wait_until(lambda: sandbox.openbao.accessors() <= before, "no token of either run is left", 5)
     assert not [lease for found in ledger.unsettled() for lease in found.leases if lease.kind.revocable]
     stage.require_no_secret(worker_texts(stage, swept.id), "Swept")
+
+
+PREFECT_COMMANDS = {"engine alone": {}, "Prefect's own": {"command": f"{sys.executable} -m prefect flow-run execute"}}
+
+
+@pytest.mark.parametrize("job_variables", PREFECT_COMMANDS.values(), ids=PREFECT_COMMANDS)
+@pytest.mark.usefixtures("worker")
+def test_the_log_of_a_failed_run_ends_with_its_outcome(stage: Stage, job_variables: dict[str, str]) -> None:
+    stage.fleet.write("checks/tiny/test_tiny.py", "def test_one(host):\n    assert host.file('/none').exists\n")
+    with get_client(sync_client=True) as client:
+        wanted = client.read_deployment_by_name("validate/validate")
+        run = client.create_flow_run_from_deployment(
+            wanted.id, parameters={"environment": "tiny"}, job_variables=job_variables
+        )
+        wait_until(lambda: _type_of(run.id) is StateType.FAILED, "the run has failed")
+        ended = client.read_flow_run(run.id)
+    assert ended.state is not None
+    assert (ended.state.name, ended.name) == ("ChecksFailed", "validate tiny")
+    last = f"ChecksFailed: {ended.state.message}"
+    wait_until(lambda: last in [entry.message for entry in log_of(run.id)], "the log has arrived", 10)
+    log = log_of(run.id)
+    assert [entry.message for entry in log if "Traceback" in entry.message] == []
+    of_the_run = [entry for entry in log if entry.name != "prefect.flow_runs.worker"]
+    assert (of_the_run[-1].message, of_the_run[-1].level) == (last, logging.ERROR)
+    report = load_report(run.id)
+    assert isinstance(report, ValidationReport)
+    assert report.verdict.outcome is VerdictOutcome.FAIL
+
+
+def log_of(run_id: UUID) -> list[Log]:
+    with get_client(sync_client=True) as client:
+        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
+        return client.read_logs(log_filter=wanted, sort=LogSort.TIMESTAMP_ASC)
 
 
 def worker_texts(stage: Stage, run_id: UUID) -> dict[str, str]:

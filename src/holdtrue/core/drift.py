@@ -92,6 +92,16 @@ def layer_unknown(layer: DriftLayer, reason: str) -> LayerDrift:
     return LayerDrift(layer=layer, not_checked=(NotChecked(layer=layer, target="*", reason=reason),), checked=0)
 
 
+def environment_unknown(environment: str, reason: str) -> EnvironmentDrift:
+    """An environment that could not be looked at, as a whole."""
+    return EnvironmentDrift(
+        environment=environment,
+        verdict=DriftVerdict.UNKNOWN,
+        not_checked=(NotChecked(layer=None, target="*", reason=reason),),
+        checked=0,
+    )
+
+
 def judge(
     environment: str, layers: Sequence[LayerDrift], rules: Sequence[DriftIgnore], *, today: date
 ) -> EnvironmentDrift:

@@ -1,18 +1,23 @@
 """Reports as markdown for people, and as the one line that goes into a state message."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from pydantic import JsonValue
+
 from holdtrue.core.audit_output.phrases import gap_lines
 from holdtrue.core.audit_output.text import for_markdown
 from holdtrue.models.audit import AuditReport
 from holdtrue.models.audit_changes import EnvironmentAudit
-from holdtrue.models.drift import DriftReport, EnvironmentDrift
+from holdtrue.models.configuration import ConfigurationRun, TaskOutcome
+from holdtrue.models.drift import DriftReport, EnvironmentDrift, NotChecked
+from holdtrue.models.outcome import RunOutcome, StageRecord
 from holdtrue.models.preflight import PreflightReport
-from holdtrue.models.report import ProvisionReport, StageRecord, ValidationReport
-from holdtrue.models.stack import ResourceChange
+from holdtrue.models.report import ProvisionReport, ValidationReport
+from holdtrue.models.stack import ApplyResult, Plan, PropertyChange, ResourceChange, StackOutputs
 from holdtrue.models.sweep import SweepReport, SweptLease
 from holdtrue.models.validation import CheckOutcome, Verdict
 
@@ -21,6 +26,7 @@ _ROW_LIMIT: Final = 500
 _GAPS_SHOWN: Final = 5
 _PACKAGES_SHOWN: Final = 10
 _GAP_LIMIT: Final = 300
+_LINE_LIMIT: Final = 2_000
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>|#!])")
 
@@ -46,16 +52,39 @@ def _section(title: str, body: str) -> str:
     return f"## {title}\n\n{body}\n"
 
 
+def report_page(title: str, outcome: RunOutcome, sections: str) -> str:
+    """A run's page: what happened and what to do, then the details, and the stages at the end."""
+    parts = [f"# {title}: {outcome.state}", "\n".join(_prose(line) for line in outcome.line.splitlines())]
+    if outcome.where:
+        parts.append(f"Where: {_prose(outcome.where)}")
+    if outcome.next_step:
+        parts.append(f"**Next:** {_prose(outcome.next_step)}")
+    parts += [sections] if sections else []
+    parts.append(_section("Stages", stages_table(outcome.stages) if outcome.stages else "None was begun."))
+    return "\n\n".join(parts)
+
+
+def _prose(line: str) -> str:
+    """A line of ours with other people's words in it; it may be a list item."""
+    bullet = "- " if line.startswith("- ") else ""
+    return bullet + for_markdown(line.removeprefix(bullet), _LINE_LIMIT)
+
+
 def stages_table(stages: Sequence[StageRecord]) -> str:
-    """The stages of a run, in order."""
-    return table(
-        ("Stage", "Outcome", "Seconds", "Summary"),
-        ((stage.name, stage.outcome, f"{stage.duration_seconds:.1f}", stage.summary) for stage in stages),
-    )
+    """The stages of a run, in order; a column that has nothing in it is left out."""
+    columns: dict[str, list[str]] = {
+        "Stage": [stage.name for stage in stages],
+        "Environment": [stage.environment for stage in stages],
+        "Outcome": [stage.outcome for stage in stages],
+        "Seconds": [f"{stage.duration_seconds:.1f}" for stage in stages],
+        "Summary": [stage.summary for stage in stages],
+    }
+    filled = {heading: values for heading, values in columns.items() if any(values)}
+    return table(tuple(filled), zip(*filled.values(), strict=True))
 
 
 def changes_table(changes: Sequence[ResourceChange]) -> str:
-    """Resource changes with the properties that change."""
+    """Resource changes with the names of the properties that change."""
     return table(
         ("Operation", "Resource", "Type", "Properties"),
         (
@@ -63,6 +92,22 @@ def changes_table(changes: Sequence[ResourceChange]) -> str:
             for change in changes
         ),
     )
+
+
+def plan_table(changes: Sequence[ResourceChange]) -> str:
+    """Planned changes with the values of their properties, a row a property; secrets are placeholders in them."""
+    return table(
+        ("Operation", "Resource", "Type", "Property", "Before", "After"),
+        (
+            (change.operation, change.name, change.type, item.path, _value(item.before), _value(item.after))
+            for change in changes
+            for item in change.changes or (PropertyChange(path=""),)
+        ),
+    )
+
+
+def _value(value: JsonValue) -> str:
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def checks_table(verdict: Verdict) -> str:
@@ -88,17 +133,19 @@ def preflight_lines(report: PreflightReport) -> str:
 
 
 def provision_line(report: ProvisionReport) -> str:
-    """One line of outcome."""
+    """One line of outcome of a provision that reached its end."""
+    resources = report.applied or ApplyResult(changes=(), unchanged=0, outputs=StackOutputs(values={}))
+    passed = _passed(report.verdict) if report.verdict is not None else "no check was made"
     if not report.changed:
         return (
-            f"{report.environment}: no changes; {count(report.applied.unchanged, 'resource')} and "
-            f"{count(len(report.hosts), 'host')} are as declared, {_passed(report.verdict)}"
+            f"{report.environment}: no changes; {count(resources.unchanged, 'resource')} and "
+            f"{count(len(report.hosts), 'host')} are as declared, {passed}"
         )
     moved = "traffic moved" if report.traffic is not None and report.traffic.moved else "traffic stayed"
+    tasks = report.configured.changed if report.configured is not None else ()
     return (
-        f"{report.environment}: {count(len(report.applied.changes), 'resource')} and "
-        f"{count(len(report.configured.changed), 'host task')} changed, second run changed 0, "
-        f"{_passed(report.verdict)}, {moved}"
+        f"{report.environment}: {count(len(resources.changes), 'resource')} and "
+        f"{count(len(tasks), 'host task')} changed, second run changed 0, {passed}, {moved}"
     )
 
 
@@ -108,17 +155,21 @@ def _passed(verdict: Verdict) -> str:
 
 
 def provision_sections(report: ProvisionReport) -> str:
-    """What a provision did, for a person."""
-    configured = table(
-        ("Host", "Task", "Outcome"),
-        ((result.host, result.task, result.outcome) for result in report.configured.changed),
-    )
-    sections = [
-        _section("Dependencies", _dependencies(report.audit)),
-        _section("Infrastructure", changes_table(report.applied.changes) if report.applied.changes else "No changes."),
-        _section("Configuration", configured if report.configured.changed else "No changes."),
-        _section("Validation", checks_table(report.verdict)),
-    ]
+    """What a provision did, for a person; of one that failed, what it had done by then."""
+    sections = []
+    if report.audit is not None:
+        sections.append(_section("Dependencies", _dependencies(report.audit)))
+    if report.applied is not None:
+        changes = report.applied.changes
+        sections.append(_section("Infrastructure", changes_table(changes) if changes else "No changes."))
+    elif report.plan is not None:
+        sections.append(_section("Plan", _plan(report.plan)))
+    if report.configured is not None:
+        sections.append(_section("Configuration", _configuration(report.configured)))
+    if report.verified is not None and report.verified.changed:
+        sections.append(_section("Second configuration run", _configuration(report.verified)))
+    if report.verdict is not None:
+        sections.append(_section("Validation", checks_table(report.verdict)))
     if report.traffic is not None:
         steps = table(
             ("Percent", "Weights", "Probes"),
@@ -130,6 +181,24 @@ def provision_sections(report: ProvisionReport) -> str:
         ends = f"Before: {_weights(report.traffic.before)}. After: {_weights(report.traffic.after)}."
         sections.append(_section("Traffic", f"{ends}\n\n{steps if report.traffic.moved else 'No steps were needed.'}"))
     return "\n".join(sections)
+
+
+def _plan(plan: Plan) -> str:
+    if not plan.changes:
+        return "Nothing was applied, and nothing was to be changed."
+    return f"Nothing of it was applied. Its digest is `{plan.digest}`.\n\n{plan_table(plan.changes)}"
+
+
+def _configuration(run: ConfigurationRun) -> str:
+    told = [result for result in run.results if result.outcome is not TaskOutcome.SKIPPED]
+    if not told:
+        return "No changes."
+    messages = any(result.message for result in told)
+    headings = ("Host", "Task", "Outcome", *(("Message",) if messages else ()))
+    return table(
+        headings,
+        ((result.host, result.task, result.outcome, *((result.message,) if messages else ())) for result in told),
+    )
 
 
 def _dependencies(audit: EnvironmentAudit) -> str:
@@ -148,7 +217,7 @@ def validation_line(report: ValidationReport) -> str:
 
 def validation_sections(report: ValidationReport) -> str:
     """What a validation saw, for a person."""
-    return _section("Checks", checks_table(report.verdict)) + f"\nJUnit: `{report.junit_path}`\n"
+    return _section("Checks", checks_table(report.verdict) if report.verdict.checks else "No check was made.")
 
 
 def drift_line(report: DriftReport) -> str:
@@ -158,7 +227,7 @@ def drift_line(report: DriftReport) -> str:
     checked = sum(item.checked for item in report.environments)
     targets = dict.fromkeys(_short(finding.target) for finding in findings)
     named = f": {', '.join(targets)}" if targets else ""
-    gaps = (f"{environment} {item.layer} of {_short(item.target)}: {item.reason}" for environment, item in unknown)
+    gaps = (f"{environment}{_place(item)}: {item.reason}" for environment, item in unknown)
     return (
         f"{report.verdict}, {count(len(findings), 'difference')}{named}; {checked} looked at, "
         f"{len(unknown)} not checked{_gaps(gaps)}"
@@ -173,6 +242,10 @@ def _gaps(gaps: Iterable[str]) -> str:
     return f" ({'; '.join(named[:_GAPS_SHOWN])}{more})" if named else ""
 
 
+def _place(item: NotChecked) -> str:
+    return "" if item.layer is None else f" {item.layer} of {_short(item.target)}"
+
+
 def _short(target: str) -> str:
     return target.rsplit("::", 1)[-1]
 
@@ -182,13 +255,18 @@ def drift_sections(report: DriftReport) -> str:
     return "\n".join(_environment_drift(item) for item in report.environments)
 
 
+def environment_page(drift: EnvironmentDrift) -> str:
+    """The page of one environment of several."""
+    return f"# drift {drift.environment}: {drift.verdict}\n\n{_environment_drift(drift)}"
+
+
 def _environment_drift(drift: EnvironmentDrift) -> str:
     parts = [f"Verdict: **{drift.verdict}**, {drift.checked} things looked at."]
     headings = ("Layer", "Target", "Field", "Difference")
     if drift.findings:
         parts.append(table(headings, ((f.layer, _short(f.target), f.field, f.summary) for f in drift.findings)))
     if drift.not_checked:
-        rows = ((item.layer, _short(item.target), item.reason) for item in drift.not_checked)
+        rows = ((item.layer or "all", _short(item.target), item.reason) for item in drift.not_checked)
         parts.append("Not checked:\n\n" + table(("Layer", "Target", "Reason"), rows))
     if drift.ignored:
         rows_ignored = ((f.layer, _short(f.target), f.field, f.summary) for f in drift.ignored)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from holdtrue.models.audit import AuditCounts, AuditReport, AuditVerdict, Finding
 from holdtrue.models.base import Value
+from holdtrue.models.outcome import FlowReport
 
 
 class AuditChanges(Value):
@@ -27,7 +28,7 @@ class AuditChanges(Value):
     )
 
 
-class FleetAudit(AuditReport):
+class FleetAudit(AuditReport, FlowReport):
     """The audit of a fleet, beside the one before it."""
 
     changes: AuditChanges

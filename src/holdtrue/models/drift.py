@@ -7,6 +7,7 @@ from pydantic import Field
 
 from holdtrue.models.base import Value
 from holdtrue.models.environment import DriftIgnore, DriftLayer
+from holdtrue.models.outcome import FlowReport
 
 
 class DriftVerdict(StrEnum):
@@ -29,8 +30,8 @@ class DriftFinding(Value):
 class NotChecked(Value):
     """Something that was not looked at, and why."""
 
-    layer: DriftLayer
-    target: str
+    layer: DriftLayer | None = Field(description="Null for the environment as a whole.")
+    target: str = Field(description="Resource URN or host name; * for all of the layer or environment.")
     reason: str
 
 
@@ -56,7 +57,7 @@ class EnvironmentDrift(Value):
     unused_rules: tuple[DriftIgnore, ...] = ()
 
 
-class DriftReport(Value):
+class DriftReport(FlowReport):
     """The whole fleet's drift."""
 
     verdict: DriftVerdict

@@ -2,7 +2,7 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
@@ -10,14 +10,16 @@ from holdtrue.models.audit import AuditPolicy
 from holdtrue.models.base import Value
 from holdtrue.models.stack import Operation
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name that is safe in file names, block names, artifact keys and stack names."""
 
 # Parameters of flows: the server that enforces a deployment's schema refuses anything else before there is a run. In
 # Python they are any text, which the manifest's loader refuses by name; Prefect's own refusal would log what was given.
-GivenName = Annotated[str, WithJsonSchema({"type": "string", "pattern": r"^[a-z0-9][a-z0-9-]{0,62}$"})]
+GivenName = Annotated[str, WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
 GivenDigest = Annotated[str, WithJsonSchema({"type": "string", "pattern": r"^[0-9a-f]{64}$"})]
-BlockName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of a saved Prefect block.")]
+BlockName = Annotated[str, Field(pattern=NAME_PATTERN, description="Name of a saved Prefect block.")]
 
 
 def _below_the_fleet(path: str) -> str:

@@ -1,7 +1,6 @@
-"""What a provision and a validation hand back."""
+"""What a provision and a validation leave behind."""
 
 from datetime import datetime
-from enum import StrEnum
 
 from pydantic import Field
 
@@ -9,27 +8,11 @@ from holdtrue.models.audit_changes import EnvironmentAudit
 from holdtrue.models.base import Value
 from holdtrue.models.configuration import ConfigurationRun
 from holdtrue.models.host import Host
+from holdtrue.models.outcome import FlowReport
 from holdtrue.models.preflight import PreflightReport
 from holdtrue.models.stack import ApplyResult, Plan
 from holdtrue.models.traffic import TrafficShift
 from holdtrue.models.validation import Verdict
-
-
-class StageOutcome(StrEnum):
-    """How a stage of a run ended."""
-
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class StageRecord(Value):
-    """One stage of a run."""
-
-    name: str
-    outcome: StageOutcome
-    summary: str = ""
-    duration_seconds: float = Field(ge=0)
 
 
 class ProgramTests(Value):
@@ -40,36 +23,38 @@ class ProgramTests(Value):
     skipped: int = Field(default=0, ge=0)
 
 
-class ProvisionReport(Value):
-    """One provision that reached its end."""
+class ProvisionReport(FlowReport):
+    """One provision. What its run did not reach is null; what a failed stage had done by then is there."""
 
     environment: str
-    preflight: PreflightReport
-    program_tests: ProgramTests
-    audit: EnvironmentAudit
-    plan: Plan
-    applied: ApplyResult
-    hosts: tuple[Host, ...]
-    configured: ConfigurationRun
-    verified: ConfigurationRun
-    verdict: Verdict
-    traffic: TrafficShift | None
+    preflight: PreflightReport | None = None
+    program_tests: ProgramTests | None = None
+    audit: EnvironmentAudit | None = None
+    plan: Plan | None = None
+    applied: ApplyResult | None = None
+    hosts: tuple[Host, ...] = ()
+    configured: ConfigurationRun | None = Field(default=None, description="The first run of the playbook.")
+    verified: ConfigurationRun | None = Field(default=None, description="The second run, which may change nothing.")
+    verdict: Verdict | None = None
+    traffic: TrafficShift | None = Field(default=None, description="Null also when there is no traffic to move.")
     started_at: datetime
     duration_seconds: float = Field(ge=0)
 
     @property
     def changed(self) -> bool:
         """Whether anything at all was changed."""
-        moved = self.traffic is not None and self.traffic.moved
-        return bool(self.applied.changes or self.configured.changed or moved)
+        return bool(
+            (self.applied is not None and self.applied.changes)
+            or (self.configured is not None and self.configured.changed)
+            or (self.traffic is not None and self.traffic.moved)
+        )
 
 
-class ValidationReport(Value):
+class ValidationReport(FlowReport):
     """One validation of an environment."""
 
     environment: str
     hosts: tuple[Host, ...]
     verdict: Verdict
-    junit_path: str
     started_at: datetime
     duration_seconds: float = Field(ge=0)

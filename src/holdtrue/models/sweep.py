@@ -7,6 +7,7 @@ from pydantic import Field
 
 from holdtrue.models.base import Value
 from holdtrue.models.lease import LeaseKind
+from holdtrue.models.outcome import FlowReport
 
 
 class SweepOutcome(StrEnum):
@@ -39,7 +40,7 @@ class SweptLease(Value):
     detail: str = ""
 
 
-class SweepReport(Value):
+class SweepReport(FlowReport):
     """One sweep of the ledger."""
 
     leases: tuple[SweptLease, ...]

@@ -1,0 +1,90 @@
+"""The last lines of a run's log: the outcome and what to do next, once, at the level that it has.
+
+Prefect 3.9 says "Finished in state ..." at level INFO whatever the state is, with the message as a Python string, and
+follows each failed run with a traceback of how it raised FailedRun for itself (flow_engine.py). A task that raises
+one of our errors gets a traceback and the text again (task_engine.py). There is no setting for either, so two filters
+of the loggers rewrite these records. A record that reads differently in another version of Prefect passes unchanged.
+"""
+
+import logging
+from typing import Final
+
+from prefect.exceptions import FailedRun
+
+from holdtrue.errors import HoldtrueError
+
+_FINISHED: Final = "Finished in state "
+
+
+class RunLogFilter(logging.Filter):
+    """Tells the outcomes that it was told of in place of Prefect's last record, and nothing after them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outcomes: dict[str, tuple[str, str, int]] = {}
+        self._finished: set[str] = set()
+
+    def expect(self, flow_run_id: str, state_name: str, text: str, level: int) -> None:
+        """The run is about to end in this state; `text` is what its log ends with."""
+        self._outcomes[flow_run_id] = (state_name, text, level)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the last record of a run whose outcome is known, and drop the traceback of its FailedRun."""
+        flow_run_id = str(getattr(record, "flow_run_id", ""))
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HoldtrueError):  # Of the guard around the flow, which nothing of ours catches.
+            if flow_run_id not in self._finished:
+                self.expect(flow_run_id, "Failed", f"Failed: {error}", logging.ERROR)
+            return False
+        if flow_run_id in self._finished:
+            return not isinstance(error, FailedRun)
+        state_name, text, level = self._outcomes.get(flow_run_id, ("", "", 0))
+        if state_name and record.getMessage().startswith(f"{_FINISHED}{state_name}("):
+            del self._outcomes[flow_run_id]
+            self._finished.add(flow_run_id)
+            record.msg, record.args = text, None
+            record.levelno, record.levelname = level, logging.getLevelName(level)
+        return True
+
+
+class TaskLogFilter(logging.Filter):
+    """Says that a task failed, and leaves to the end of the run's log what our error says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._failed: set[str] = set()
+
+    def expect(self, task_run_id: str) -> None:
+        """The task run has raised an error of our tree."""
+        self._failed.add(task_run_id)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop the traceback of an error of our tree, and the repetition of its text."""
+        if record.exc_info and isinstance(record.exc_info[1], HoldtrueError):
+            return False
+        task_run_id = str(getattr(record, "task_run_id", ""))
+        if task_run_id in self._failed and record.getMessage().startswith(_FINISHED):
+            self._failed.discard(task_run_id)
+            if record.levelno >= logging.ERROR:  # Lower when a retry has succeeded.
+                record.msg, record.args = f"The stage '{getattr(record, 'task_name', '')}' failed", None
+        return True
+
+
+_RUNS: Final = RunLogFilter()
+_TASKS: Final = TaskLogFilter()
+
+
+def end_log_with(flow_run_id: str, state_name: str, text: str, level: int) -> None:
+    """Let the log of this run end with this text in place of Prefect's own last lines."""
+    _RUNS.expect(flow_run_id, state_name, text, level)
+
+
+def task_failed(task_run_id: str) -> None:
+    """Let the log of this task run say that it failed, and nothing else: the end of the flow run's log says why."""
+    _TASKS.expect(task_run_id)
+
+
+def filter_run_logs() -> None:
+    """Put the filters into Prefect's loggers; twice is once."""
+    logging.getLogger("prefect.flow_runs").addFilter(_RUNS)
+    logging.getLogger("prefect.task_runs").addFilter(_TASKS)
