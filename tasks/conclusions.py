@@ -4,6 +4,7 @@ from holdtrue.core import render
 from holdtrue.core.audit_output.changes import changes_markdown, changes_text
 from holdtrue.core.audit_output.json_report import to_json
 from holdtrue.core.audit_output.markdown import SIZE_LIMIT, to_markdown
+from holdtrue.core.render_sweep import sweep_line, sweep_sections
 from holdtrue.models.audit import AuditVerdict
 from holdtrue.models.audit_changes import FleetAudit
 from holdtrue.models.drift import DriftReport, DriftVerdict
@@ -75,7 +76,7 @@ def conclude_sweep(report: SweepReport) -> Conclusion:
     done = "Swept" if report.of(SweepOutcome.REVOKED) else "NothingLeft"
     return Conclusion(
         state_name="Incomplete" if failed else done,
-        line=render.sweep_line(report),
-        sections=render.sweep_sections(report),
+        line=sweep_line(report),
+        sections=sweep_sections(report),
         could_not_look=bool(failed),
     )
