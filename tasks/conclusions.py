@@ -8,6 +8,7 @@ from holdtrue.core.audit_output.changes import changes_markdown, changes_text
 from holdtrue.core.audit_output.json_report import to_json
 from holdtrue.core.audit_output.markdown import SIZE_LIMIT, to_markdown
 from holdtrue.core.drift import environment_unknown, overall
+from holdtrue.core.render_sweep import sweep_line, sweep_sections
 from holdtrue.errors import HoldtrueError
 from holdtrue.models.audit import AuditCounts, AuditVerdict, NotAudited
 from holdtrue.models.audit_changes import AuditChanges, EnvironmentAudit, FleetAudit
@@ -199,8 +200,8 @@ def _conclude_sweep(report: SweepReport) -> Conclusion:
     return Conclusion(
         state_name="Incomplete" if failed else done,
         is_good=not failed,
-        line=render.sweep_line(report),
-        sections=render.sweep_sections(report),
+        line=sweep_line(report),
+        sections=sweep_sections(report),
         next_step="see why in the table; the next sweep tries again" if failed else "",
     )
 

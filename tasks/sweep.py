@@ -6,7 +6,7 @@ from prefect import task
 
 from blocks.loading import load_block
 from blocks.vault import VaultCredentials
-from holdtrue.core.render import sweep_lines
+from holdtrue.core.render_sweep import sweep_lines
 from holdtrue.credentials import sweep as sweeping
 from holdtrue.credentials.scope import current_scope
 from holdtrue.models.base import Progress

@@ -23,10 +23,11 @@ from holdtrue.credentials.logins import AppRoleAuth
 from holdtrue.credentials.scope import credential_scope
 from holdtrue.credentials.sources import FileSource
 from holdtrue.errors import AccessDenied, HoldtrueError, ServiceNotReady
-from holdtrue.models.lease import LeaseKind
+from holdtrue.models.lease import LeaseKind, LeaseState
 from holdtrue.runtime.redaction import redact_text
 from sandbox import Sandbox
 from tests.integration.identity_providers import JwtIssuer, claims_by_key_set
+from tests.integration.lease_rows import all_leases
 from tests.integration.sts_front import AUDIENCE, StsFront, sts_front
 
 ROLE = "workload-identity-test"
@@ -128,9 +129,9 @@ def test_the_platforms_jwt_gives_a_session_that_is_noted_with_its_end(
         assert aws.model_copy().environment() == aws.environment()
         assert token not in redact_text(f"it is {token}")
     assert platform.assumed == [token], "once for the whole run"
-    (left,) = open_ledger(os.environ["HOLDTRUE_LEDGER_URL"]).unsettled()
-    (lease,) = left.leases
-    assert (lease.kind, lease.path) == (LeaseKind.AWS_SESSION, ROLE_ARN)
+    assert open_ledger(os.environ["HOLDTRUE_LEDGER_URL"]).unsettled() == ()
+    (lease,) = all_leases()
+    assert (lease.kind, lease.path, lease.state) == (LeaseKind.AWS_SESSION, ROLE_ARN, LeaseState.LEFT)
     assert lease.expires_at is not None
     assert abs(lease.expires_at - datetime.now(UTC) - timedelta(seconds=900)) < timedelta(seconds=30)
 
@@ -209,8 +210,10 @@ def test_vault_signs_an_identity_for_which_the_role_is_given(
         assert ROLE in aws.session().client("sts").get_caller_identity()["Arn"]
         (token,) = vault_as_issuer.assumed
         assert token not in redact_text(f"it is {token}")
-    (left,) = open_ledger(os.environ["HOLDTRUE_LEDGER_URL"]).unsettled()
-    assert [lease.kind for lease in left.leases] == [LeaseKind.AWS_SESSION], "the Vault token is revoked"
+    assert {lease.kind: lease.state for lease in all_leases()} == {
+        LeaseKind.TOKEN: LeaseState.REVOKED,
+        LeaseKind.AWS_SESSION: LeaseState.LEFT,
+    }
 
 
 def test_what_vault_lacks_for_signing_is_named(

@@ -35,6 +35,7 @@ from holdtrue.models.lease import LeaseKind, LeaseLedger, LeaseState
 from holdtrue.models.sweep import SweepOutcome, SweepReport
 from sandbox import Sandbox
 from tasks.conclusions import SWEEP
+from tests.integration.lease_rows import all_leases
 from tests.integration.vault_relay import Fault, vault_relay
 
 PATH = "holdtrue/scope-test"
@@ -254,7 +255,7 @@ def test_what_cannot_be_revoked_is_left_to_the_sweep(place: Place, caplog: pytes
     assert place.left() == frozenset()
 
 
-def test_an_ssh_certificate_is_named_as_what_nobody_can_revoke(place: Place) -> None:
+def test_an_ssh_certificate_is_left_to_its_own_end(place: Place) -> None:
     from holdtrue.credentials.ssh import VaultSshCertificates  # noqa: PLC0415 - beside its one use
 
     ssh = VaultSshCertificates(
@@ -262,12 +263,13 @@ def test_an_ssh_certificate_is_named_as_what_nobody_can_revoke(place: Place) -> 
     )
     with credential_scope():
         ssh.issue()
-    (holding,) = place.ledger().unsettled()
-    assert [lease.kind for lease in holding.leases] == [LeaseKind.SSH_CERTIFICATE]
+    assert place.ledger().unsettled() == ()
+    (certificate,) = [lease for lease in all_leases() if lease.kind is LeaseKind.SSH_CERTIFICATE]
+    assert certificate.state is LeaseState.LEFT
+    assert certificate.expires_at is not None
+    assert certificate.expires_at > datetime.now(UTC)
     with credential_scope():
-        (swept,) = sweep(current_scope().ledger(), [place.sweeper()]).leases
-    assert swept.outcome is SweepOutcome.IRREVOCABLE
-    assert swept.expires_at is not None
+        assert sweep(current_scope().ledger(), [place.sweeper()]).leases == ()
 
 
 def test_transit_keeps_what_must_be_stored(place: Place) -> None:
@@ -435,6 +437,8 @@ def test_a_batch_token_is_not_used_and_named_with_its_end(place: Place) -> None:
     assert (swept.outcome, swept.kind) == (SweepOutcome.IRREVOCABLE, LeaseKind.TOKEN)
     assert swept.expires_at is not None
     assert 200 < (swept.expires_at - datetime.now(UTC)).total_seconds() <= 300
+    with credential_scope():
+        assert sweep(current_scope().ledger(), [place.sweeper()]).leases == (), "it is named once"
 
 
 def test_a_field_is_written_upon_a_version_that_was_deleted(place: Place) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -18,7 +17,6 @@ from holdtrue.models.outcome import RunOutcome, StageRecord
 from holdtrue.models.preflight import PreflightReport
 from holdtrue.models.report import ProvisionReport, ValidationReport
 from holdtrue.models.stack import ApplyResult, Plan, PropertyChange, ResourceChange, StackOutputs
-from holdtrue.models.sweep import SweepReport, SweptLease
 from holdtrue.models.validation import CheckOutcome, Verdict
 
 _CELL_LIMIT: Final = 400
@@ -291,42 +289,3 @@ def audit_line(report: AuditReport) -> str:
         f"{report.verdict}, {count(report.counts.findings, 'finding')}{named}{tolerated}; "
         f"{count(report.counts.audited, 'package')} audited, {report.counts.not_audited} not audited{_gaps(gaps)}"
     )
-
-
-def sweep_line(report: SweepReport) -> str:
-    """`3 revoked, 1 irrevocable of 2 dead runs; 4 live runs untouched`."""
-    outcomes = Counter(lease.outcome for lease in report.leases)
-    found = ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items())) or "nothing left"
-    return f"{found} of {count(report.dead_runs, 'dead run')}; {count(report.live_runs, 'live run')} untouched"
-
-
-def sweep_lines(report: SweepReport) -> tuple[str, ...]:
-    """One line for each lease that a dead run left."""
-    return tuple(
-        f"{lease.outcome} | {lease.kind} | {lease.path} | {lease.reference or 'unknown'} | run {_run(lease)} | "
-        f"{lease.detail}"
-        for lease in report.leases
-    )
-
-
-def sweep_sections(report: SweepReport) -> str:
-    """Every lease that a dead run left, and what became of it."""
-    rows = (
-        (
-            lease.outcome,
-            lease.kind,
-            lease.path,
-            lease.reference,
-            _run(lease),
-            lease.host,
-            lease.expires_at.isoformat(timespec="seconds") if lease.expires_at else "unknown",
-            lease.detail,
-        )
-        for lease in report.leases
-    )
-    headings = ("Outcome", "Kind", "Issued by", "Accessor, lease or serial", "Run", "Host", "Expires", "Detail")
-    return f"{sweep_line(report)}\n\n{table(headings, rows)}\n"
-
-
-def _run(lease: SweptLease) -> str:
-    return f"{lease.run_name} ({lease.run})" if lease.run_name else lease.run or "outside a flow"

@@ -1,7 +1,7 @@
 """One thing that a run holds and has to end: written to the ledger before it is asked for, settled when it is over."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
@@ -33,7 +33,6 @@ class Holding:
     lease: Lease
     end: Callable[[], LeaseState] | None
     ledger: LeaseRecorder
-    settled: bool = field(default=False)
 
     @property
     def id(self) -> UUID:
@@ -45,16 +44,26 @@ class Holding:
         self.ledger.hold(self.id, issued.reference, issued.expires_at())
         self.lease = self.lease.model_copy(update={"expires_at": issued.expires_at()})
 
-    def release(self) -> None:
-        """Revoke it and settle it in the ledger; what cannot be revoked stays there with its expiry.
+    @property
+    def is_past_its_end(self) -> bool:
+        """Whether it is over by this machine's clock, which its end was computed by."""
+        return self.lease.expires_at is not None and self.lease.expires_at <= datetime.now(UTC)
+
+    def release(self) -> LeaseState:
+        """Revoke it, and say what became of it; what nobody can revoke is left to its own end.
+
+        The ledger is not told yet: see `settle`.
 
         Raises:
-            HoldtrueError: it could not be revoked; the ledger still lists it, and the sweep will try again.
+            HoldtrueError: it could not be revoked.
         """
-        if self.settled or self.end is None:
-            return
-        self.ledger.settle(self.id, self.end())
-        self.settled = True
+        if self.end is not None:
+            return self.end()
+        return LeaseState.EXPIRED if self.is_past_its_end else LeaseState.LEFT
+
+    def settle(self, state: LeaseState) -> None:
+        """Tell the ledger what became of it. Raises HoldtrueError: the ledger could not be told."""
+        self.ledger.settle(self.id, state)
 
 
 def obtain(

@@ -22,10 +22,11 @@ from uuid import UUID, uuid4
 from holdtrue.adapters.ledger import open_ledger
 from holdtrue.adapters.vault import VaultServer
 from holdtrue.credentials import termination
+from holdtrue.credentials.ending import Ending
 from holdtrue.credentials.holding import Holding, Issued, obtain, requested
 from holdtrue.credentials.logins import VaultLogin
 from holdtrue.credentials.shared import SharedVault
-from holdtrue.errors import HoldtrueError, RejectedError, TransientError
+from holdtrue.errors import HoldtrueError, RejectedError
 from holdtrue.models.lease import Holder, LeaseKind, LeaseLedger, LeaseState
 from holdtrue.runtime.liveness import current_process
 from holdtrue.settings import load_settings
@@ -62,8 +63,9 @@ class CredentialScope:
         self._process_id: Final = os.getpid()
         self._connect = connect
         self._lock = threading.RLock()
-        self._ending = threading.Lock()
+        self._closing = threading.Lock()
         self._ended_by = 0
+        self._ending = Ending()
         self._ledger: LeaseLedger | None = None
         self._vaults: dict[tuple[VaultServer, VaultLogin], SharedVault] = {}
         self._holdings: list[Holding] = []
@@ -139,17 +141,17 @@ class CredentialScope:
                 self._start("holdtrue-upkeep", self._keep_up)
         self._changed.set()
         if is_over:
-            try:
-                holding.release()
-            except HoldtrueError as error:
-                _warn(holding, error)
+            late = Ending()
+            late.release(holding)
+            late.settle()
             raise _run_is_over()
 
     def close(self) -> None:
         """Revoke what is held, the latest first. What cannot be revoked now stays in the ledger for the sweep.
 
-        A server that does not answer is asked once; the rest of what it issued is left to the sweep, too. In a child
-        that was forked, nothing is done: all of it is its parent's. Called again, it waits for the first call.
+        What nobody can revoke is left to its own end. A server that does not answer is asked once; the rest of what it
+        issued is left to the sweep, too. In a child that was forked, nothing is done: all of it is its parent's. Called
+        again, it waits for the first call.
         """
         if not self.is_of_this_process:
             return
@@ -160,7 +162,7 @@ class CredentialScope:
             for thread in self._threads:
                 thread.join(_STOP_SECONDS)
         finally:
-            with self._ending:
+            with self._closing:
                 self._ended_by = threading.get_ident()
                 self._release_all()
 
@@ -170,22 +172,12 @@ class CredentialScope:
         return self._ended_by == threading.get_ident()
 
     def _release_all(self) -> None:
-        silent: set[str] = set()
-        interruption: BaseException | None = None
         while (holding := self._next()) is not None:
-            if holding.lease.server in silent:
-                continue
-            try:
-                holding.release()
-            except HoldtrueError as error:
-                _warn(holding, error)
-                if isinstance(error, TransientError):
-                    silent.add(holding.lease.server)
-            except BaseException as error:  # noqa: BLE001 - a signal must not leave the rest alive; it is raised below
-                interruption = error
-        self._close_ledger()
-        if interruption is not None:
-            raise interruption
+            self._ending.release(holding)
+        try:
+            self._ending.settle()
+        finally:
+            self._close_ledger()
 
     def _next(self) -> Holding | None:
         """What to end now: the latest, and the tokens last, because what was asked with them is ended by them."""
@@ -244,17 +236,6 @@ def _run_is_over() -> RejectedError:
         "this run is over, and what it held was ended: nothing is obtained for it any more",
         where="credential scope",
         next_step="wait for the threads that still work before the run ends.",
-    )
-
-
-def _warn(holding: Holding, error: HoldtrueError) -> None:
-    until = holding.lease.expires_at
-    _LOGGER.warning(
-        "could not revoke %s, which %s issued; it lives until %s unless the sweep ends it before: %s",
-        holding.lease.reference,
-        holding.lease.path,
-        until.isoformat(timespec="seconds") if until else "an unknown time",
-        error,
     )
 
 

@@ -34,7 +34,7 @@ class VaultSshCertificates(CredentialReference):
         """Make a key pair in memory and have its public half signed.
 
         `expires_at` is counted from before the request, so the certificate does not end earlier by one clock. Nobody
-        can revoke a certificate: the ledger names it with its serial until it ends by itself.
+        can revoke a certificate: the ledger keeps its serial and its end.
 
         Raises:
             AccessDenied: the role does not allow a principal, or the policy lacks the path.

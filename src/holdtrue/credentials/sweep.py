@@ -1,7 +1,7 @@
 """Ends what dead runs left: reads the ledger, revokes at the server, and looks again to prove it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -10,7 +10,7 @@ from holdtrue.core.leases import vitality
 from holdtrue.credentials.shared import SharedVault
 from holdtrue.credentials.vault import VaultCredentials
 from holdtrue.errors import HoldtrueError, ResourceMissing, TransientError
-from holdtrue.models.lease import Holder, Lease, LeaseKind, LeaseLedger, LeaseState, Vitality
+from holdtrue.models.lease import Holder, Holding, Lease, LeaseKind, LeaseLedger, LeaseState, Vitality
 from holdtrue.models.sweep import SweepOutcome, SweepReport, SweptLease
 from holdtrue.runtime.liveness import liveness
 
@@ -29,36 +29,40 @@ _CLOCKS_SECONDS: Final = 300
 _Ended = tuple[SweepOutcome, str]
 """What became of a lease, and why."""
 
+_SETTLED: Final = {
+    SweepOutcome.REVOKED: LeaseState.REVOKED,
+    SweepOutcome.GONE: LeaseState.EXPIRED,
+    SweepOutcome.IRREVOCABLE: LeaseState.LEFT,
+}
+"""How the ledger keeps what needs no further sweep."""
+
 
 def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepReport:
     """Revoke every lease of every dead run, the latest first and tokens last, through the login that knows its server.
 
     A lease of a live run, and one that the ledger does not list, is never touched. A run that only seems dead loses
     what it held, and may obtain anew when it comes back. What another sweep settles at the same time is in the report
-    of one of the two. A server that does not answer is asked once.
+    of one of the two, and what a sweep has settled is in no later one. A server that does not answer is asked once.
 
     Raises:
-        HoldtrueError: the ledger cannot be read. What fails at a server is an outcome of its lease.
+        HoldtrueError: the ledger cannot be read. What fails at a server is an outcome of its lease, and a ledger that
+            cannot be written keeps nothing out of the report.
     """
     started_at, clock = datetime.now(UTC), time.monotonic()
     left = ledger.unsettled()
     found = [(holding, vitality(holding, liveness(holding.holder.process), SILENCE_SECONDS)) for holding in left]
     dead = [(holding, seen) for holding, seen in found if seen is not Vitality.LIVE]
     sweeper = _Sweeper(ledger, vaults, started_at)
-    swept = [
-        done
-        for holding, _ in dead
-        for lease in sorted(holding.leases, key=_turn, reverse=True)
-        if (done := sweeper.settle(holding.holder, lease))
-    ]
+    swept = [(holding.holder, lease) for holding, seen in dead for lease in sweeper.end(holding, seen)]
     for holding, seen in dead:
         if seen is Vitality.OVER:
-            ledger.close_holder(holding.holder.id, started_at)
-    ledger.prune(started_at - timedelta(days=KEPT_DAYS))
+            sweeper.close(holding.holder)
+    sweeper.prune()
     return SweepReport(
-        leases=tuple(swept),
-        dead_runs=len(dead),
+        leases=tuple(lease for _, lease in swept),
+        dead_runs=len({holder.id for holder, lease in swept if not lease.outcome.needs_nobody}),
         live_runs=len(left) - len(dead),
+        ledger_failure=sweeper.ledger_failure,
         started_at=started_at,
         duration_seconds=round(time.monotonic() - clock, 3),
     )
@@ -69,41 +73,72 @@ def _turn(lease: Lease) -> tuple[bool, datetime]:
 
 
 class _Sweeper:
-    """One sweep: its logins, and the servers that have not answered it."""
+    """One sweep: its logins, the servers that have not answered it, and why the ledger could not be written."""
 
     def __init__(self, ledger: LeaseLedger, vaults: Sequence[VaultCredentials], now: datetime) -> None:
         self._ledger = ledger
         self._logins = {(vault.server().address, vault.server().namespace): vault for vault in vaults}
         self._now = now
         self._silent: dict[tuple[str, str], str] = {}
+        self.ledger_failure = ""
 
-    def settle(self, holder: Holder, lease: Lease) -> SweptLease | None:
-        """What became of the lease; None when another sweep has told it."""
-        outcome, detail = self._end(lease)
-        state = {
-            SweepOutcome.REVOKED: LeaseState.REVOKED,
-            SweepOutcome.GONE: LeaseState.EXPIRED,
-        }.get(outcome)
-        if lease.state is LeaseState.REQUESTED and self._is_past(lease.requested_at + timedelta(hours=LOST_HOURS)):
+    def end(self, holding: Holding, seen: Vitality) -> Iterator[SweptLease]:
+        """End what a dead run left, and settle it; what another sweep has settled meanwhile is not among it."""
+        holder = holding.holder
+        for lease in sorted(holding.leases, key=_turn, reverse=True):
+            if self._may_be_answered(lease, seen):
+                continue
+            outcome, detail = self._end(lease)
+            if not self._settle(lease, outcome):
+                continue
+            yield SweptLease(
+                run=holder.run,
+                run_name=holder.run_name,
+                host=holder.process.host,
+                kind=lease.kind,
+                server=lease.server,
+                path=lease.path,
+                reference=lease.reference,
+                expires_at=lease.expires_at,
+                outcome=outcome,
+                detail=detail,
+            )
+
+    def close(self, holder: Holder) -> None:
+        """Note that this run is over."""
+        self._write(lambda: self._ledger.close_holder(holder.id, self._now))
+
+    def prune(self) -> None:
+        """Forget old runs."""
+        self._write(lambda: self._ledger.prune(self._now - timedelta(days=KEPT_DAYS)))
+
+    def _may_be_answered(self, lease: Lease, seen: Vitality) -> bool:
+        """Whether a run that may come back has asked for what nobody can revoke: to settle it would be too early."""
+        waits = lease.state is LeaseState.REQUESTED and not lease.kind.revocable
+        return waits and seen is Vitality.SILENT and not self._is_answer_overdue(lease)
+
+    def _settle(self, lease: Lease, outcome: SweepOutcome) -> bool:
+        """Whether to report this: not what another sweep has settled, but what the ledger could not be told."""
+        state = _SETTLED.get(outcome)
+        if lease.state is LeaseState.REQUESTED and self._is_answer_overdue(lease):
             state = LeaseState.LOST
-        if state is not None and not self._ledger.settle(lease.id, state):
+        return state is None or self._write(lambda: self._ledger.settle(lease.id, state)) is not False
+
+    def _write(self, write: Callable[[], object]) -> object:
+        """What the ledger answers; None when it cannot be written, after which it is not asked again."""
+        if self.ledger_failure:
             return None
-        return SweptLease(
-            run=holder.run,
-            run_name=holder.run_name,
-            host=holder.process.host,
-            kind=lease.kind,
-            server=lease.server,
-            path=lease.path,
-            reference=lease.reference,
-            expires_at=lease.expires_at,
-            outcome=outcome,
-            detail=detail,
-        )
+        try:
+            return write()
+        except ResourceMissing:  # Another sweep has settled it, and forgotten it.
+            return False
+        except HoldtrueError as error:
+            self.ledger_failure = str(error)
+            return None
 
     def _end(self, lease: Lease) -> _Ended:
         if lease.state is LeaseState.REQUESTED:
-            return _unanswered(lease)
+            return self._unanswered(lease)
         if not lease.revocable:
             return self._leave(lease, "ends by itself")
         server = (lease.server, lease.namespace)
@@ -152,15 +187,19 @@ class _Sweeper:
             return SweepOutcome.GONE, "expired"
         return SweepOutcome.IRREVOCABLE, why
 
+    def _unanswered(self, lease: Lease) -> _Ended:
+        what = f"asked for, and the answer was never written down: it may live, until {LOST_HOURS} h after that at most"
+        if lease.kind.revocable:
+            return SweepOutcome.LOST, f"{what}; nothing is known to revoke it by"
+        if self._is_answer_overdue(lease):
+            return SweepOutcome.GONE, "asked for, never answered, and over by now"
+        return SweepOutcome.IRREVOCABLE, what
+
+    def _is_answer_overdue(self, lease: Lease) -> bool:
+        return self._is_past(lease.requested_at + timedelta(hours=LOST_HOURS))
+
     def _is_past(self, time: datetime) -> bool:
         return time + timedelta(seconds=_CLOCKS_SECONDS) < self._now
-
-
-def _unanswered(lease: Lease) -> _Ended:
-    what = f"asked for, and the answer was never written down: it may live, until {LOST_HOURS} h after that at most"
-    if not lease.kind.revocable:
-        return SweepOutcome.IRREVOCABLE, what
-    return SweepOutcome.LOST, f"{what}; nothing is known to revoke it by"
 
 
 def _revoke(

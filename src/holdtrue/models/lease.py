@@ -31,7 +31,7 @@ class LeaseKind(StrEnum):
 
 
 class LeaseState(StrEnum):
-    """Where a lease is in its life. The last four are final."""
+    """Where a lease is in its life. All but the first two are final."""
 
     REQUESTED = "requested"
     """Asked for, without an answer so far, or ever: then the server may have issued it, and nothing is known of it."""
@@ -39,6 +39,8 @@ class LeaseState(StrEnum):
     REVOKED = "revoked"
     EXPIRED = "expired"
     """It ended by itself, or with its token."""
+    LEFT = "left"
+    """Nobody can revoke it: it was left to its own end."""
     LOST = "lost"
     """A run asked, the answer was never written down, and what may have come of it is over by now."""
     REFUSED = "refused"

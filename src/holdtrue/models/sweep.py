@@ -24,6 +24,11 @@ class SweepOutcome(StrEnum):
     FAILED = "failed"
     """It could not be revoked or looked up; the next sweep tries again."""
 
+    @property
+    def needs_nobody(self) -> bool:
+        """True for what is over, or ends by itself whatever anybody does; False for what had to be revoked."""
+        return self in (SweepOutcome.GONE, SweepOutcome.IRREVOCABLE)
+
 
 class SweptLease(Value):
     """One lease of one dead run; never its value."""
@@ -43,9 +48,14 @@ class SweptLease(Value):
 class SweepReport(FlowReport):
     """One sweep of the ledger."""
 
-    leases: tuple[SweptLease, ...]
-    dead_runs: int = Field(description="Holders that ended, or fell silent, without settling what they held.")
+    leases: tuple[SweptLease, ...] = Field(
+        description="What this sweep settled, and what it could not; not what an earlier one has settled."
+    )
+    dead_runs: int = Field(description="Runs that left something that had to be revoked.")
     live_runs: int = Field(description="Holders that hold something and live; nothing of theirs was touched.")
+    ledger_failure: str = Field(
+        default="", description="Why the ledger did not take all of this; the next sweep then reports the rest again."
+    )
     started_at: datetime
     duration_seconds: float
 

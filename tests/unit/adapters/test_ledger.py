@@ -140,6 +140,21 @@ def test_what_is_settled_stays_settled(ledger: LeaseLedger) -> None:
         ledger.settle(lease.id, LeaseState.HELD)
 
 
+def test_what_is_left_to_its_own_end_is_settled_and_keeps_it(ledger: LeaseLedger, url: str) -> None:
+    holder = a_holder()
+    lease = a_lease(holder)
+    ledger.open_holder(holder)
+    ledger.request(lease)
+    ledger.hold(lease.id, "a-serial", NOW + timedelta(hours=1))
+    assert ledger.settle(lease.id, LeaseState.LEFT)
+    assert ledger.unsettled() == ()
+    with database.connect(url).connect() as connection:
+        (row,) = connection.execute(LEASES.select())
+    assert (row.state, row.reference, row.expires_at) == ("left", "a-serial", NOW + timedelta(hours=1))
+    ledger.close_holder(holder.id, NOW)
+    assert ledger.prune(NOW + timedelta(days=1)) == 1
+
+
 def test_what_is_not_listed_is_an_error(ledger: LeaseLedger) -> None:
     lost = a_lease(a_holder())
     calls: list[tuple[type[HoldtrueError], Callable[[], object]]] = [

@@ -1,0 +1,94 @@
+"""A sweep's report: what had to be revoked by itself, and all that ends without anybody in one line."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from holdtrue.core.audit_output.text import for_markdown
+from holdtrue.core.render import count, table
+from holdtrue.models.sweep import SweepOutcome, SweepReport, SweptLease
+
+_ORDER: Final = (SweepOutcome.FAILED, SweepOutcome.LOST, SweepOutcome.REVOKED)
+"""What may still live, and so needs a person, stands above what is revoked."""
+
+_RUNS_SHOWN: Final = 5
+_NOTE_LIMIT: Final = 1_000
+
+
+def sweep_line(report: SweepReport) -> str:
+    """`1 failed, 3 revoked of 2 dead runs; 12 ended or end by themselves; 4 live runs untouched`."""
+    outcomes = Counter(lease.outcome for lease in _to_revoke(report))
+    found = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items())
+    parts = [f"{found} of {count(report.dead_runs, 'dead run')}" if found else "nothing left to revoke"]
+    needing_nobody = sum(lease.outcome.needs_nobody for lease in report.leases)
+    if needing_nobody:
+        parts.append(f"{needing_nobody} ended or end by themselves")
+    return "; ".join((*parts, f"{count(report.live_runs, 'live run')} untouched"))
+
+
+def sweep_lines(report: SweepReport) -> tuple[str, ...]:
+    """One line for each lease that had to be revoked, and one for all others."""
+    revoked = (
+        f"{lease.outcome} | {lease.kind} | {lease.path} | {lease.reference or 'unknown'} | run {_run(lease)} | "
+        f"{lease.detail}"
+        for lease in _to_revoke(report)
+    )
+    return (*revoked, *_notes(report))
+
+
+def sweep_sections(report: SweepReport) -> str:
+    """Every lease that had to be revoked, and what became of it; all others in one line."""
+    rows = [
+        (
+            lease.outcome,
+            lease.kind,
+            lease.path,
+            lease.reference,
+            _run(lease),
+            lease.host,
+            lease.expires_at.isoformat(timespec="seconds") if lease.expires_at else "unknown",
+            lease.detail,
+        )
+        for lease in _to_revoke(report)
+    ]
+    headings = ("Outcome", "Kind", "Issued by", "Accessor, lease or serial", "Run", "Host", "Expires", "Detail")
+    tables = [table(headings, rows)] if rows else []
+    notes = (for_markdown(note, _NOTE_LIMIT) for note in _notes(report))
+    return "\n\n".join((*tables, *notes)) + "\n"
+
+
+def _to_revoke(report: SweepReport) -> list[SweptLease]:
+    return [lease for outcome in _ORDER for lease in report.of(outcome)]
+
+
+def _notes(report: SweepReport) -> list[str]:
+    """A line on all that needs nobody, and one on a ledger that could not be written; neither where there is none."""
+    notes = []
+    living, gone = report.of(SweepOutcome.IRREVOCABLE), report.of(SweepOutcome.GONE)
+    parts = [f"nobody can revoke {_kinds(living)}, {_ends(living)}"] if living else []
+    parts += [f"{_kinds(gone)} had ended before"] if gone else []
+    if parts:
+        runs = [*dict.fromkeys(_run(lease) for lease in (*living, *gone))]
+        more = f" and {len(runs) - _RUNS_SHOWN} more" if len(runs) > _RUNS_SHOWN else ""
+        notes.append(f"Nothing to do: {'; '.join(parts)}. Held by {', '.join(runs[:_RUNS_SHOWN])}{more}.")
+    if report.ledger_failure:
+        notes.append(
+            f"The ledger did not take all of this, so the next sweep reports it again: {report.ledger_failure}"
+        )
+    return notes
+
+
+def _kinds(leases: Sequence[SweptLease]) -> str:
+    kinds = Counter(lease.kind for lease in leases)
+    return ", ".join(count(number, kind) for kind, number in sorted(kinds.items()))
+
+
+def _ends(leases: Sequence[SweptLease]) -> str:
+    known = [lease.expires_at for lease in leases if lease.expires_at is not None]
+    last = [f"the last of which ends at {max(known).isoformat(timespec='seconds')}"] if known else []
+    unknown = len(leases) - len(known)
+    return ", ".join((*last, *([f"{unknown} of them at an unknown time"] if unknown else [])))
+
+
+def _run(lease: SweptLease) -> str:
+    return f"{lease.run_name} ({lease.run})" if lease.run_name else lease.run or "outside a flow"
