@@ -4,9 +4,11 @@ Every service writes to `log/NAME.log` of its sandbox. An entry is a line with w
 traceback, or all that follows up to the next line with a time. These entries are errors:
 
 - any with a Python traceback,
-- those of level ERROR or above, in the words of each service (ALERT of HAProxy, a panic of OpenBao, `fatal:` of sshd),
+- those of level ERROR or above, in the words of each service (ALERT of HAProxy, a panic of OpenBao),
 - of what flow and task runs log on a worker, only tracebacks and crashes: a run that logs an error and ends in a state
   of its own has said what it found.
+
+OpenSSH's server writes no levels where it logs to stderr, so an error of sshd is not told from what else it says.
 """
 
 import re
@@ -31,7 +33,6 @@ _LEVEL: Final = re.compile(
     r"|\S+Z \[(?:ERROR|FATAL)\]"  # OpenBao
     r"|\S+ \S+ \w+ \[\d+\] (?:ERROR|FATAL|PANIC): "  # PostgreSQL
     r"|\[ALERT\]"  # HAProxy
-    r"|(?:error|fatal): "  # OpenSSH
     r"|\[[\d :,-]+\] (?:ERROR|CRITICAL) in |(?:ERROR|CRITICAL):"  # Flask, and Python's default
 )
 
