@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.service_watch import MARKER, UNUSED, watched
+from tests.service_watch import EXPECTATIONS, MARKER, watched
 
 Watch: TypeAlias = Callable[[Path], AbstractContextManager[None]]
 
@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """List what was expected of services and has not come: it may be out of date."""
-    if unused := config.stash.get(UNUSED, []):
+    if unused := [entry for entry, has_come in config.stash.get(EXPECTATIONS, {}).items() if not has_come]:
         terminalreporter.section("expected service errors that did not occur")
         for entry in unused:
             terminalreporter.write_line(f"{entry.service}: {entry.pattern}")

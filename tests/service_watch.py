@@ -11,8 +11,8 @@ import pytest
 from sandbox.service_logs import EXPECTED, ExpectedError, LoggedError, advice, describe, errors_in
 
 MARKER: Final = "expected_service_errors"
-UNUSED: Final = pytest.StashKey[list[ExpectedError]]()
-"""What was expected of the session's services and has not come."""
+EXPECTATIONS: Final = pytest.StashKey[dict[ExpectedError, bool]]()
+"""What was expected of the services of this session, and whether any of them logged it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,18 @@ class ServiceWatch:
         sizes = {path: path.stat().st_size for path in self._folder.glob("*.log")} if self._stretches else {}
         self._stretches.append(Stretch(item.nodeid, expected_by(item), sizes))
 
-    def unexpected(self) -> tuple[list[str], list[ExpectedError]]:
-        """Return the errors that nobody expected, in words, and what was expected and has not come."""
+    def unexpected(self) -> tuple[list[str], dict[ExpectedError, bool]]:
+        """Return the errors that nobody expected, in words, and of what was expected whether it came."""
         declared = (*EXPECTED, *(entry for stretch in self._stretches for entry in stretch.expected))
-        came: set[ExpectedError] = set()
+        came = {entry: False for entry in declared if self._has(entry)}
         found = []
         for error in errors_in(self._folder):
             stretch = self._during(error)
             covering = [entry for entry in (*EXPECTED, *stretch.expected) if entry.covers(error)]
-            came.update(covering)
+            came.update(dict.fromkeys(covering, True))
             if not covering:
                 found.append(describe(error, stretch.test))
-        return found, [entry for entry in dict.fromkeys(declared) if entry not in came and self._has(entry)]
+        return found, came
 
     def _during(self, error: LoggedError) -> Stretch:
         began_before = [stretch for stretch in self._stretches if stretch.sizes.get(error.path, 0) <= error.offset]
@@ -83,7 +83,9 @@ def watched(folder: Path, config: pytest.Config) -> Iterator[None]:
         yield
     finally:
         config.pluginmanager.unregister(name=name)
-    found, unused = watch.unexpected()
-    config.stash.setdefault(UNUSED, []).extend(unused)
+    found, came = watch.unexpected()
+    all_came = config.stash.setdefault(EXPECTATIONS, {})
+    for entry, has_come in came.items():
+        all_came[entry] = has_come or all_came.get(entry, False)
     if found:
         pytest.fail("\n".join([*found, advice()]), pytrace=False)

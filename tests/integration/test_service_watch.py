@@ -71,3 +71,11 @@ def test_declared_error_that_does_not_come_is_listed(tmp_path: Path) -> None:
     code, output = run_session(tmp_path, planted="", decorator=EXPECTS)
     assert code == 0, output
     assert "openbao: cannot seal" in output
+
+
+def test_declared_error_that_came_is_not_listed(tmp_path: Path) -> None:
+    both = f"{EXPECTS}\n@pytest.mark.expected_service_errors('openbao', 'never said', 'A positive control.')"
+    code, output = run_session(tmp_path, planted=ERROR_LINE, decorator=both)
+    assert code == 0, output
+    assert "openbao: never said" in output
+    assert "openbao: cannot seal" not in output
