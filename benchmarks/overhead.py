@@ -32,11 +32,11 @@ from sandbox.deployment import (  # noqa: E402
     deploy_all,
     flow_environment,
     joined,
-    pause_schedules,
     run_flow,
     save_blocks,
 )
 from sandbox.openbao import server_binary  # noqa: E402
+from sandbox.schedules import pause_schedules  # noqa: E402
 
 RATIO_CLAIM = 1.25
 MEMORY_CLAIM_MB = 400

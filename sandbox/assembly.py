@@ -173,6 +173,11 @@ class Sandbox:
         return self._running().directory
 
     @property
+    def log_directory(self) -> Path:
+        """Where each service and worker writes `NAME.log`."""
+        return self._running().log_directory
+
+    @property
     def state_directory(self) -> Path:
         """An empty directory for a Pulumi file backend."""
         return self.directory / "state"

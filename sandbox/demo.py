@@ -10,18 +10,25 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sandbox.assembly import Sandbox
 from sandbox.deployment import FinishedRun, deploy_all, flow_environment, joined, run_flow, save_blocks
 from sandbox.errors import SandboxError
 from sandbox.options import SandboxOptions, Service
+from sandbox.schedules import ScheduledRun, end_of, every_minute, wait_for_start
+from sandbox.service_logs import advice, describe, errors_in, without_expected
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
 
 OPTIONS: Final = SandboxOptions(services=frozenset(Service) - {Service.POSTGRES})
 DEMO: Final = {"environment": "demo"}
 DEMO_FLEET: Final = {"environments": ["demo"]}
+DRIFT, AUDIT, SWEEP = "drift/drift", "audit/audit", "sweep/sweep"
 TAMPERED: Final = ("tags.Owner", "Write the configuration", "service\\_runs")
 """What the drift report must name after `tamper`."""
 _REPORT_LINES: Final = 13
@@ -41,6 +48,9 @@ class Story:
 
     sandbox: Sandbox
     rows: list[tuple[str, str, float]] = field(default_factory=list)
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    by_schedule: "dict[str, FlowRun]" = field(default_factory=dict)
+    """Runs that were started by their schedules, by deployment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +63,15 @@ class Step:
 
 def expect(deployment: str, parameters: Mapping[str, object], state_name: str, *needles: str) -> Callable[[Story], str]:
     """A step that runs a deployment and requires the state's name and texts in its report."""
+    return lambda _: show(run_flow(deployment, parameters), state_name, needles)
 
-    def act(_: Story) -> str:
-        run = run_flow(deployment, parameters)
-        require(run, state_name, needles)
-        for line in islice(filter(str.strip, run.report.splitlines()), _REPORT_LINES):
-            print(f"        {line.replace(_ESCAPE, '')[:_LINE_CHARACTERS]}")
-        return f"{run.state_name}: {run.message.splitlines()[0]}"
 
-    return act
+def show(run: FinishedRun, state_name: str, needles: Sequence[str] = ()) -> str:
+    """Print the first lines of a run's report, after checking it; returns how it ended."""
+    require(run, state_name, needles)
+    for line in islice(filter(str.strip, run.report.splitlines()), _REPORT_LINES):
+        print(f"        {line.replace(_ESCAPE, '')[:_LINE_CHARACTERS]}")
+    return f"{run.state_name}: {next(iter(run.message.splitlines()), '')}"
 
 
 def require(run: FinishedRun, state_name: str, needles: Sequence[str] = ()) -> None:
@@ -125,6 +135,40 @@ def stop_service(sandbox: Sandbox) -> int:
     return pid
 
 
+def drift_by_schedule(story: Story) -> str:
+    """Give drift, and audit beside it, a cron of each minute until both have begun, and wait for the drift run."""
+    print(
+        "        nobody calls drift or audit: hourly and daily as deployed, they are given a cron of each minute here"
+    )
+    with every_minute(DRIFT, AUDIT) as since:
+        story.by_schedule = {name: wait_for_start(name, since) for name in (DRIFT, AUDIT)}
+    return show_scheduled(end_of(story.by_schedule[DRIFT]), "Drifted", TAMPERED)
+
+
+def audit_by_schedule(story: Story) -> str:
+    """Find the audit run that was started beside drift's."""
+    return show_scheduled(end_of(story.by_schedule[AUDIT]), "Vulnerable", [_VULNERABLE])
+
+
+def sweep_by_schedule(story: Story) -> str:
+    """Find the first sweep of this demo: deployed with a cron of each minute, it has run beside the other steps."""
+    return show_scheduled(end_of(wait_for_start(SWEEP, story.began)), "NothingLeft")
+
+
+def show_scheduled(run: ScheduledRun, state_name: str, needles: Sequence[str] = ()) -> str:
+    """Say when a run was due and began, and show it."""
+    print(f"        run '{run.name}', scheduled for {run.scheduled_for:%H:%M:%S} UTC, began {run.started:%H:%M:%S}")
+    return show(run.finished, state_name, needles)
+
+
+def look_at_logs(story: Story) -> str:
+    """Find no error in the log of any service that nobody expects."""
+    logs = list(story.sandbox.log_directory.glob("*.log"))
+    if errors := without_expected(errors_in(story.sandbox.log_directory)):
+        raise StepFailed("\n".join([*map(describe, errors), advice()]))
+    return f"no unexpected error and no traceback in the logs of {len(logs)} services"
+
+
 STEPS: Final = (
     Step("register the blocks", register_blocks),
     Step("prefect deploy --all", deploy),
@@ -132,15 +176,14 @@ STEPS: Final = (
     Step("provision (first time)", expect("provision/provision", DEMO, "Provisioned", "create", "web-1", "web-2")),
     Step("provision again (no changes)", expect("provision/provision", DEMO, "Unchanged", "No changes")),
     Step("validate", expect("validate/validate", DEMO, "Passed", "web-1", "web-2")),
-    Step("drift (in sync)", expect("drift/drift", DEMO_FLEET, "InSync")),
+    Step("drift (in sync)", expect(DRIFT, DEMO_FLEET, "InSync")),
     Step("tamper with a tag, a file and a service", tamper),
-    Step(
-        "drift (names all three)",
-        expect("drift/drift", DEMO_FLEET, "Drifted", "tags.Owner", "Write the configuration", "service"),
-    ),
+    Step("drift by its schedule (names all three)", drift_by_schedule),
+    Step("audit by its schedule (finds the known advisory)", audit_by_schedule),
+    Step("sweep by its schedule", sweep_by_schedule),
     Step("provision (repairs)", expect("provision/provision", DEMO, "Provisioned", "assets", "web-1", "web-2")),
-    Step("drift (in sync again)", expect("drift/drift", DEMO_FLEET, "InSync")),
-    Step("audit (finds the known advisory)", expect("audit/audit", DEMO_FLEET, "Vulnerable", _VULNERABLE)),
+    Step("drift (in sync again)", expect(DRIFT, DEMO_FLEET, "InSync")),
+    Step("look at the services' logs", look_at_logs),
 )
 
 

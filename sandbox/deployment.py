@@ -36,7 +36,7 @@ class FinishedRun:
     report: str
     """The markdown of its report artifact; empty when it has none."""
     seconds: float
-    """From the request to the final state, as a person waits for it."""
+    """As long as somebody waited: from the request on, where the run was asked for."""
     worker_seconds: float
     """From the moment the worker took the run to its final state, the start of its interpreter included."""
 
@@ -120,15 +120,6 @@ def deploy_all(sandbox: Sandbox) -> str:
     return done.stdout
 
 
-def pause_schedules() -> None:
-    """Let no deployment start runs by itself."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - reads its settings when imported
-
-    with get_client(sync_client=True) as client:
-        for deployment in client.read_deployments():
-            client.pause_deployment(deployment.id)
-
-
 def run_flow(deployment: str, parameters: Mapping[str, Any], *, timeout_seconds: float = 180) -> FinishedRun:
     """Run `flow/deployment` on the worker and wait for its end.
 
@@ -136,21 +127,35 @@ def run_flow(deployment: str, parameters: Mapping[str, Any], *, timeout_seconds:
         SandboxError: it did not end in time; it is asked to cancel.
     """
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - reads its settings when imported
+
+    asked = time.monotonic()
+    with get_client(sync_client=True) as client:
+        wanted = client.read_deployment_by_name(deployment)
+        run = client.create_flow_run_from_deployment(wanted.id, parameters=dict(parameters))
+    finished = wait_for_end(run.id, deployment, timeout_seconds=timeout_seconds)
+    return replace(finished, seconds=time.monotonic() - asked)
+
+
+def wait_for_end(flow_run_id: UUID, name: str, *, timeout_seconds: float) -> FinishedRun:
+    """Wait until a run of this name is over.
+
+    Raises:
+        SandboxError: it did not end in time; it is asked to cancel.
+    """
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
     from prefect.client.schemas.objects import StateType  # noqa: PLC0415
     from prefect.states import Cancelling  # noqa: PLC0415
 
     started = time.monotonic()
     with get_client(sync_client=True) as client:
-        wanted = client.read_deployment_by_name(deployment)
-        run = client.create_flow_run_from_deployment(wanted.id, parameters=dict(parameters))
         while True:
-            run = client.read_flow_run(run.id)
+            run = client.read_flow_run(flow_run_id)
             if run.state is not None and run.state.is_final():
                 break
             if time.monotonic() - started > timeout_seconds:
-                client.set_flow_run_state(run.id, Cancelling())
+                client.set_flow_run_state(flow_run_id, Cancelling())
                 state = run.state.name if run.state else StateType.SCHEDULED
-                raise SandboxError(f"{deployment} is still {state} after {timeout_seconds:g} s")
+                raise SandboxError(f"{name} is still {state} after {timeout_seconds:g} s")
             time.sleep(_POLL_SECONDS)
     return FinishedRun(
         id=run.id,

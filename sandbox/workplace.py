@@ -44,8 +44,9 @@ class Workplace:
             cwd="/",
         )
         self.directory = self._directory_made_by_guardian()
-        for name in ("log", "state", "tmp"):
-            (self.directory / name).mkdir()
+        self.log_directory = self.directory / "log"
+        for folder in (self.log_directory, self.directory / "state", self.directory / "tmp"):
+            folder.mkdir()
 
     def _directory_made_by_guardian(self) -> Path:
         stdout = self._guardian.stdout
@@ -82,7 +83,7 @@ class Workplace:
         Raises:
             SandboxError: The sandbox is being stopped, or the program is not installed.
         """
-        log = self.directory / "log" / f"{name}.log"
+        log = self.log_directory / f"{name}.log"
         with self._lock, log.open("ab") as output:
             if self._closed:
                 raise SandboxError(f"{name} was not started: the sandbox is being stopped.")

@@ -27,7 +27,8 @@ def on_standby(stage: Stage) -> Iterator[None]:
     balancer.reset()
     yield
     balancer.start()
-    for server, weight in before.items():
+    # What gets traffic first: a backend in which nothing has any weight serves nobody.
+    for server, weight in sorted(before.items(), key=lambda item: -item[1]):
         assert balancer.command(f"set server {BACKEND}/{server} weight {weight}") == ""
 
 

@@ -7,6 +7,7 @@ from botocore.exceptions import BotoCoreError
 
 from sandbox import Sandbox, SandboxError, SandboxOptions, Service
 from sandbox.login import SshLogin
+from tests.conftest import Watch
 
 
 def test_openbao_seals_and_unseals(clean_sandbox: Sandbox) -> None:
@@ -29,8 +30,9 @@ def test_openbao_stops_and_starts_with_its_data(clean_sandbox: Sandbox) -> None:
     assert worker.is_authenticated()
 
 
-def test_openbao_in_memory_says_that_its_data_is_lost() -> None:
-    with Sandbox(SandboxOptions(services=frozenset({Service.OPENBAO}))) as small:
+def test_openbao_in_memory_says_that_its_data_is_lost(watch_services: Watch) -> None:
+    options = SandboxOptions(services=frozenset({Service.OPENBAO}))
+    with Sandbox(options) as small, watch_services(small.log_directory):
         small.openbao.stop()
         with pytest.raises(SandboxError, match="durable_vault"):
             small.openbao.start()
@@ -83,9 +85,9 @@ def test_load_balancer_refuses_while_stopped_and_restores_its_weights(clean_sand
     assert requests.get(balancer.url, timeout=5).text == "standby"
 
 
-def test_aws_and_receivers_refuse_once_stopped() -> None:
+def test_aws_and_receivers_refuse_once_stopped(watch_services: Watch) -> None:
     chosen = frozenset({Service.AWS, Service.OSV, Service.OTLP})
-    with Sandbox(SandboxOptions(services=chosen)) as small:
+    with Sandbox(SandboxOptions(services=chosen)) as small, watch_services(small.log_directory):
         small.aws.stop()
         small.osv.stop()
         small.otlp.stop()

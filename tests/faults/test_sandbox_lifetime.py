@@ -19,6 +19,7 @@ from sandbox.daemon import accepts_connections
 from sandbox.hosts import RootlessHost
 from sandbox.login import SshLogin
 from sandbox.workplace import Workplace
+from tests.conftest import Watch
 
 # Starts a daemon in a host over SSH, as a playbook may, and leaves a session open; then does nothing until it is ended.
 OWNER = """
@@ -180,13 +181,14 @@ def test_command_line_refuses_hosts_without_their_authority() -> None:
     assert "openbao" in refused.stderr
 
 
-def test_isolated_hosts_share_nothing_with_each_other_or_this_machine() -> None:
+def test_isolated_hosts_share_nothing_with_each_other_or_this_machine(watch_services: Watch) -> None:
     if os.geteuid() != 0:
         with pytest.raises(SandboxError, match="root"):
             Sandbox(SandboxOptions(hosts=HostKind.ISOLATED)).start()
         return
     chosen = frozenset({Service.OPENBAO, Service.HOSTS, Service.LOAD_BALANCER})
-    with Sandbox(SandboxOptions(services=chosen, hosts=HostKind.ISOLATED)) as sandbox:
+    options = SandboxOptions(services=chosen, hosts=HostKind.ISOLATED)
+    with Sandbox(options) as sandbox, watch_services(sandbox.log_directory):
         first, second = sandbox.hosts
         login = SshLogin(sandbox.directory / "login", sandbox.openbao)
         assert first.address != second.address

@@ -1,13 +1,18 @@
 """Prefect's test server once a session, and flows whose every tool is a fake."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    temporary_settings,
+)
 from prefect.testing.utilities import prefect_test_harness
 
 from holdtrue.errors import RejectedError
@@ -28,6 +33,7 @@ from holdtrue.testing import (
 )
 from holdtrue.toolbox import Toolbox
 from tasks.toolbox import use_toolbox
+from tests.conftest import Watch
 
 FLEET = Path(__file__).parents[2] / "fleet"
 NAMES = ("web-1", "web-2")
@@ -49,12 +55,25 @@ CONFIGURED = ConfigurationRun(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def prefect_server() -> Iterator[None]:
-    # Heartbeats make the end of every flow run wait for a thread that sleeps in whole seconds.
-    with (
-        prefect_test_harness(server_startup_timeout=180),
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-    ):
+def prefect_server(tmp_path_factory: pytest.TempPathFactory, watch_services: Watch) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("log")
+    with watch_services(folder), temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}), ExitStack() as running:
+        with children_write_to(folder / "prefect.log"):
+            running.enter_context(prefect_test_harness(server_startup_timeout=180))
+        # Heartbeats make the end of every flow run wait for a thread that sleeps in whole seconds.
+        running.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+        yield
+
+
+@contextmanager
+def children_write_to(path: Path) -> Iterator[None]:
+    """Processes that are started inside write to a file: the harness's server writes where this process does."""
+    with path.open("ab") as log, ExitStack() as undo:
+        for descriptor in (1, 2):
+            saved = os.dup(descriptor)
+            undo.callback(os.close, saved)
+            undo.callback(os.dup2, saved, descriptor)
+            os.dup2(log.fileno(), descriptor)
         yield
 
 

@@ -11,13 +11,14 @@ from sandbox.login import SshLogin
 pytest.register_assert_rewrite("tests.integration.flow_evidence", "tests.integration.flow_stage")
 
 if TYPE_CHECKING:
+    from tests.conftest import Watch
     from tests.integration.flow_stage import Fleet, Stage
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
+def sandbox(watch_services: "Watch") -> Iterator[Sandbox]:
     """Every service but the worker. OpenBao keeps its data when it is stopped."""
-    with Sandbox(SandboxOptions(durable_vault=True)) as services:
+    with Sandbox(SandboxOptions(durable_vault=True)) as services, watch_services(services.log_directory):
         yield services
 
 

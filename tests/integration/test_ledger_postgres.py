@@ -179,6 +179,11 @@ def refusal(kind: type[HoldtrueError], url: SecretStr) -> None:
     assert "127.0.0.1" in str(caught.value)
 
 
+@pytest.mark.expected_service_errors(
+    "postgres",
+    "password authentication failed|no_such_database|permission denied for schema|too many connections for role",
+    "A wrong password, database and role, and one connection too many are tried.",
+)
 def test_who_may_not_is_told_so_without_the_password(sandbox: Sandbox, url: SecretStr) -> None:
     wrong = sandbox.postgres.url(password=SecretStr("a-wrong-password"))
     with pytest.raises(AccessDenied, match="refused user or password") as caught:
@@ -194,6 +199,9 @@ def test_who_may_not_is_told_so_without_the_password(sandbox: Sandbox, url: Secr
     sandbox.postgres.execute("DROP ROLE ledger_reader")
 
 
+@pytest.mark.expected_service_errors(
+    "postgres", "terminating connection due to administrator command", "It is stopped while clients are connected."
+)
 def test_a_server_that_is_away_is_transient_and_comes_back(sandbox: Sandbox, ledger: LeaseLedger) -> None:
     holder = a_holder()
     ledger.open_holder(holder)
@@ -238,6 +246,11 @@ def test_a_server_that_freezes_after_it_was_connected_to_is_not_waited_for_witho
     ledger.beat(holder.id)
 
 
+@pytest.mark.expected_service_errors(
+    "postgres",
+    "canceling statement due to lock timeout",
+    "The ledger does not wait for a table that another one locks.",
+)
 def test_a_table_that_somebody_keeps_locked_is_not_waited_for_without_end(
     url: SecretStr, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,14 +18,15 @@ from pydantic import SecretStr
 from sandbox import Sandbox, SandboxOptions, Service
 from sandbox.daemon import accepts_connections
 from sandbox.postgres import Postgres
+from tests.conftest import Watch
 
 ONLY = SandboxOptions(services=frozenset({Service.POSTGRES}))
 SECONDS = 10.0
 
 
 @pytest.fixture(scope="module")
-def small() -> Iterator[Sandbox]:
-    with Sandbox(ONLY) as services:
+def small(watch_services: Watch) -> Iterator[Sandbox]:
+    with Sandbox(ONLY) as services, watch_services(services.log_directory):
         yield services
 
 
@@ -40,6 +41,7 @@ def connect(postgres: Postgres, password: SecretStr | None = None) -> "psycopg.C
     return psycopg.connect(url.replace("+psycopg", ""), connect_timeout=2)
 
 
+@pytest.mark.expected_service_errors("postgres", "password authentication failed", "A wrong password is tried.")
 def test_it_lets_in_its_password_and_no_other(postgres: Postgres) -> None:
     postgres.execute("CREATE ROLE somebody LOGIN")
     assert postgres.login_roles() == {"somebody"}
@@ -58,6 +60,9 @@ def test_its_password_is_in_no_file_and_on_no_command_line(small: Sandbox) -> No
     assert not any(needle in word for process in server for word in process.cmdline())
 
 
+@pytest.mark.expected_service_errors(
+    "postgres", "terminating connection due to administrator command", "It is stopped while clients are connected."
+)
 def test_a_stopped_server_refuses_and_keeps_its_data(small: Sandbox, postgres: Postgres) -> None:
     postgres.execute("CREATE TABLE kept (id integer)")
     client = connect(postgres)
@@ -74,6 +79,9 @@ def test_a_stopped_server_refuses_and_keeps_its_data(small: Sandbox, postgres: P
     assert "recovery" not in (small.directory / "log" / "postgres.log").read_text()
 
 
+@pytest.mark.expected_service_errors(
+    "postgres", "terminating connection due to administrator command", "It is stopped while clients are connected."
+)
 def test_a_paused_server_answers_neither_new_nor_open_connections(postgres: Postgres) -> None:
     client = connect(postgres)
     postgres.pause()
@@ -90,9 +98,9 @@ def test_a_paused_server_answers_neither_new_nor_open_connections(postgres: Post
     postgres.stop()
 
 
-def test_it_runs_where_user_namespaces_are_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs_where_user_namespaces_are_forbidden(monkeypatch: pytest.MonkeyPatch, watch_services: Watch) -> None:
     monkeypatch.setattr("sandbox.postgres.AS_SOMEBODY", ("false",))
-    with Sandbox(ONLY) as services:
+    with Sandbox(ONLY) as services, watch_services(services.log_directory):
         assert services.postgres.execute("SELECT 1") == [1]
         directory = services.directory
         owner = (directory / "postgres").stat().st_uid

@@ -13,6 +13,7 @@ from holdtrue.models.host import Host
 from holdtrue.models.validation import CheckOutcome, CheckResult
 from sandbox import HostKind, Sandbox, SandboxOptions, Service
 from sandbox.login import SshLogin
+from tests.conftest import Watch
 from tests.integration.host_access import access_to, hosts_of
 
 _FLEET = Path(__file__).parents[2] / "fleet"
@@ -23,13 +24,16 @@ _KINDS = [HostKind.ROOTLESS, *([HostKind.ISOLATED] if os.geteuid() == 0 else [])
 
 
 @pytest.fixture(params=_KINDS)
-def machines(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+def machines(request: pytest.FixtureRequest, watch_services: Watch) -> Iterator[Sandbox]:
     """Services with hosts of the kind: the shared ones, or isolated ones of this test's own."""
     if request.param is HostKind.ROOTLESS:
         yield request.getfixturevalue("clean_sandbox")
         return
     chosen = frozenset({Service.OPENBAO, Service.HOSTS})
-    with Sandbox(SandboxOptions(services=chosen, hosts=HostKind.ISOLATED)) as isolated:
+    with (
+        Sandbox(SandboxOptions(services=chosen, hosts=HostKind.ISOLATED)) as isolated,
+        watch_services(isolated.log_directory),
+    ):
         yield isolated
 
 

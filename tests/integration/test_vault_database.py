@@ -140,6 +140,10 @@ def ask(url: SecretStr, statement: str) -> object:
         return row[0] if row else None
 
 
+@pytest.mark.expected_service_errors("postgres", "permission denied for table orders", "Its user may only read.")
+@pytest.mark.expected_service_errors(
+    "postgres", "password authentication failed for user .v-", "Its user is gone after the run."
+)
 def test_a_user_may_do_what_its_role_says_and_is_in_the_ledger_first(credentials: Login) -> None:
     with credential_scope(RunLabel("run-1", "test", "database")) as scope:
         login = credentials().login()
@@ -276,6 +280,10 @@ def refusal(kind: type[HoldtrueError], call: Callable[[], object], *named: str) 
     assert WRONG_PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.expected_service_errors(
+    "postgres", "password authentication failed for user .vault_admin", "OpenBao is given a wrong password."
+)
+@pytest.mark.expected_service_errors("postgres", "role .nowhere. does not exist", "A role's statement is wrong.")
 def test_what_cannot_be_made_says_why(sandbox: Sandbox, credentials: Login, admin: hvac.Client) -> None:
     refusal(ResourceMissing, credentials("nobody").login, f"{MOUNT}/creds/nobody")
     configure(admin, sandbox, WRONG_PASSWORD, "stale")
@@ -302,6 +310,14 @@ def test_a_database_that_hangs_while_a_user_is_made_leaves_none(sandbox: Sandbox
     assert open_ledger(os.environ["HOLDTRUE_LEDGER_URL"]).unsettled() == ()
 
 
+@pytest.mark.expected_service_errors(
+    "openbao",
+    "lease revocation failed|failed to revoke lease",
+    "OpenBao cannot drop a user of a database that is down.",
+)
+@pytest.mark.expected_service_errors(
+    "postgres", "terminating connection due to administrator command", "It is stopped while clients are connected."
+)
 def test_a_user_of_a_database_that_is_down_at_the_end_is_swept_when_it_is_back(
     sandbox: Sandbox, credentials: Login, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
