@@ -7,15 +7,13 @@ from typing import Final
 
 from holdtrue.adapters.vault import ForeignAnswer, LeaseGone, VaultSession
 from holdtrue.core.leases import vitality
+from holdtrue.credentials.entry import SILENCE_SECONDS
 from holdtrue.credentials.shared import SharedVault
 from holdtrue.credentials.vault import VaultCredentials
 from holdtrue.errors import HoldtrueError, ResourceMissing, TransientError
-from holdtrue.models.lease import Holder, Lease, LeaseKind, LeaseLedger, LeaseState, Vitality
+from holdtrue.models.lease import Holder, Lease, LeaseKind, LeaseLedger, LeaseState, Liveness, Vitality
 from holdtrue.models.sweep import SweepOutcome, SweepReport, SweptLease
-from holdtrue.runtime.liveness import liveness
-
-SILENCE_SECONDS: Final = 45.0
-"""A run on another machine that did not tell the ledger for this long that it lives seems dead; it does every 10 s."""
+from holdtrue.runtime.liveness import liveness, sight
 
 KEPT_DAYS: Final = 30
 """How long the ledger keeps runs of which nothing is left."""
@@ -52,7 +50,8 @@ def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepRepor
         if (done := sweeper.settle(holding.holder, lease))
     ]
     for holding, seen in dead:
-        if seen is Vitality.OVER:
+        # Closed, it has lost its locks too: not while a tool that it has started may still write.
+        if seen is Vitality.OVER and sight(holding.holder.process).tools is Liveness.DEAD:
             ledger.close_holder(holding.holder.id, started_at)
     ledger.prune(started_at - timedelta(days=KEPT_DAYS))
     return SweepReport(
