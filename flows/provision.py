@@ -12,6 +12,7 @@ from tasks.dependencies import audit_before_changes, require_audit
 from tasks.fleet import load_environment
 from tasks.hosts import host_access
 from tasks.infrastructure import apply_stack, preview_stack, test_program
+from tasks.lock import environment_lock
 from tasks.preflight import require_prerequisites
 from tasks.run import as_run
 from tasks.submission import flow
@@ -20,7 +21,7 @@ from tasks.validation import require_pass, validate_hosts
 
 
 @flow(name="provision", persist_result=False, timeout_seconds=14400)
-@as_run(conclude=conclude_provision, expected_stages=10)
+@as_run(conclude=conclude_provision, expected_stages=11)
 def provision(environment: GivenName, approved_plan: GivenDigest | None = None) -> ProvisionReport:
     """Make one environment what its manifest says, and prove it before traffic moves.
 
@@ -30,19 +31,20 @@ def provision(environment: GivenName, approved_plan: GivenDigest | None = None) 
     """
     started_at, clock = datetime.now(UTC), time.monotonic()
     declared = load_environment(environment)
-    preflight = require_prerequisites(declared)
-    program_tests = test_program(declared)
-    audited = audit_before_changes(declared)
-    require_audit(declared, audited)
-    plan = preview_stack(declared)
-    require_approval(declared, plan, approved_plan)
-    applied = apply_stack(declared, plan)
-    with host_access(declared, applied.outputs) as access:
-        configured = configure_hosts(declared, access)
-        verified = prove_idempotent(declared, access)
-        verdict = validate_hosts(declared, access, plan.digest)
-    require_pass(verdict)
-    traffic = shift_traffic(declared, access, plan, verdict)
+    with environment_lock(declared) as lock:
+        preflight = require_prerequisites(declared)
+        program_tests = test_program(declared)
+        audited = audit_before_changes(declared)
+        require_audit(declared, audited)
+        plan = preview_stack(declared)
+        require_approval(declared, plan, approved_plan)
+        applied = apply_stack(declared, plan, lock)
+        with host_access(declared, applied.outputs) as access:
+            configured = configure_hosts(declared, access, lock)
+            verified = prove_idempotent(declared, access, lock)
+            verdict = validate_hosts(declared, access, plan.digest)
+        require_pass(verdict)
+        traffic = shift_traffic(declared, access, plan, verdict, lock)
     return ProvisionReport(
         environment=environment,
         preflight=preflight,
