@@ -10,6 +10,7 @@ from tasks.fleet import load_environment
 from tasks.hosts import host_access
 from tasks.infrastructure import apply_stack, preview_stack, test_program
 from tasks.journal import current_journal
+from tasks.lock import environment_lock
 from tasks.policy import FLOW
 from tasks.preflight import require_prerequisites
 from tasks.run import as_run
@@ -19,7 +20,7 @@ from tasks.validation import require_pass, validate_hosts
 
 
 @flow(name="provision", timeout_seconds=14400, **FLOW)
-@as_run(PROVISION, expected_stages=10)
+@as_run(PROVISION, expected_stages=11)
 def provision(environment: GivenName, approved_plan: GivenDigest | None = None) -> ProvisionReport:
     """Make one environment what its manifest says, and prove it before traffic moves.
 
@@ -28,16 +29,17 @@ def provision(environment: GivenName, approved_plan: GivenDigest | None = None) 
         approved_plan: Digest of a plan with deletes or replaces that a person has reviewed and lets run.
     """
     declared = load_environment(environment)
-    require_prerequisites(declared)
-    test_program(declared)
-    require_audit(declared, audit_before_changes(declared))
-    plan = preview_stack(declared)
-    require_approval(declared, plan, approved_plan)
-    applied = apply_stack(declared, plan)
-    with host_access(declared, applied.outputs) as access:
-        configure_hosts(declared, access)
-        prove_idempotent(declared, access)
-        verdict = validate_hosts(declared, access, plan.digest)
-    require_pass(verdict)
-    shift_traffic(declared, access, plan, verdict)
+    with environment_lock(declared) as lock:
+        require_prerequisites(declared)
+        test_program(declared)
+        require_audit(declared, audit_before_changes(declared))
+        plan = preview_stack(declared)
+        require_approval(declared, plan, approved_plan)
+        applied = apply_stack(declared, plan, lock)
+        with host_access(declared, applied.outputs) as access:
+            configure_hosts(declared, access, lock)
+            prove_idempotent(declared, access, lock)
+            verdict = validate_hosts(declared, access, plan.digest)
+        require_pass(verdict)
+        shift_traffic(declared, access, plan, verdict, lock)
     return provision_report(environment, current_journal())

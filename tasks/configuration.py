@@ -3,6 +3,7 @@
 from prefect import task
 
 from holdtrue.core.drift import configuration_drift
+from holdtrue.credentials.environment_lock import HeldLock
 from holdtrue.errors import NotIdempotent
 from holdtrue.models.configuration import ConfigurationRun
 from holdtrue.models.credentials import HostAccess
@@ -15,20 +16,24 @@ from tasks.toolbox import toolbox
 
 @task(name="configure hosts", **MUTATES)
 @staged
-def configure_hosts(environment: Environment, access: HostAccess) -> ConfigurationRun:
+def configure_hosts(environment: Environment, access: HostAccess, lock: HeldLock) -> ConfigurationRun:
     """Run the playbook."""
-    return toolbox().configurator(environment, access).apply(watch)
+    configurator = toolbox().configurator(environment, access)
+    lock.require_held()
+    return configurator.apply(watch)
 
 
 @task(name="prove idempotent", **MUTATES)
 @staged
-def prove_idempotent(environment: Environment, access: HostAccess) -> ConfigurationRun:
+def prove_idempotent(environment: Environment, access: HostAccess, lock: HeldLock) -> ConfigurationRun:
     """Run the playbook again and require zero changes.
 
     Raises:
         NotIdempotent: naming every host and task that changed something the second time.
     """
-    run = toolbox().configurator(environment, access).apply(watch)
+    configurator = toolbox().configurator(environment, access)
+    lock.require_held()
+    run = configurator.apply(watch)
     if run.changed:
         offenders = "; ".join(f"{result.host}: {result.task}" for result in run.changed)
         raise NotIdempotent(

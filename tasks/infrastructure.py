@@ -3,6 +3,7 @@
 from prefect import task
 
 from holdtrue.core.drift import infrastructure_drift
+from holdtrue.credentials.environment_lock import HeldLock
 from holdtrue.models.drift import LayerDrift
 from holdtrue.models.environment import Environment
 from holdtrue.models.report import ProgramTests
@@ -29,9 +30,10 @@ def preview_stack(environment: Environment) -> Plan:
 
 @task(name="apply stack", **MUTATES)
 @staged
-def apply_stack(environment: Environment, plan: Plan) -> ApplyResult:
+def apply_stack(environment: Environment, plan: Plan, lock: HeldLock) -> ApplyResult:
     """Carry out exactly the plan that was reviewed."""
     with toolbox().stack_engine(environment) as engine:
+        lock.require_held()
         return engine.apply(plan, watch)
 
 

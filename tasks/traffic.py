@@ -1,7 +1,8 @@
 """Traffic: moved in steps behind the gate, put back where it was when a step fails."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from prefect import task
@@ -10,7 +11,8 @@ from holdtrue.core.gate import admit
 from holdtrue.core.hosts import placeholders
 from holdtrue.core.template import fill
 from holdtrue.core.traffic import plan_steps
-from holdtrue.errors import HoldtrueError, TrafficRestored, TrafficStranded, ValidationFailed
+from holdtrue.credentials.environment_lock import HeldLock
+from holdtrue.errors import HoldtrueError, LockLost, TrafficRestored, TrafficStranded, ValidationFailed
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.credentials import HostAccess
 from holdtrue.models.environment import Environment
@@ -25,13 +27,17 @@ from tasks.validation import ask_probes
 
 @task(name="shift traffic", **MUTATES)
 @staged
-def shift_traffic(environment: Environment, access: HostAccess, plan: Plan, verdict: Verdict) -> TrafficShift | None:
+def shift_traffic(
+    environment: Environment, access: HostAccess, plan: Plan, verdict: Verdict, lock: HeldLock
+) -> TrafficShift | None:
     """Move traffic onto the hosts step by step, with probes through the load balancer after each.
 
     None when the environment has no traffic to move.
 
     Raises:
         GateClosed: the verdict does not admit it.
+        LockLost: the environment is not this run's any more. The weights that it has set are put back, unless
+            somebody else has changed them since.
         TrafficRestored: a probe or the switch failed and the weights found at the start are back.
         TrafficStranded: a step failed and the weights could not be put back.
     """
@@ -57,12 +63,19 @@ def shift_traffic(environment: Environment, access: HostAccess, plan: Plan, verd
             _require_passed(ask_probes(probes), percent=100)
         for step in planned:
             gate()
+            lock.require_held()
             switch.set_weights(step.weights)
             time.sleep(traffic.bake_seconds)
             checks = ask_probes(probes)
             steps.append(TrafficStep(percent=step.percent, weights=dict(step.weights), checks=checks))
             _require_passed(checks, percent=step.percent)
             watch(Progress(message=f"{step.percent} % of traffic is on the hosts", done=len(steps), total=len(planned)))
+    except LockLost as error:
+        if steps:
+            _restore(switch, before, place, steps, unless_moved_from=steps[-1].weights)
+        with suppress(HoldtrueError):  # Where the weights cannot be read, the report has no word on traffic.
+            error.done = TrafficShift(before=before, after=switch.weights(), steps=tuple(steps))
+        raise
     except HoldtrueError as error:
         _restore(switch, before, place, steps)
         raise TrafficRestored(
@@ -85,10 +98,23 @@ def _require_passed(checks: Sequence[CheckResult], *, percent: int) -> None:
             )
 
 
-def _restore(switch: TrafficSwitch, before: dict[str, int], place: str, steps: Sequence[TrafficStep]) -> None:
-    """Put the weights back; when even that fails, say so loudly, because nothing else will."""
+def _restore(
+    switch: TrafficSwitch,
+    before: dict[str, int],
+    place: str,
+    steps: Sequence[TrafficStep],
+    *,
+    unless_moved_from: Mapping[str, int] | None = None,
+) -> None:
+    """Put the weights back; when even that fails, say so loudly, because nothing else will.
+
+    Weights that are not `unless_moved_from` any more were set by somebody else since, and stay.
+    """
     try:
-        if switch.weights() != before:
+        found = switch.weights()
+        if unless_moved_from is not None and found != unless_moved_from:
+            watch(Progress(message="somebody else has moved traffic since: it stays so", level=ProgressLevel.WARNING))
+        elif found != before:
             switch.set_weights(before)
             watch(Progress(message="traffic was put back where it was", level=ProgressLevel.WARNING))
     except HoldtrueError as error:

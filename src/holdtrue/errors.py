@@ -4,7 +4,8 @@ HoldtrueError
 ├── TransientError            the service may answer next time: retry, then give up
 │   ├── ServiceUnreachable    refused, reset, timed out, no such name
 │   ├── ServiceNotReady       it answered, but sealed, standby, starting or overloaded
-│   └── StackLocked           another update holds the stack
+│   ├── StackLocked           another update holds the stack
+│   └── EnvironmentLocked     another run holds the environment's lock, and the wait for it is over
 ├── RejectedError             retrying cannot help: a person must change something
 │   ├── ManifestError         the environment manifest is wrong: file, line, field
 │   ├── SettingInvalid        a HOLDTRUE_ variable has no valid value
@@ -17,6 +18,7 @@ HoldtrueError
 │   ├── ProgramTestsFailed    the program's unit tests failed, or there were none
 │   ├── ProgramFailed         the infrastructure program raised, or the engine refused an operation
 │   ├── AuditFailed           the environment lets nothing vulnerable or unaudited be provisioned
+│   ├── LockLost              the environment's lock is not this run's own any more
 │   ├── ApprovalRequired      the plan has changes that a person must approve first
 │   ├── ConfigurationFailed   the playbook is wrong or a task failed on a host
 │   ├── NotIdempotent         the second run changed something
@@ -90,6 +92,12 @@ class StackLocked(TransientError):
     """Another update holds the stack."""
 
 
+class EnvironmentLocked(TransientError):
+    """Another run holds the environment's lock, and has held it for as long as this one may wait."""
+
+    state_name = "EnvironmentLocked"
+
+
 class RejectedError(HoldtrueError):
     """Retrying cannot help: a person must change something first."""
 
@@ -146,6 +154,12 @@ class AuditFailed(RejectedError):
     """Dependencies are vulnerable or could not be audited, and the manifest says that this stops a provision."""
 
     state_name = "AuditFailed"
+
+
+class LockLost(RejectedError):
+    """The environment's lock was released or taken over while this run worked; it has stopped writing."""
+
+    state_name = "LockLost"
 
 
 class ApprovalRequired(RejectedError):

@@ -84,6 +84,7 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(FLEET, copied, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setenv("HOLDTRUE_FLEET", str(copied))
     monkeypatch.setenv("HOLDTRUE_REPORTS", str(tmp_path / "reports"))
+    monkeypatch.setenv("HOLDTRUE_LEDGER_URL", f"sqlite:///{tmp_path / 'ledger.db'}")
     return copied
 
 

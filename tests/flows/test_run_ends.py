@@ -139,11 +139,6 @@ def named(case: tuple[Any, ...]) -> str:
     return f"{case[0].name}-{case[3]}"
 
 
-@pytest.fixture(autouse=True)
-def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOLDTRUE_LEDGER_URL", f"sqlite:///{tmp_path / 'ledger.db'}")
-
-
 @pytest.mark.parametrize("case", [*NOT_GOOD, *GOOD], ids=named)
 def test_every_end_leaves_a_report_that_any_machine_can_load(
     tools: FakeTools, tmp_path: Path, case: tuple[Callable[..., Any], Any, Callable[[FakeTools], None], str]

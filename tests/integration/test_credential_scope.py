@@ -22,12 +22,14 @@ from blocks.vault import VaultCredentials as VaultBlock
 from holdtrue.adapters.ledger import database, open_ledger
 from holdtrue.adapters.ledger.ledger import SqlLedger
 from holdtrue.adapters.ledger.tables import HOLDERS, LEASES
+from holdtrue.credentials import entry
 from holdtrue.credentials import scope as scopes
+from holdtrue.credentials.entry import SILENCE_SECONDS
 from holdtrue.credentials.holding import requested
 from holdtrue.credentials.logins import AppRoleAuth, TokenAuth, UserpassAuth
 from holdtrue.credentials.scope import CredentialScope, RunLabel, credential_scope, current_scope
 from holdtrue.credentials.sources import EnvironmentSource, FileSource, WrappedSource
-from holdtrue.credentials.sweep import LOST_HOURS, SILENCE_SECONDS, sweep
+from holdtrue.credentials.sweep import LOST_HOURS, sweep
 from holdtrue.credentials.transit import VaultTransit
 from holdtrue.credentials.vault import VaultCredentials, VaultSecret
 from holdtrue.errors import AccessDenied, RejectedError, ServiceUnreachable
@@ -518,7 +520,7 @@ def test_a_run_that_only_seemed_dead_goes_on_when_it_is_back(place: Place) -> No
 def test_renewals_that_hang_or_fail_do_not_keep_a_run_from_beating(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scopes, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(entry, "BEAT_SECONDS", 0.1)
     beats = threading.Semaphore(0)
 
     def beat(*_: object) -> None:

@@ -46,5 +46,10 @@ def test_scheduled_flows_say_when_and_in_which_timezone(name: str) -> None:
     assert schedule["active"] is True
 
 
+def test_environments_are_provisioned_side_by_side() -> None:
+    limited = {item["name"] for item in DEPLOYMENTS if "concurrency_limit" in item}
+    assert limited == {"drift", "sweep", "audit"}
+
+
 def test_flows_that_change_something_run_on_request_only() -> None:
     assert {item["name"] for item in DEPLOYMENTS if "schedules" not in item} == {"provision", "validate"}

@@ -39,6 +39,7 @@ from tests.integration.flow_stage import TINY_PLAYBOOK, Stage
 
 STAGES = (
     "load environment",
+    "lock environment",
     "require prerequisites",
     "test program",
     "preview stack",
@@ -211,6 +212,9 @@ def test_cancelled_provision_leaves_nothing_behind(stage: Stage, tmp_path: Path)
         wait_until(lambda: not take_snapshot(sandbox).processes - before.processes, "children are gone", CANCEL_SECONDS)
         wait_until(lambda: _type_of(run.id) is StateType.CANCELLED, "the run is cancelled", 30)
     assert [folder for folder in folders if folder.exists()] == []
+    lock = open_ledger(flow_environment(sandbox)["HOLDTRUE_LEDGER_URL"]).locks.find("tiny")
+    assert lock is not None
+    assert lock.holder is None
     stage.require_no_secret(worker_texts(stage, run.id), "Take very long")
 
 

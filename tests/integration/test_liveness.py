@@ -5,16 +5,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
+from typing import Any
 
 import pytest
 
 from holdtrue.models.lease import Liveness, ProcessIdentity
+from holdtrue.models.lock import Sighting
 from holdtrue.runtime import liveness as module
-from holdtrue.runtime.liveness import current_process, liveness
+from holdtrue.runtime.liveness import current_process, liveness, sight
 
 
-def identity_of(child: "subprocess.Popen[bytes]") -> ProcessIdentity:
+def identity_of(child: "subprocess.Popen[Any]") -> ProcessIdentity:
     stat = Path(f"/proc/{child.pid}/stat").read_text()
     ticks = int(stat[stat.rindex(")") + 2 :].split()[19])
     return current_process().model_copy(update={"pid": child.pid, "started_ticks": ticks})
@@ -57,3 +61,70 @@ def test_a_child_through_its_life() -> None:
     finally:
         child.kill()
         child.wait(5)
+
+
+START_TOOL = """
+    import subprocess, sys
+    from pathlib import Path
+    from holdtrue.runtime.process import run_tool
+
+    run_tool(
+        ["/bin/sh", "-c", "echo $$; exec setsid -w sleep 60"],
+        environment={"PATH": "/usr/bin:/bin"}, folder=Path("/"), on_line=lambda line: print(line, flush=True),
+        timeout_seconds=60,
+    )
+"""
+"""A process whose tool leaves the session that it was given."""
+
+
+def test_the_tools_of_a_killed_process_are_seen_until_the_last_has_ended() -> None:
+    with subprocess.Popen((sys.executable, "-c", dedent(START_TOOL)), stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        owner = identity_of(child)
+        wait_for(lambda: len(sight(owner).tool_pids) == 2)
+        assert sight(owner).process is sight(owner).tools is Liveness.ALIVE
+        child.kill()
+    assert (sight(owner).process, sight(owner).tools) == (Liveness.DEAD, Liveness.ALIVE)
+    first, last = sight(owner).tool_pids
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: sight(owner).tool_pids == (last,))
+    os.kill(last, signal.SIGKILL)
+    wait_for(lambda: sight(owner).tools is Liveness.DEAD)
+    assert sight(current_process()).tools is Liveness.DEAD
+
+
+def test_the_tools_of_another_machine_cannot_be_seen() -> None:
+    elsewhere = current_process().model_copy(update={"machine": "another-boot/pid:[1]"})
+    assert sight(elsewhere) == Sighting(process=Liveness.UNKNOWN, tools=Liveness.UNKNOWN)
+
+
+def test_another_user_s_tools_are_not_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = current_process().model_copy(update={"pid": 2**22 + 1})
+    assert sight(gone).tools is Liveness.DEAD
+    assert sight(gone.model_copy(update={"user_id": None})).tools is Liveness.UNKNOWN
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert sight(gone).tools is Liveness.UNKNOWN
+
+
+def test_what_may_not_be_read_counts_unless_it_is_older_than_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = current_process()
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path == Path(f"/proc/{own.pid}/environ"):
+            raise PermissionError
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    before = own.model_copy(update={"pid": 2**22 + 1, "started_ticks": own.started_ticks - 1})
+    after = own.model_copy(update={"pid": 2**22 + 1, "started_ticks": own.started_ticks + 1})
+    assert sight(before).tools is Liveness.UNKNOWN
+    assert sight(after).tools is Liveness.DEAD
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -15,6 +15,7 @@ from typing import Final, assert_never
 from holdtrue.cli.arguments import Parser, as_name, as_path
 from holdtrue.cli.audit import add_audit
 from holdtrue.cli.fix import add_fix
+from holdtrue.cli.locks import add_locks, add_unlock
 from holdtrue.cli.session import ExitCode, complain, plain, show, unwound_on_termination
 
 __all__ = ["ExitCode", "main"]
@@ -85,6 +86,10 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_fleet(policy)
     policy.add_argument("--flow", choices=("provision", "validate", "drift", "sweep"), default="provision")
     policy.set_defaults(run=_print_policy)
+    add_locks(
+        commands.add_parser("locks", help="list who has locked which environment: 0 good, 1 a holder may be dead")
+    )
+    add_unlock(commands.add_parser("unlock", help="release an environment's lock: 0 released, 2 refused"))
     _add_leaks(
         commands.add_parser("leaks", help="search places for secrets: 0 clean, 1 leaked, 2 bad input, 3 incomplete")
     )

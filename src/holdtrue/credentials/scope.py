@@ -23,11 +23,13 @@ from holdtrue.adapters.ledger import open_ledger
 from holdtrue.adapters.vault import VaultServer
 from holdtrue.credentials import termination
 from holdtrue.credentials.ending import Ending
+from holdtrue.credentials.entry import LedgerEntry
 from holdtrue.credentials.holding import Holding, Issued, obtain, requested
 from holdtrue.credentials.logins import VaultLogin
 from holdtrue.credentials.shared import SharedVault
-from holdtrue.errors import HoldtrueError, RejectedError
-from holdtrue.models.lease import Holder, LeaseKind, LeaseLedger, LeaseState
+from holdtrue.errors import RejectedError
+from holdtrue.models.lease import Holder, LeaseKind, LeaseState
+from holdtrue.models.ledger import Ledger
 from holdtrue.runtime.liveness import current_process
 from holdtrue.settings import load_settings
 
@@ -35,11 +37,11 @@ T = TypeVar("T")
 
 _LOGGER: Final = logging.getLogger(__name__)
 
-BEAT_SECONDS: Final = 10.0
-"""How often a scope tells the ledger that it lives."""
+_UPKEEP_SECONDS: Final = 10.0
+"""How long no renewal may have been looked for."""
 
 _STOP_SECONDS: Final = 1.0
-"""How long the end of a scope waits for a renewal or a beat that is under way."""
+"""How long the end of a scope waits for a renewal that is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +59,18 @@ class CredentialScope:
     The end comes once. Threads that still run then get a RejectedError for whatever they ask for.
     """
 
-    def __init__(self, run: RunLabel, connect: Callable[[], LeaseLedger]) -> None:
+    def __init__(self, run: RunLabel, connect: Callable[[], Ledger]) -> None:
         self.holder: Final[UUID] = uuid4()
         self.run: Final = run
         self._process_id: Final = os.getpid()
-        self._connect = connect
+        self._entry: Final = LedgerEntry(_listed(self.holder, run), connect)
         self._lock = threading.RLock()
         self._closing = threading.Lock()
         self._ended_by = 0
         self._ending = Ending()
-        self._ledger: LeaseLedger | None = None
         self._vaults: dict[tuple[VaultServer, VaultLogin], SharedVault] = {}
         self._holdings: list[Holding] = []
-        self._threads: list[threading.Thread] = []
+        self._upkeep: threading.Thread | None = None
         self._over = threading.Event()
         self._changed = threading.Event()
 
@@ -83,7 +84,7 @@ class CredentialScope:
         with self._lock:
             return self._vaults.setdefault((server, identity), SharedVault(server, identity, self))
 
-    def ledger(self) -> LeaseLedger:
+    def ledger(self) -> Ledger:
         """The ledger, in which this scope is listed from now on.
 
         Raises:
@@ -93,24 +94,7 @@ class CredentialScope:
         with self._lock:
             if self._over.is_set():
                 raise _run_is_over()
-            if self._ledger is None:
-                ledger = self._connect()
-                now = datetime.now(UTC)
-                ledger.open_holder(
-                    Holder(
-                        id=self.holder,
-                        run=self.run.id,
-                        run_name=self.run.name,
-                        flow=self.run.flow,
-                        process=current_process(),
-                        opened_at=now,
-                        beat_at=now,
-                        closed_at=None,
-                    )
-                )
-                self._ledger = ledger
-                self._start("holdtrue-beat", self._keep_beating, ledger)
-            return self._ledger
+            return self._entry.open()
 
     def obtain(
         self,
@@ -138,7 +122,7 @@ class CredentialScope:
             is_over = self._over.is_set()
             if not is_over:
                 self._holdings.append(holding)
-                self._start("holdtrue-upkeep", self._keep_up)
+                self._start_upkeep()
         self._changed.set()
         if is_over:
             late = Ending()
@@ -159,8 +143,9 @@ class CredentialScope:
             self._over.set()
         self._changed.set()
         try:
-            for thread in self._threads:
-                thread.join(_STOP_SECONDS)
+            self._entry.stop_beating()
+            if self._upkeep is not None:
+                self._upkeep.join(_STOP_SECONDS)
         finally:
             with self._closing:
                 self._ended_by = threading.get_ident()
@@ -177,7 +162,7 @@ class CredentialScope:
         try:
             self._ending.settle()
         finally:
-            self._close_ledger()
+            self._entry.close()
 
     def _next(self) -> Holding | None:
         """What to end now: the latest, and the tokens last, because what was asked with them is ended by them."""
@@ -189,20 +174,11 @@ class CredentialScope:
             self._holdings.remove(holding)
             return holding
 
-    def _close_ledger(self) -> None:
-        if self._ledger is None:
-            return
-        try:
-            self._ledger.close_holder(self.holder, datetime.now(UTC))
-        except HoldtrueError as error:
-            _LOGGER.warning("the ledger does not know that this run is over: %s", error)
-        self._ledger = None
-
-    def _start(self, name: str, target: Callable[..., None], *arguments: object) -> None:
-        """Run it beside the scope's work, once. The caller has the lock."""
-        if all(thread.name != name for thread in self._threads):
-            self._threads.append(threading.Thread(target=target, args=arguments, name=name, daemon=True))
-            self._threads[-1].start()
+    def _start_upkeep(self) -> None:
+        """Renew beside the scope's work. The caller has the lock."""
+        if self._upkeep is None:
+            self._upkeep = threading.Thread(target=self._keep_up, name="holdtrue-upkeep", daemon=True)
+            self._upkeep.start()
 
     def _keep_up(self) -> None:
         while not self._over.is_set():
@@ -211,16 +187,21 @@ class CredentialScope:
             with self._lock:
                 vaults = list(self._vaults.values())
             due = min((vault.renewals.renew_due(now) for vault in vaults), default=math.inf)
-            self._changed.wait(min(BEAT_SECONDS, max(0.0, due - time.monotonic())))
+            self._changed.wait(min(_UPKEEP_SECONDS, max(0.0, due - time.monotonic())))
 
-    def _keep_beating(self, ledger: LeaseLedger) -> None:
-        """By itself, because a run whose renewals hang lives all the same."""
-        while not self._over.wait(BEAT_SECONDS):
-            try:
-                ledger.beat(self.holder)
-            except Exception as error:  # noqa: BLE001 - the next one may get through
-                why = error if isinstance(error, HoldtrueError) else type(error).__name__
-                _LOGGER.warning("the ledger was not told that this run lives: %s", why)
+
+def _listed(holder: UUID, run: RunLabel) -> Holder:
+    now = datetime.now(UTC)
+    return Holder(
+        id=holder,
+        run=run.id,
+        run_name=run.name,
+        flow=run.flow,
+        process=current_process(),
+        opened_at=now,
+        beat_at=now,
+        closed_at=None,
+    )
 
 
 def _revoking(end: Callable[[T], None]) -> Callable[[T], LeaseState]:
@@ -282,5 +263,5 @@ def _process_scope() -> CredentialScope:
         return _of_process
 
 
-def _open_ledger() -> LeaseLedger:
+def _open_ledger() -> Ledger:
     return open_ledger(load_settings().ledger_url.get_secret_value())

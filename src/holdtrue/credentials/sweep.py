@@ -7,15 +7,13 @@ from typing import Final
 
 from holdtrue.adapters.vault import ForeignAnswer, LeaseGone, VaultSession
 from holdtrue.core.leases import vitality
+from holdtrue.credentials.entry import SILENCE_SECONDS
 from holdtrue.credentials.shared import SharedVault
 from holdtrue.credentials.vault import VaultCredentials
 from holdtrue.errors import HoldtrueError, ResourceMissing, TransientError
-from holdtrue.models.lease import Holder, Holding, Lease, LeaseKind, LeaseLedger, LeaseState, Vitality
+from holdtrue.models.lease import Holder, Holding, Lease, LeaseKind, LeaseLedger, LeaseState, Liveness, Vitality
 from holdtrue.models.sweep import SweepOutcome, SweepReport, SweptLease
-from holdtrue.runtime.liveness import liveness
-
-SILENCE_SECONDS: Final = 45.0
-"""A run on another machine that did not tell the ledger for this long that it lives seems dead; it does every 10 s."""
+from holdtrue.runtime.liveness import liveness, sight
 
 KEPT_DAYS: Final = 30
 """How long the ledger keeps runs of which nothing is left."""
@@ -55,7 +53,8 @@ def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepRepor
     sweeper = _Sweeper(ledger, vaults, started_at)
     swept = [(holding.holder, lease) for holding, seen in dead for lease in sweeper.end(holding, seen)]
     for holding, seen in dead:
-        if seen is Vitality.OVER:
+        # Closed, it has lost its locks too: not while a tool that it has started may still write.
+        if seen is Vitality.OVER and sight(holding.holder.process).tools is Liveness.DEAD:
             sweeper.close(holding.holder)
     sweeper.prune()
     return SweepReport(

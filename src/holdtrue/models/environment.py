@@ -117,7 +117,7 @@ class Credentials(Value):
 
 
 class Policy(Value):
-    """What a plan may do on its own."""
+    """What a run may do on its own."""
 
     approval_required_for: frozenset[Operation] = Field(
         default=frozenset({Operation.DELETE, Operation.REPLACE}), description="Operations that a person must approve."
@@ -126,6 +126,9 @@ class Policy(Value):
         default=0, ge=0, le=86_400, description="How long a run waits for approval; 0 ends it at once."
     )
     max_changes: int | None = Field(default=None, ge=0, description="Largest plan that may run; more is refused.")
+    lock_wait_seconds: int = Field(
+        default=300, ge=0, le=86_400, description="How long a run waits for another one that writes to the environment."
+    )
 
 
 class DriftLayer(StrEnum):

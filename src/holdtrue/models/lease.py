@@ -79,6 +79,7 @@ class ProcessIdentity(Value):
     pid: int
     started_ticks: int = Field(description="Field 22 of /proc/<pid>/stat.")
     host: str
+    user_id: int | None = Field(default=None, description="Effective user id; None in entries of ledger version 0001.")
 
 
 class Liveness(StrEnum):
@@ -132,7 +133,7 @@ class HolderRegister(Protocol):
         """It lives. A run that ended stays ended: RejectedError."""
 
     def close_holder(self, holder_id: UUID, now: datetime) -> None:
-        """It ended."""
+        """It ended, and so did its tools: it holds no lock any more."""
 
 
 class LeaseRecorder(Protocol):

@@ -1,19 +1,30 @@
-"""Which process this is, and whether another one still lives, told from /proc."""
+"""Which process this is, and whether another one or the tools that it has started still live, told from /proc."""
 
 import os
 import socket
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from holdtrue.models.lease import Liveness, ProcessIdentity
+from holdtrue.models.lock import Sighting
+
+OWNER_VARIABLE: Final = "HOLDTRUE_TOOL_OWNER"
+"""Every tool and all that it starts carry it: which process started the tool."""
 
 
 def current_process() -> ProcessIdentity:
     """This process, told apart from any other one there ever was or will be."""
     pid = os.getpid()
     stat = _stat(pid)
-    return ProcessIdentity(machine=_machine(), pid=pid, started_ticks=stat[1] if stat else 0, host=socket.gethostname())
+    return ProcessIdentity(
+        machine=_machine(),
+        pid=pid,
+        started_ticks=stat[1] if stat else 0,
+        host=socket.gethostname(),
+        user_id=os.geteuid(),
+    )
 
 
 def liveness(process: ProcessIdentity) -> Liveness:
@@ -28,6 +39,54 @@ def liveness(process: ProcessIdentity) -> Liveness:
         return Liveness.UNKNOWN if _is_there(process.pid) else Liveness.DEAD
     state, started_ticks = found
     return Liveness.ALIVE if started_ticks == process.started_ticks and state not in "ZX" else Liveness.DEAD
+
+
+def owner_mark(process: ProcessIdentity) -> str:
+    """The value of `OWNER_VARIABLE` for tools that this process starts."""
+    return f"{process.pid}.{process.started_ticks}"
+
+
+def sight(process: ProcessIdentity) -> Sighting:
+    """What can be seen of it from here, and of the tools that it has started.
+
+    Tools outlive a process that is killed: an interrupted engine still saves its state. They are known to be gone only
+    to the same user, or to root: the environments of other users' processes cannot be read.
+    """
+    if process.machine != _machine():
+        return Sighting(process=Liveness.UNKNOWN, tools=Liveness.UNKNOWN)
+    # The process first: while it lives it may start another tool.
+    alive = liveness(process)
+    found, is_hidden = _tools(process)
+    if not found:  # What was forked during that look, by a process that has ended since, is seen by another one.
+        found, is_hidden = _tools(process)
+    if found:
+        return Sighting(process=alive, tools=Liveness.ALIVE, tool_pids=tuple(sorted(found)))
+    return Sighting(process=alive, tools=Liveness.UNKNOWN if is_hidden else Liveness.DEAD)
+
+
+def _tools(process: ProcessIdentity) -> tuple[set[int], bool]:
+    """Processes with its mark, and whether one may be hidden. The environment of a zombie is empty."""
+    wanted = f"{OWNER_VARIABLE}={owner_mark(process)}".encode()
+    found: set[int] = set()
+    is_hidden = process.user_id is None or os.geteuid() not in (0, process.user_id)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.add(int(entry.name))
+            except PermissionError:
+                is_hidden = is_hidden or _may_be_started_by(process, entry)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    return found, is_hidden
+
+
+def _may_be_started_by(process: ProcessIdentity, entry: Path) -> bool:
+    """Whether an unreadable process is of its user and not older: root cannot read those with more capabilities."""
+    stat = _stat(int(entry.name))
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return stat is not None and stat[1] >= process.started_ticks and entry.stat().st_uid == process.user_id
+    return False
 
 
 def _is_there(pid: int) -> bool:

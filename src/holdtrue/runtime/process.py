@@ -24,6 +24,7 @@ from pathlib import Path
 
 from holdtrue.core.redaction import StreamRedactor
 from holdtrue.errors import ResourceMissing, ServiceUnreachable, ToolMissing
+from holdtrue.runtime.liveness import OWNER_VARIABLE, current_process, owner_mark
 from holdtrue.runtime.redaction import SECRETS, redact_text
 from holdtrue.runtime.tracing import trace_environment
 
@@ -126,7 +127,7 @@ class _Tree:
                 self._process = subprocess.Popen(
                     arguments,
                     cwd=folder,
-                    env={**environment, _MARKER: self._marker},
+                    env={**environment, _MARKER: self._marker, OWNER_VARIABLE: owner_mark(current_process())},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,

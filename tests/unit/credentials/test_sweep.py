@@ -13,8 +13,9 @@ from sqlalchemy import Engine, select
 from holdtrue.adapters.ledger import database
 from holdtrue.adapters.ledger.ledger import SqlLedger
 from holdtrue.adapters.ledger.tables import HOLDERS, LEASES
+from holdtrue.credentials.entry import SILENCE_SECONDS
 from holdtrue.credentials.holding import requested
-from holdtrue.credentials.sweep import LOST_HOURS, SILENCE_SECONDS, sweep
+from holdtrue.credentials.sweep import LOST_HOURS, sweep
 from holdtrue.errors import ServiceUnreachable
 from holdtrue.models.lease import Holder, Holding, LeaseKind, LeaseState
 from holdtrue.models.sweep import SweepOutcome

@@ -1,16 +1,17 @@
-"""The ledger of leases in SQLite or PostgreSQL, by SQLAlchemy and Alembic.
+"""The ledger in SQLite or PostgreSQL, by SQLAlchemy and Alembic.
 
-`database` opens one and brings it up to date, `tables` is what is in it, `ledger` what is asked of it.
+`database` opens one and brings it up to date, `tables` is what is in it; `ledger` is what is asked of it about runs and
+what they hold, `locks` what is asked about environments.
 SQLAlchemy takes 0.2 s to import, so it is imported when the first ledger opens and not with this package.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdtrue.models.lease import LeaseLedger
+    from holdtrue.models.ledger import Ledger
 
 
-def open_ledger(url: str) -> "LeaseLedger":
+def open_ledger(url: str) -> "Ledger":
     """The ledger at this SQLAlchemy URL, made or migrated when it has to be.
 
     Args:

@@ -20,7 +20,7 @@ from holdtrue.adapters.ledger.failures import passwords, shown, translate
 from holdtrue.errors import AccessDenied, RejectedError, ServiceNotReady, ToolMissing
 from holdtrue.runtime.redaction import register_secret
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest migration; a test compares it with the folder."""
 
 _WAIT_SECONDS: Final = 10
@@ -46,6 +46,13 @@ def connect(url: str) -> Engine:
         if _version(engine) != HEAD:
             _migrate(engine)
     return engine
+
+
+@contextmanager
+def transaction(engine: Engine, action: str) -> Iterator[Connection]:
+    """One durable transaction; what the database raises in it is an error of our tree that names the action."""
+    with translate(engine.url, action), engine.begin() as connection:
+        yield connection
 
 
 def _address(url: str) -> URL:

@@ -1,23 +1,21 @@
-"""What is written to the ledger and read from it: each call is one durable transaction of its own."""
+"""Runs and what they hold of other systems: each call is one durable transaction of its own."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, delete, exists, func, insert, or_, select, type_coerce, update
+from sqlalchemy import Connection, Engine, Row, delete, exists, insert, or_, select, update
 
-from holdtrue.adapters.ledger.failures import shown, translate
-from holdtrue.adapters.ledger.tables import HOLDERS, LEASES, UtcDateTime
+from holdtrue.adapters.ledger.database import transaction
+from holdtrue.adapters.ledger.failures import shown
+from holdtrue.adapters.ledger.locks import SqlLocks
+from holdtrue.adapters.ledger.rows import holder_of, silence
+from holdtrue.adapters.ledger.tables import HOLDERS, LEASES, LOCKS, NOW
 from holdtrue.errors import RejectedError, ResourceMissing
-from holdtrue.models.lease import Holder, Holding, Lease, LeaseState, ProcessIdentity
+from holdtrue.models.lease import Holder, Holding, Lease, LeaseState
 
 _UNSETTLED: Final = tuple(state.value for state in LeaseState if not state.is_settled)
-
-_NOW: Final = type_coerce(func.now(), UtcDateTime)
-"""The database's time: the one clock that all who share a ledger have in common."""
 
 
 class SqlLedger:
@@ -25,6 +23,7 @@ class SqlLedger:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.locks: Final = SqlLocks(engine)
 
     def __repr__(self) -> str:
         return f"SqlLedger({shown(self._engine.url)!r})"
@@ -32,8 +31,8 @@ class SqlLedger:
     def open_holder(self, holder: Holder) -> None:
         """List a run, which lives now; twice is once."""
         row = holder.model_dump(exclude={"process"}) | holder.process.model_dump()
-        row |= {"started_ticks": str(holder.process.started_ticks), "beat_at": _NOW}
-        with self._transaction("list the run") as connection:
+        row |= {"started_ticks": str(holder.process.started_ticks), "beat_at": NOW}
+        with transaction(self._engine, "list the run") as connection:
             if not connection.scalar(select(exists().where(HOLDERS.c.id == holder.id))):
                 connection.execute(insert(HOLDERS).values(row))
 
@@ -44,15 +43,16 @@ class SqlLedger:
             RejectedError: it ended.
             ResourceMissing: it is not listed.
         """
-        with self._transaction("note that the run lives") as connection:
-            if not connection.execute(_of_holder(holder_id).values(beat_at=_NOW)).rowcount:
+        with transaction(self._engine, "note that the run lives") as connection:
+            if not connection.execute(_of_holder(holder_id).values(beat_at=NOW)).rowcount:
                 self._require(connection, holder_id)
                 raise self._ended(holder_id)
 
     def close_holder(self, holder_id: UUID, now: datetime) -> None:
-        """The run ended; the first end counts. Raises ResourceMissing: it is not listed."""
-        with self._transaction("note that the run ended") as connection:
+        """The run ended and holds no lock any more; the first end counts. Raises ResourceMissing: it is not listed."""
+        with transaction(self._engine, "note that the run ended") as connection:
             ended = connection.execute(_of_holder(holder_id).values(closed_at=now)).rowcount
+            connection.execute(update(LOCKS).where(LOCKS.c.holder == holder_id).values(holder=None))
             if not ended:
                 self._require(connection, holder_id)
 
@@ -62,7 +62,7 @@ class SqlLedger:
         Raises:
             RejectedError: its holder ended, or is not listed.
         """
-        with self._transaction("note a request") as connection:
+        with transaction(self._engine, "note a request") as connection:
             holder = connection.execute(select(HOLDERS.c.closed_at).where(HOLDERS.c.id == lease.holder)).first()
             if holder is None:
                 raise RejectedError("the ledger lists no such holder", next_step="open the holder first.")
@@ -78,7 +78,7 @@ class SqlLedger:
             ResourceMissing: it is not listed.
         """
         held = {"reference": reference, "expires_at": expires_at, "state": LeaseState.HELD.value}
-        with self._transaction("note a lease") as connection:
+        with transaction(self._engine, "note a lease") as connection:
             if not connection.execute(_of_unsettled(lease_id).values(held)).rowcount:
                 state = self._state(connection, lease_id)
                 raise RejectedError(f"the lease is {state} already", where="ledger", next_step="ask for a new one.")
@@ -90,7 +90,7 @@ class SqlLedger:
         """
         if not state.is_settled:
             raise ValueError(f"{state} settles nothing")
-        with self._transaction("settle a lease") as connection:
+        with transaction(self._engine, "settle a lease") as connection:
             is_first = bool(connection.execute(_of_unsettled(lease_id).values(state=state.value)).rowcount)
             if not is_first:
                 self._state(connection, lease_id)
@@ -104,24 +104,20 @@ class SqlLedger:
             .where(LEASES.c.state.in_(_UNSETTLED))
             .order_by(HOLDERS.c.opened_at, HOLDERS.c.id, LEASES.c.requested_at)
         )
-        with self._transaction("read what is held") as connection:
+        with transaction(self._engine, "read what is held") as connection:
             rows = connection.execute(statement).all()
-            now = connection.execute(select(_NOW)).scalar_one()
+            now = connection.execute(select(NOW)).scalar_one()
         return tuple(_holding(list(of_holder), now) for _, of_holder in groupby(rows, key=lambda row: row.id))
 
     def prune(self, before: datetime) -> int:
-        """Forget holders that ended or fell silent before then with everything settled; returns how many."""
+        """Forget holders that ended or fell silent before then with everything settled and no lock held; how many."""
         unsettled = exists().where(LEASES.c.holder == HOLDERS.c.id, LEASES.c.state.in_(_UNSETTLED))
+        locking = exists().where(LOCKS.c.holder == HOLDERS.c.id)
         over = or_(HOLDERS.c.closed_at < before, HOLDERS.c.closed_at.is_(None) & (HOLDERS.c.beat_at < before))
-        with self._transaction("forget old runs") as connection:
-            old = select(HOLDERS.c.id).where(over, ~unsettled)
+        with transaction(self._engine, "forget old runs") as connection:
+            old = select(HOLDERS.c.id).where(over, ~unsettled, ~locking)
             connection.execute(delete(LEASES).where(LEASES.c.holder.in_(old)))
-            return connection.execute(delete(HOLDERS).where(over, ~unsettled)).rowcount
-
-    @contextmanager
-    def _transaction(self, action: str) -> Iterator[Connection]:
-        with translate(self._engine.url, action), self._engine.begin() as connection:
-            yield connection
+            return connection.execute(delete(HOLDERS).where(over, ~unsettled, ~locking)).rowcount
 
     def _require(self, connection: Connection, holder_id: UUID) -> None:
         if not connection.scalar(select(exists().where(HOLDERS.c.id == holder_id))):
@@ -151,15 +147,9 @@ def _of_unsettled(lease_id: UUID) -> Any:
 
 
 def _holding(rows: list[Row[Any]], now: datetime) -> Holding:
-    first = rows[0]._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
-    process = ProcessIdentity(
-        machine=first["machine"], pid=first["pid"], started_ticks=int(first["started_ticks"]), host=first["host"]
-    )
-    names = ("id", "run", "run_name", "flow", "opened_at", "beat_at", "closed_at")
-    holder = Holder(process=process, **{name: first[name] for name in names})
+    holder = holder_of(rows[0]._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
     leases = (
         Lease.model_validate({column.name: row._mapping[f"lease_{column.name}"] for column in LEASES.c})  # noqa: SLF001
         for row in rows
     )
-    silence = now - holder.beat_at
-    return Holding(holder=holder, leases=tuple(leases), silent_seconds=max(0.0, silence.total_seconds()))
+    return Holding(holder=holder, leases=tuple(leases), silent_seconds=silence(holder, now))

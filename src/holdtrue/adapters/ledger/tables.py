@@ -3,7 +3,22 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, DateTime, Dialect, ForeignKey, Index, Integer, MetaData, String, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    Uuid,
+    func,
+    type_coerce,
+)
 from sqlalchemy.types import TypeDecorator
 
 
@@ -21,6 +36,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         """From the database."""
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
+
+NOW: Final = type_coerce(func.now(), UtcDateTime)
+"""The database's time: the one clock that all who share a ledger have in common."""
 
 METADATA: Final = MetaData(
     naming_convention={
@@ -41,6 +59,7 @@ HOLDERS: Final = Table(
     Column("pid", Integer, nullable=False),
     Column("started_ticks", Text, nullable=False),
     Column("host", Text, nullable=False),
+    Column("user_id", BigInteger, nullable=True),
     Column("opened_at", UtcDateTime, nullable=False),
     Column("beat_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime, nullable=True),
@@ -61,4 +80,14 @@ LEASES: Final = Table(
     Column("state", String(16), nullable=False),
     Index(None, "holder"),
     Index(None, "state"),
+)
+
+LOCKS: Final = Table(
+    "locks",
+    METADATA,
+    Column("environment", String(63), primary_key=True),
+    Column("fence", BigInteger, nullable=False),
+    Column("holder", Uuid, ForeignKey("holders.id"), nullable=True),
+    Column("acquired_at", UtcDateTime, nullable=False),
+    Index(None, "holder"),
 )

@@ -1,0 +1,121 @@
+"""A run takes an environment's lock: waits for it, takes it over from the proven dead, keeps it while it works."""
+
+import logging
+import time
+from typing import Final
+
+from holdtrue.core.locks import holder_line, locked, lost, standing
+from holdtrue.credentials.entry import SILENCE_SECONDS
+from holdtrue.credentials.scope import CredentialScope, current_scope
+from holdtrue.errors import HoldtrueError
+from holdtrue.models.base import Progress, ProgressLevel, ProgressSink, ignore_progress
+from holdtrue.models.lease import Liveness
+from holdtrue.models.lock import EnvironmentLock, ListedLock, Sighting, Standing
+from holdtrue.runtime.liveness import current_process, sight
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+_TELL_SECONDS: Final = 30.0
+"""Between two lines about what a run waits for."""
+
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+"""Between two looks at a lock that is held; each pause is twice as long as the one before."""
+
+
+class HeldLock:
+    """An environment's lock in the hands of this run."""
+
+    def __init__(self, scope: CredentialScope, lock: EnvironmentLock) -> None:
+        self._scope = scope
+        self.environment: Final = lock.environment
+        self.fence: Final = lock.fence
+
+    def require_held(self) -> None:
+        """Ask the ledger, before each write, whether the lock is still this run's.
+
+        Raises:
+            LockLost: it was released or taken over.
+            HoldtrueError: the ledger cannot be asked, so nobody knows.
+        """
+        found = self._scope.ledger().locks.find(self.environment)
+        if not (found and found.fence == self.fence and found.holder and found.holder.id == self._scope.holder):
+            raise lost(self.environment, self.fence, found)
+
+    def release(self) -> None:
+        """Free it, unless somebody else has it by now, or a tool of this process still works.
+
+        What is not released here is when the run is closed in the ledger, or by whoever sees that the run is dead.
+        """
+        if sight(current_process()).tools is not Liveness.DEAD:
+            _LOGGER.warning("a tool of this run still works: environment %s stays locked", self.environment)
+            return
+        try:
+            self._scope.ledger().locks.release(self.environment, self.fence)
+        except HoldtrueError as error:
+            _LOGGER.warning("environment %s stays locked until this run is over: %s", self.environment, error)
+
+
+def lock_environment(environment: str, *, wait_seconds: float, on_progress: ProgressSink = ignore_progress) -> HeldLock:
+    """Take the lock for the run of the current scope, whose beat in the ledger then tells that the holder lives.
+
+    A holder that is proven dead loses it at once. Any other one is waited for, and named first at once and then every
+    30 seconds. Nobody queues: of several who wait, whoever looks first gets it.
+
+    Raises:
+        EnvironmentLocked: it was held for all of `wait_seconds`.
+        HoldtrueError: the ledger cannot be asked.
+    """
+    scope = current_scope()
+    locks = scope.ledger().locks
+    began = tell_at = time.monotonic()
+    pause = _FIRST_PAUSE_SECONDS
+    while (lock := locks.acquire(environment, scope.holder)) is None:
+        found = locks.find(environment)
+        if found is None or found.holder is None:
+            continue  # It was released in between.
+        held_as, seen = _look(found)
+        if held_as is Standing.OVER:
+            lock = locks.acquire(environment, scope.holder, over=found.fence)
+            if lock is not None:
+                on_progress(_taken_over(found, held_as))
+                break
+            continue  # Another run was quicker.
+        now = time.monotonic()
+        if now - began >= wait_seconds:
+            raise locked(found, held_as, seen, now - began)
+        if now >= tell_at:
+            on_progress(Progress(message=f"waiting for {environment}, locked by {holder_line(found, held_as)}"))
+            tell_at = now + _TELL_SECONDS
+        time.sleep(min(pause, began + wait_seconds - now))
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    return HeldLock(scope, lock)
+
+
+def lock_of(environment: str) -> EnvironmentLock | None:
+    """The environment's lock as it is now, for those who only read; None when nobody has ever taken it.
+
+    Nobody wrote between two looks when both show a free lock with the same fence.
+
+    Raises:
+        HoldtrueError: the ledger cannot be asked.
+    """
+    return current_scope().ledger().locks.find(environment)
+
+
+def listed(lock: EnvironmentLock) -> ListedLock:
+    """The lock and what can be proven of its holder from here."""
+    return ListedLock(lock=lock, standing=None if lock.holder is None else _look(lock)[0])
+
+
+def _taken_over(former: EnvironmentLock, held_as: Standing) -> Progress:
+    return Progress(
+        message=f"took the lock of {former.environment} over from {holder_line(former, held_as)}",
+        level=ProgressLevel.WARNING,
+    )
+
+
+def _look(lock: EnvironmentLock) -> tuple[Standing, Sighting]:
+    assert lock.holder is not None  # noqa: S101 - callers ask about held locks only
+    seen = sight(lock.holder.process)
+    return standing(lock.holder, lock.silent_seconds, seen, SILENCE_SECONDS), seen

@@ -1,0 +1,77 @@
+"""The lock that a run holds while it writes to an environment, and where it is kept."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from pydantic import Field
+
+from holdtrue.models.base import Value
+from holdtrue.models.lease import Holder, Liveness
+
+
+class EnvironmentLock(Value):
+    """An environment's lock as the ledger has it."""
+
+    environment: str
+    fence: int = Field(ge=1, description="Number of this acquisition: one more than that of the one before.")
+    holder: Holder | None = Field(description="The run that holds it; None when it is free.")
+    acquired_at: datetime = Field(description="When it was last taken, by the clock of the ledger's database.")
+    silent_seconds: float = Field(
+        default=0.0, description="How long ago the holder last said that it lives, by the same clock."
+    )
+
+
+class Sighting(Value):
+    """What this machine sees of a holder."""
+
+    process: Liveness
+    tools: Liveness = Field(description="Whether anything lives that the process has started to do its work.")
+    tool_pids: tuple[int, ...] = ()
+
+
+class Standing(StrEnum):
+    """What the holder of a lock is, as far as can be proven from here."""
+
+    LIVE = "live"
+    """It runs, or it runs elsewhere and has told the ledger so lately."""
+    ORPHANED = "orphaned"
+    """Its process is gone, but tools that it has started still run and may write."""
+    SILENT = "silent"
+    """Nobody can tell: it runs elsewhere and has not told the ledger for long that it lives."""
+    OVER = "over"
+    """It ended, or its process and all its tools on this machine are gone: the lock may be taken over."""
+
+
+class ListedLock(Value):
+    """A lock and what its holder is."""
+
+    lock: EnvironmentLock
+    standing: Standing | None = Field(description="None when the lock is free.")
+
+
+class LockList(Value):
+    """The locks of a ledger."""
+
+    locks: tuple[ListedLock, ...]
+
+
+class EnvironmentLocks(Protocol):
+    """Where locks are kept: one for each environment, and of those who want one at once, one gets it."""
+
+    def acquire(self, environment: str, holder: UUID, *, over: int | None = None) -> EnvironmentLock | None:
+        """Take it with the next fence if it is free, or if its fence is `over`, whose holder is proven dead.
+
+        None when it is held. Nothing is for a run that ended: RejectedError.
+        """
+
+    def release(self, environment: str, fence: int) -> bool:
+        """Free it if this fence still holds it; False when it does not."""
+
+    def find(self, environment: str) -> EnvironmentLock | None:
+        """The lock as it is now; None when it was never taken."""
+
+    def all(self) -> Sequence[EnvironmentLock]:
+        """Every lock that was ever taken, by environment."""
