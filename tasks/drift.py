@@ -10,8 +10,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.flow_engine import FlowRunTimeoutError
 
 from holdtrue.core.drift import environment_unknown, judge, layer_unknown
+from holdtrue.core.locks import writer_meanwhile
 from holdtrue.core.render import environment_page
 from holdtrue.core.run_subject import RunSubject
+from holdtrue.credentials.environment_lock import lock_of
 from holdtrue.errors import HoldtrueError
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.credentials import HostAccess
@@ -31,18 +33,32 @@ Looks = Callable[[Access], Mapping[DriftLayer, Callable[[], LayerDrift]]]
 
 
 def look_at(environment: Environment, looks: Looks, *, today: date) -> EnvironmentDrift:
-    """What the layers that the manifest names say together; an environment that cannot be looked at is unknown."""
+    """What the layers that the manifest names say together; an environment that cannot be looked at is unknown.
+
+    So is one to which a run was writing meanwhile: half of what was seen is from before, and half from after it.
+    """
 
     def all_layers() -> EnvironmentDrift:
+        before = lock_of(environment.name)
+        if writer := writer_meanwhile(before, before):
+            return _void(environment, writer)
         with host_access_on_demand(environment) as access:
             offered = looks(access)
             layers = [_look_at_layer(layer, offered[layer]) for layer in environment.drift.layers]
+        if writer := writer_meanwhile(before, lock_of(environment.name)):
+            return _void(environment, writer)
         return judge(environment.name, layers, environment.drift.ignore, today=today)
 
     found = _or_else(all_layers, environment.name, lambda reason: environment_unknown(environment.name, reason))
     current_journal().results[f"drift of {environment.name}"] = found
     _publish(found)
     return found
+
+
+def _void(environment: Environment, writer: str) -> EnvironmentDrift:
+    reason = f"it was being changed while it was looked at, by {writer}; look again when that run has ended"
+    watch(Progress(message=f"{environment.name}: {reason}", level=ProgressLevel.WARNING))
+    return environment_unknown(environment.name, reason)
 
 
 def _look_at_layer(layer: DriftLayer, look: Callable[[], LayerDrift]) -> LayerDrift:

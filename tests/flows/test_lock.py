@@ -16,6 +16,7 @@ from flows.provision import provision
 from flows.validate import validate
 from holdtrue.adapters.ledger import open_ledger
 from holdtrue.errors import ProgramFailed, ServiceUnreachable
+from holdtrue.models.drift import DriftReport
 from holdtrue.models.lease import Holder
 from holdtrue.models.ledger import Ledger
 from holdtrue.models.lock import EnvironmentLock
@@ -24,7 +25,7 @@ from holdtrue.models.validation import CheckOutcome
 from holdtrue.runtime.liveness import current_process
 from holdtrue.testing import FakeConfigurator, FakeHostChecks, FakeProber, FakeStackEngine
 from tests.flows.conftest import CONFIGURED, OUTPUTS, FakeTools
-from tests.flows.runs import artifacts_of, end_of
+from tests.flows.runs import artifacts_of, end_of, report_of
 from tests.flows.test_provision import STANDBY, plan
 
 
@@ -104,11 +105,31 @@ def test_flows_that_look_take_no_lock_and_wait_for_none(ledger: Ledger) -> None:
     lock = lock_for_another_run(ledger)
 
     assert end_of(validate, "demo").name == "Passed"
-    assert end_of(drift, ["demo"]).name == "InSync"
+    looked = end_of(drift, ["demo"])
+    assert looked.name == "Incomplete", "what is being changed cannot be judged"
+    assert "the-other-run" in (looked.message or "")
 
     found = ledger.locks.find("demo")
     assert found is not None
     assert found.fence == lock.fence
+
+
+def test_drift_of_an_environment_that_changed_hands_while_it_was_looked_at_is_unknown(
+    tools: FakeTools, ledger: Ledger
+) -> None:
+    def provision_meanwhile() -> None:
+        ledger.locks.release("demo", lock_for_another_run(ledger).fence)
+
+    assert end_of(drift).name == "InSync"
+    tools.configurator = watched(tools.configurator, provision_meanwhile, before="check")
+
+    state = end_of(drift)
+
+    assert state.name == "Incomplete"
+    (found,) = report_of(DriftReport, state).environments
+    assert (found.verdict, found.not_checked[0].layer) == ("unknown", None)
+    tools.configurator = FakeConfigurator(checks=(CONFIGURED,))
+    assert end_of(drift).name == "InSync"
 
 
 # Locked out

@@ -19,6 +19,7 @@ from sqlalchemy import update
 from holdtrue.adapters.ledger import database, open_ledger
 from holdtrue.adapters.ledger.tables import HOLDERS
 from holdtrue.cli import ExitCode, main
+from holdtrue.core.locks import writer_meanwhile
 from holdtrue.credentials import environment_lock as locking
 from holdtrue.credentials.entry import SILENCE_SECONDS
 from holdtrue.credentials.environment_lock import lock_environment, lock_of
@@ -454,9 +455,11 @@ def test_whoever_only_looks_sees_whether_somebody_wrote_in_between(sqlite_ledger
         before, again = lock_of("demo"), lock_of("demo")
         assert before == again
         assert before is not None
-        assert (before.fence, before.holder) == (1, None)
+        assert (before.lock.fence, before.standing) == (1, None)
+        assert writer_meanwhile(before, again) == ""
         writes([2, 3])
         after = lock_of("demo")
         assert after is not None
-        assert (after.fence, after.holder) == (3, None)
+        assert (after.lock.fence, after.standing) == (3, None)
+        assert writer_meanwhile(before, after)
     assert len(sqlite_ledger.locks.all()) == 1

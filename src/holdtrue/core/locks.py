@@ -2,7 +2,7 @@
 
 from holdtrue.errors import EnvironmentLocked, LockLost, RejectedError
 from holdtrue.models.lease import Holder, Liveness
-from holdtrue.models.lock import EnvironmentLock, Sighting, Standing
+from holdtrue.models.lock import EnvironmentLock, ListedLock, Sighting, Standing
 
 
 def standing(holder: Holder, silent_seconds: float, seen: Sighting, silence_seconds: float) -> Standing:
@@ -91,6 +91,18 @@ def require_releasable(lock: EnvironmentLock, held_as: Standing | None, fence: i
             where=where,
             next_step="cancel that run and wait until it has ended; its lock is released with it.",
         )
+
+
+def writer_meanwhile(before: ListedLock | None, after: ListedLock | None) -> str:
+    """Who wrote, or may have written, to an environment between two looks at its lock; empty when nobody did.
+
+    A holder elsewhere that was not heard of for long does not count: else a machine that died would blind every look.
+    """
+    for seen in (before, after):
+        if seen is not None and seen.standing in (Standing.LIVE, Standing.ORPHANED):
+            return holder_line(seen.lock, seen.standing)
+    fences = [seen.lock.fence if seen is not None else 0 for seen in (before, after)]
+    return "" if fences[0] == fences[1] else f"a run that has ended meanwhile (fence {fences[1]})"
 
 
 def unlock_command(lock: EnvironmentLock) -> str:

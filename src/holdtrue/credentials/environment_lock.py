@@ -92,15 +92,14 @@ def lock_environment(environment: str, *, wait_seconds: float, on_progress: Prog
     return HeldLock(scope, lock)
 
 
-def lock_of(environment: str) -> EnvironmentLock | None:
+def lock_of(environment: str) -> ListedLock | None:
     """The environment's lock as it is now, for those who only read; None when nobody has ever taken it.
-
-    Nobody wrote between two looks when both show a free lock with the same fence.
 
     Raises:
         HoldtrueError: the ledger cannot be asked.
     """
-    return current_scope().ledger().locks.find(environment)
+    found = current_scope().ledger().locks.find(environment)
+    return None if found is None else listed(found)
 
 
 def listed(lock: EnvironmentLock) -> ListedLock:
