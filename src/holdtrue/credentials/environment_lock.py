@@ -95,7 +95,7 @@ def lock_environment(environment: str, *, wait_seconds: float, on_progress: Prog
 def lock_of(environment: str) -> EnvironmentLock | None:
     """The environment's lock as it is now, for those who only read; None when nobody has ever taken it.
 
-    Nobody wrote between two looks when both show a free lock with the same fence.
+    Nobody wrote between two looks when both show no lock, or a free one with the same fence.
 
     Raises:
         HoldtrueError: the ledger cannot be asked.
