@@ -6,6 +6,7 @@ import io
 import lzma
 import os
 import pickle
+import secrets
 import sqlite3
 import subprocess
 import sys
@@ -33,8 +34,8 @@ def look(*places: Place, value: str = SECRET) -> LeakReport:
     return search([KnownValue(name="planted", value=SecretStr(value))], places)
 
 
-def places_of(report: LeakReport) -> list[str]:
-    assert SECRET not in report.model_dump_json()
+def places_of(report: LeakReport, value: str = SECRET) -> list[str]:
+    assert value not in report.model_dump_json()
     return sorted(leak.place for leak in report.leaks)
 
 
@@ -325,10 +326,11 @@ def process(*arguments: str, **environment: str) -> Iterator[int]:
 
 
 def test_command_lines_and_environments_are_searched() -> None:
-    with process(f"--password={SECRET}") as first, process(TOKEN=SECRET) as second:
-        report = look(Processes())
-        without = look(Processes(exclude=frozenset({first, second})))
-    assert {(place.split()[1], place.rpartition(", ")[2]) for place in places_of(report)} == {
+    own = secrets.token_hex(16)  # A process of another test session may hold SECRET.
+    with process(f"--password={own}") as first, process(TOKEN=own) as second:
+        report = look(Processes(), value=own)
+        without = look(Processes(exclude=frozenset({first, second})), value=own)
+    assert {(place.split()[1], place.rpartition(", ")[2]) for place in places_of(report, own)} == {
         (str(first), "command line"), (str(second), "environment"),
     }  # fmt: skip
     assert without.leaks == ()
