@@ -1,4 +1,4 @@
-"""Where a sandbox's processes live: marker, directory, ports, environment, and the guardian that outlives the owner."""
+"""Where a sandbox's processes live: marker, folders, ports, environment, and the guardian that outlives the owner."""
 
 import os
 import secrets
@@ -59,7 +59,11 @@ class Workplace:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of every process here: the caller's without foreign settings, plus the marker."""
-        inside = {guardian.MARKER_VARIABLE: self.marker, "TMPDIR": str(self.directory / "tmp")}
+        inside = {
+            guardian.MARKER_VARIABLE: self.marker,
+            "TMPDIR": str(self.directory / "tmp"),
+            "HOLDTRUE_PRIVATE_FOLDERS": str(guardian.private_folders(self.directory)),
+        }
         return _base_environment() | inside
 
     def free_port(self) -> int:
