@@ -292,7 +292,7 @@ class Sandbox:
         if self.options.hosts is HostKind.ROOTLESS:
             self._hosts = tuple(RootlessHost(workplace, vault, number) for number in numbers)
         else:
-            network = HostNetwork(workplace.marker)
+            network = HostNetwork(workplace)
             self._hosts = tuple(IsolatedHost(workplace, vault, network, number) for number in numbers)
 
     def _start_load_balancer(self, workplace: Workplace) -> None:

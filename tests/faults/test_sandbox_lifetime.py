@@ -157,6 +157,22 @@ def test_sweep_ends_a_process_that_ignores_sigterm_and_lost_its_marker() -> None
         workplace.close()
 
 
+def test_sandboxes_beside_each_other_share_no_port_and_no_network() -> None:
+    first, second = Workplace(), Workplace()
+    try:
+        network = f"net/{first.marker}"
+        assert first.reserve(network)
+        assert not second.reserve(network)
+        assert second.reserve(f"{network}.")
+        ports = [place.free_port() for place in (first, second) for _ in range(200)]
+        assert len(set(ports)) == len(ports)
+        first.close()
+        assert second.reserve(network), "what a sandbox had is free when it has ended"
+    finally:
+        first.close()
+        second.close()
+
+
 def test_killed_guardian_is_replaced_by_the_owner() -> None:
     workplace = Workplace()
     workplace.launch("sleeper", ["sleep", "100"])
