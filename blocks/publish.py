@@ -89,7 +89,7 @@ def publish(
     Raises:
         HoldtrueError: the Prefect API does not answer, or refuses. Done twice, it goes on where it stopped.
     """
-    with asking_prefect("register the block types"):
+    with asking_prefect("register the block types", retries=_RETRIES):
         register_blocks()
     found = compare(documents)
     show(found)

@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 from sandbox.aws import MotoAws
 from sandbox.errors import SandboxError
-from sandbox.guardian import MARKER_VARIABLE
+from sandbox.guardian import MARKER_VARIABLE, private_folders
 from sandbox.hosts import RootlessHost, SshHost
 from sandbox.isolated import HostNetwork, IsolatedHost, require_root
 from sandbox.load_balancer import BackendServer, LoadBalancer
@@ -138,7 +138,8 @@ class Sandbox:
     def environment(self) -> dict[str, str]:
         """Return the variables that make a worker, a tool or an in-process flow use this sandbox; one is a secret."""
         base = self._running().environment()
-        variables = {name: base[name] for name in (MARKER_VARIABLE, "PATH", "TMPDIR", "NO_PROXY", "no_proxy")}
+        kept = (MARKER_VARIABLE, "PATH", "TMPDIR", "HOLDTRUE_PRIVATE_FOLDERS", "NO_PROXY", "no_proxy")
+        variables = {name: base[name] for name in kept}
         if self._prefect is not None:
             variables |= self._prefect.environment()
         if self._openbao is not None:
@@ -176,6 +177,11 @@ class Sandbox:
     def log_directory(self) -> Path:
         """Where each service and worker writes `NAME.log`."""
         return self._running().log_directory
+
+    @property
+    def private_folders(self) -> Path:
+        """The folder (mode 0700), in memory where the machine has it, of the private folders of all runs in here."""
+        return private_folders(self.directory)
 
     @property
     def state_directory(self) -> Path:
@@ -291,7 +297,7 @@ class Sandbox:
         if self.options.hosts is HostKind.ROOTLESS:
             self._hosts = tuple(RootlessHost(workplace, vault, number) for number in numbers)
         else:
-            network = HostNetwork(workplace.marker)
+            network = HostNetwork(workplace)
             self._hosts = tuple(IsolatedHost(workplace, vault, network, number) for number in numbers)
 
     def _start_load_balancer(self, workplace: Workplace) -> None:

@@ -90,8 +90,18 @@ def bridge_name(marker: str) -> str:
     return f"ht{marker.replace('-', '')[:10]}"
 
 
+def private_folders(directory: Path) -> Path:
+    """Return the folder in which a sandbox's runs make their private folders: in memory where the machine has it.
+
+    Its path is short, because unix sockets lie below it, and nobody else's runs use it.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - the folder in it is 0700
+    parent = memory if memory.is_dir() else Path("/tmp")  # noqa: S108 - the same
+    return parent / f"{directory.name}-p"
+
+
 def sweep(marker: str, directory: Path) -> tuple[str, ...]:
-    """End every process of a sandbox, delete its bridge and its directory; a second call finds nothing to do.
+    """End every process of a sandbox, delete its bridge and its folders; a second call finds nothing to do.
 
     Returns:
         What could not be removed, one description each; empty when all is gone.
@@ -100,8 +110,10 @@ def sweep(marker: str, directory: Path) -> tuple[str, ...]:
     bridge = Path("/sys/class/net", bridge_name(marker))
     if bridge.exists():
         subprocess.run(["ip", "link", "delete", bridge.name], check=False, capture_output=True, timeout=10)
-    shutil.rmtree(directory, ignore_errors=True)
-    return tuple(left + [str(path) for path in (bridge, directory) if path.exists()])
+    folders = (private_folders(directory), directory)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return tuple(left + [str(path) for path in (bridge, *folders) if path.exists()])
 
 
 def _running_processes() -> Iterator[FoundProcess]:
@@ -182,12 +194,13 @@ def _wait_for_owner(owner: int) -> None:
 
 
 def main() -> int:
-    """Make the sandbox's directory, print its path, wait for the owner's end and sweep; 1 if something is left."""
+    """Make the folders, print the directory's path, wait for the owner's end and sweep; 1 if something is left."""
     marker, owner = sys.argv[1], int(sys.argv[2])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     directory = Path(tempfile.mkdtemp(prefix="ht-", dir=_short_parent()))
     try:
+        private_folders(directory).mkdir(mode=0o700)
         sys.stdout.write(f"{directory}\n")
         sys.stdout.flush()
         _wait_for_owner(owner)

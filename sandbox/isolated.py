@@ -81,12 +81,13 @@ wait
 class HostNetwork:
     """The bridge that joins a sandbox's hosts with this machine, on the first free 10.77.N.0/24."""
 
-    def __init__(self, marker: str) -> None:
+    def __init__(self, workplace: Workplace) -> None:
         require_root()
-        self.bridge = guardian.bridge_name(marker)
+        self.bridge = guardian.bridge_name(workplace.marker)
         used = _run(["ip", "-o", "-4", "address", "show"])
         prefixes = (f"10.77.{octet}." for octet in range(256))
-        self.prefix = next(prefix for prefix in prefixes if prefix not in used)
+        # Another sandbox may have chosen one and not have put an address on it yet.
+        self.prefix = next(prefix for prefix in prefixes if prefix not in used and workplace.reserve(f"net/{prefix}"))
         _run(["ip", "link", "add", self.bridge, "type", "bridge"])
         _run(["ip", "address", "add", f"{self.prefix}1/24", "dev", self.bridge])
         _run(["ip", "link", "set", self.bridge, "up"])

@@ -1,4 +1,4 @@
-"""Where a sandbox's processes live: marker, directory, ports, environment, and the guardian that outlives the owner."""
+"""Where a sandbox's processes live: marker, folders, ports, environment, and the guardian that outlives the owner."""
 
 import os
 import secrets
@@ -30,7 +30,7 @@ class Workplace:
     def __init__(self) -> None:
         self.marker = str(uuid.uuid4())
         self._lock = threading.Lock()
-        self._ports: set[int] = set()
+        self._reserved: list[socket.socket] = []
         self._daemons: list[Daemon] = []
         self._closed = False
         # -P keeps sandbox/ itself off sys.path, where its modules would shadow installed ones.
@@ -60,17 +60,33 @@ class Workplace:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of every process here: the caller's without foreign settings, plus the marker."""
-        inside = {guardian.MARKER_VARIABLE: self.marker, "TMPDIR": str(self.directory / "tmp")}
+        inside = {
+            guardian.MARKER_VARIABLE: self.marker,
+            "TMPDIR": str(self.directory / "tmp"),
+            "HOLDTRUE_PRIVATE_FOLDERS": str(guardian.private_folders(self.directory)),
+        }
         return _base_environment() | inside
 
+    def reserve(self, name: str) -> bool:
+        """Take a name that no other sandbox on this machine has, until this one ends; tell whether it was free.
+
+        The name is one of Linux's abstract unix sockets (unix(7)), which go with their process however it ends.
+        """
+        taken = socket.socket(socket.AF_UNIX)
+        try:
+            taken.bind(f"\0holdtrue-sandbox/{name}")
+        except OSError:
+            taken.close()
+            return False
+        self._reserved.append(taken)
+        return True
+
     def free_port(self) -> int:
-        """Return a loopback TCP port that nothing listens on and that this sandbox hands out once."""
-        with self._lock:
-            for _ in range(1000):
-                port = FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT)
-                if port not in self._ports and _can_bind(port):
-                    self._ports.add(port)
-                    return port
+        """Return a loopback TCP port that nothing listens on and that is that only this sandbox has, and only once."""
+        for _ in range(1000):
+            port = FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT)
+            if _can_bind(port) and self.reserve(f"port/{port}"):
+                return port
         raise SandboxError(
             f"No free TCP port between {FIRST_PORT} and {LAST_PORT} on 127.0.0.1; end what listens there."
         )
@@ -120,6 +136,8 @@ class Workplace:
             SandboxError: Something could not be removed.
         """
         self.halt()
+        while self._reserved:
+            self._reserved.pop().close()
         if self._guardian.stdin and not self._guardian.stdin.closed:
             self._guardian.stdin.close()
         try:

@@ -71,6 +71,10 @@ class Settings(BaseModel):
         default=600.0, gt=0, description="How long the whole audit may ask pip-audit and each host."
     )
     cache: Path = Field(default=Path("~/.cache/holdtrue"), description="Folder for what can be fetched or made again.")
+    private_folders: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(
+        default=None,
+        description="Existing folder, best in memory, in which runs make their private folders; empty for /dev/shm.",
+    )
     connect_timeout_seconds: float = Field(
         default=5.0, gt=0, description="How long a preflight check or a probe waits for a connection."
     )

@@ -56,7 +56,8 @@ class RunningOwner:
         return guardian.marked_processes(self.marker, self.directory)
 
     def wait_until_nothing_remains(self) -> None:
-        wait_until(lambda: not self.remains() and not self.directory.exists())
+        folders = (self.directory, guardian.private_folders(self.directory))
+        wait_until(lambda: not self.remains() and not any(folder.exists() for folder in folders))
 
 
 @contextmanager
@@ -80,6 +81,7 @@ def test_nothing_is_left_when_the_owner_is_ended(number: signal.Signals) -> None
         before = owner.remains()
         names = [found.name for found in before]
         # The positive control: what must go is seen while it is there.
+        assert guardian.private_folders(owner.directory).exists()
         assert {"bao", "haproxy", "sshd", "sleep"} <= set(names)
         assert names.count("sleep") == 4
         owner.process.send_signal(number)
@@ -109,10 +111,13 @@ def test_stop_leaves_nothing_and_a_second_stop_finds_nothing() -> None:
     sandbox.start()
     marker, directory = sandbox.marker, sandbox.directory
     before = guardian.marked_processes(marker, directory)
+    private_folders = sandbox.private_folders
+    (private_folders / "of-a-killed-run").mkdir()
     assert [found.name for found in before] == ["bao"]
     sandbox.stop()
     assert guardian.marked_processes(marker, directory) == frozenset()
     assert not directory.exists()
+    assert not private_folders.exists()
     sandbox.stop()
     with pytest.raises(SandboxError):
         _ = sandbox.directory
@@ -151,6 +156,22 @@ def test_sweep_ends_a_process_that_ignores_sigterm_and_lost_its_marker() -> None
         assert [one for one in found if guardian.is_alive(one)] == []
     finally:
         workplace.close()
+
+
+def test_sandboxes_beside_each_other_share_no_port_and_no_network() -> None:
+    first, second = Workplace(), Workplace()
+    try:
+        network = f"net/{first.marker}"
+        assert first.reserve(network)
+        assert not second.reserve(network)
+        assert second.reserve(f"{network}.")
+        ports = [place.free_port() for place in (first, second) for _ in range(200)]
+        assert len(set(ports)) == len(ports)
+        first.close()
+        assert second.reserve(network), "what a sandbox had is free when it has ended"
+    finally:
+        first.close()
+        second.close()
 
 
 def test_killed_guardian_is_replaced_by_the_owner() -> None:

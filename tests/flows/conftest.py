@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 from prefect.settings import (
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_HOME,
     PREFECT_SERVER_ANALYTICS_ENABLED,
     temporary_settings,
 )
-from prefect.testing.utilities import prefect_test_harness
+from prefect.testing import utilities
 
 from holdtrue.errors import RejectedError
 from holdtrue.models.configuration import ConfigurationRun, HostSummary
@@ -32,6 +34,7 @@ from holdtrue.testing import (
     FakeTrafficSwitch,
 )
 from holdtrue.toolbox import Toolbox
+from sandbox.prefect_database import keep_as_template, start_from_template
 from tasks.toolbox import use_toolbox
 from tests.conftest import Watch
 
@@ -54,12 +57,33 @@ CONFIGURED = ConfigurationRun(
 )
 
 
+@contextmanager
+def migrated_test_harness() -> Iterator[None]:
+    """Prefect's test harness on a database that has its tables: making them takes most of the server's start."""
+    databases: list[Path] = []
+    from_template: list[bool] = []
+
+    def make_folder() -> str:
+        folder = tempfile.mkdtemp()
+        databases.append(Path(folder, "prefect-test.db"))
+        from_template.append(start_from_template(databases[0]))
+        return folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utilities, "mkdtemp", make_folder)
+        with utilities.prefect_test_harness(server_startup_timeout=180):
+            if not from_template[0]:
+                keep_as_template(databases[0])
+            yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def prefect_server(tmp_path_factory: pytest.TempPathFactory, watch_services: Watch) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("log")
-    with watch_services(folder), temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}), ExitStack() as running:
+    settings = {PREFECT_HOME: tmp_path_factory.mktemp("prefect"), PREFECT_SERVER_ANALYTICS_ENABLED: False}
+    with watch_services(folder), temporary_settings(settings), ExitStack() as running:
         with children_write_to(folder / "prefect.log"):
-            running.enter_context(prefect_test_harness(server_startup_timeout=180))
+            running.enter_context(migrated_test_harness())
         # Heartbeats make the end of every flow run wait for a thread that sleeps in whole seconds.
         running.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
         yield

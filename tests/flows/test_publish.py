@@ -114,22 +114,24 @@ def test_what_differs_is_shown_before_anything_is_saved(declared: Documents) -> 
         load_block(VaultCredentials, "never-saved")
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/block_types/slug/"), ("POST", "/block_documents/")])
 def test_a_server_that_is_busy_for_a_moment_is_asked_again(
-    declared: Documents, monkeypatch: pytest.MonkeyPatch
+    declared: Documents, monkeypatch: pytest.MonkeyPatch, method: str, path: str
 ) -> None:
     send = httpx.Client.send
     refused: list[httpx.Request] = []
 
     def busy_once(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
-        if not refused and request.method == "POST" and request.url.path.endswith("/block_documents/"):
+        if not refused and request.method == method and path in request.url.path:
             refused.append(request)
             return httpx.Response(503, request=request)
         return send(client, request, **options)
 
-    renamed = tuple(replace(entry, name="publish-busy") for entry in declared.entries[:1])
+    name = f"publish-busy-{method.lower()}"
+    renamed = tuple(replace(entry, name=name) for entry in declared.entries[:1])
     monkeypatch.setattr(httpx.Client, "send", busy_once)
 
     publish(replace(declared, entries=renamed), show=lambda _: None)
 
     assert len(refused) == 1
-    assert load_block(VaultCredentials, "publish-busy").address == "https://vault.example.org:8200"
+    assert load_block(VaultCredentials, name).address == "https://vault.example.org:8200"

@@ -1,10 +1,12 @@
 """The services that the integration tests share: started once, restored around each test that changes them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from holdtrue.runtime.folder import private_folder
 from sandbox import Sandbox, SandboxOptions
 from sandbox.login import SshLogin
 
@@ -13,6 +15,16 @@ pytest.register_assert_rewrite("tests.integration.flow_evidence", "tests.integra
 if TYPE_CHECKING:
     from tests.conftest import Watch
     from tests.integration.flow_stage import Fleet, Stage
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_folders() -> Iterator[Path]:
+    """Where this process makes its private folders, so that a test never sees those of another run on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("HOLDTRUE_PRIVATE_FOLDERS", raising=False)
+        with private_folder("ht-test") as folder:
+            patch.setenv("HOLDTRUE_PRIVATE_FOLDERS", str(folder))
+            yield folder
 
 
 @pytest.fixture(scope="session")

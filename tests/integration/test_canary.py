@@ -38,7 +38,6 @@ ARRIVAL_SECONDS: Final = 30.0
 """The Prefect server writes events some seconds after it got them."""
 
 SAMPLE_SECONDS: Final = 0.05
-MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where private folders are
 CONTROL_NAME: Final = "let out on purpose"
 MARKERS: Final = tuple(f"{DUMP} {program}" for program in ("test", "program", "playbook", "check"))
 """What the hostile programs of the fleet print in front of all that they were given."""
@@ -66,13 +65,13 @@ class Evidence:
 
 
 @contextmanager
-def sampled(kept: dict[str, bytes]) -> Iterator[None]:
+def sampled(kept: dict[str, bytes], private_folders: Path) -> Iterator[None]:
     """Keep every command line and every file of a private folder that there is meanwhile, each once."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(SAMPLE_SECONDS):
-            for name, path in sources():
+            for name, path in sources(private_folders):
                 with suppress(OSError):
                     content = path.read_bytes() if path.is_file() else b""
                     kept[f"{name}-{sha256(content).hexdigest()}"] = content
@@ -86,10 +85,14 @@ def sampled(kept: dict[str, bytes]) -> Iterator[None]:
         thread.join()
 
 
-def sources() -> list[tuple[str, Path]]:
-    """Where to look now; what goes meanwhile is left out."""
+def sources(private_folders: Path) -> list[tuple[str, Path]]:
+    """Where to look now; what goes meanwhile is left out.
+
+    The command lines are those of all processes: one that got a secret may have lost the marker of the sandbox, and one
+    of another run cannot hold the values that are searched for.
+    """
     found = [("command-line", path) for path in Path("/proc").glob("[0-9]*/cmdline")]
-    for folder in (*MEMORY.glob("holdtrue-*"), *MEMORY.glob("ht-*")):
+    for folder in private_folders.iterdir():
         for parent, _, names in os.walk(folder):
             found += [(folder.name.rpartition("-")[0], Path(parent, name)) for name in names]
     return found
@@ -205,13 +208,13 @@ def evidence(
     source = folder / "control"
     source.write_text(control)
     logs, home, temporary = folder / "logs", folder / "home", folder / "temporary"
-    for made in (logs, home, temporary):
-        made.mkdir()
+    for made in (logs, home, temporary, sandbox.private_folders):
+        made.mkdir(exist_ok=True)
         (made / "here").write_text("so that there is something to search")
     own = {"HOME": str(home), "TMPDIR": str(temporary)}
     texts: dict[str, bytes] = {}
     sandbox.otlp.clear()
-    with sampled(texts):
+    with sampled(texts, sandbox.private_folders):
         good = run_canary(
             "clean", sandbox, canary_fleet, logs / "clean.log", CANARY_CIPHERTEXT=planted.ciphertext, **own
         )
@@ -232,7 +235,7 @@ def evidence(
         Files(path=kept),
         Files(path=home),
         Files(path=temporary),
-        Files(path=MEMORY),
+        Files(path=sandbox.private_folders),
         Database(url=SecretStr(f"sqlite:///{sandbox.prefect.home / 'prefect.db'}")),
         Database(url=SecretStr(f"sqlite:///{sandbox.directory / 'ledger.db'}")),
         PrefectApi(url=sandbox.prefect.api_url),

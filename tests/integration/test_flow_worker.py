@@ -58,7 +58,6 @@ INSIDE = {
 }
 """Calls of external tools that happen once, and the stage of each."""
 
-PRIVATE_FOLDER = re.compile(r"/dev/shm/(?:ht|holdtrue)-[^/ :]+")  # noqa: S108 - a place to look at
 RUN_SECONDS = 120.0
 CANCEL_SECONDS = 15.0
 
@@ -180,10 +179,11 @@ def test_provision_from_a_parent_flow_is_one_connected_trace(stage: Stage, worke
 
 def run_folders(sandbox: Sandbox) -> set[Path]:
     """Private folders that the command lines and environments of the sandbox's processes name."""
+    private_folder = re.compile(rf"{sandbox.private_folders}/[^/ :]+")
     named: set[Path] = set()
     for found in guardian.marked_processes(sandbox.marker, sandbox.directory):
         for text in (*found.command, *found.environment.values()):
-            named |= {Path(path) for path in PRIVATE_FOLDER.findall(text)}
+            named |= {Path(path) for path in private_folder.findall(text)}
     return named
 
 

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import os
+import secrets
 import sqlite3
 import subprocess
 import sys
@@ -65,10 +66,11 @@ def test_nothing_planted_is_clean(tmp_path: Path) -> None:
 
 
 def test_a_running_process_is_seen(tmp_path: Path) -> None:
-    child = subprocess.Popen((sys.executable, "-c", "import time; time.sleep(60)"), env={"TOKEN": VALUE})
+    own = secrets.token_hex(16)  # A process of another test session may hold VALUE.
+    child = subprocess.Popen((sys.executable, "-c", "import time; time.sleep(60)"), env={"TOKEN": own})
     try:
-        assert search("--processes")[0] == 1
-        code, _ = search("--processes", "--exclude-pid", str(child.pid), str(tmp_path))
+        assert search("--processes", values=f"own={own}\n")[0] == 1
+        code, _ = search("--processes", "--exclude-pid", str(child.pid), str(tmp_path), values=f"own={own}\n")
         assert code != 1
     finally:
         child.kill()

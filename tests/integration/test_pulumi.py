@@ -124,17 +124,16 @@ def test_state_holds_no_secret_in_clear(stack: Stack, sandbox: Sandbox) -> None:
     assert b"vault:v1:" in state or b"encryptedkey" in state
 
 
-def test_nothing_of_a_run_stays_behind(stack: Stack) -> None:
-    shared_memory = Path("/dev/shm")  # noqa: S108 - where private folders live
+def test_nothing_of_a_run_stays_behind(stack: Stack, private_folders: Path) -> None:
     running: set[int] = set()
 
     def watch(_line: Progress) -> None:
-        assert list(shared_memory.glob("holdtrue-pulumi-*")), "positive control: the folder is there during the run"
+        assert list(private_folders.glob("holdtrue-pulumi-*")), "positive control: the folder is there during the run"
         running.update(find_marked("PULUMI_BACKEND_URL", stack.backend.as_uri()))
 
     stack.engine.detect(watch)
     assert running, "positive control: the processes are found while they run; the last lines may outlive them"
-    assert not list(shared_memory.glob("holdtrue-pulumi-*"))
+    assert not list(private_folders.glob("holdtrue-pulumi-*"))
     assert not find_marked("PULUMI_BACKEND_URL", stack.backend.as_uri())
 
 

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 
-import psutil
 import psycopg
 import pytest
 from pydantic import SecretStr
@@ -55,7 +54,7 @@ def test_its_password_is_in_no_file_and_on_no_command_line(small: Sandbox) -> No
     needle = small.postgres.password.get_secret_value()
     files = [path for path in small.directory.rglob("*") if path.is_file()]
     assert [path for path in files if needle.encode() in path.read_bytes()] == []
-    server = [process for process in psutil.process_iter() if process.name() == "postgres"]
+    server = small.postgres._processes()
     assert server, "the search for processes finds the server"
     assert not any(needle in word for process in server for word in process.cmdline())
 
