@@ -80,7 +80,7 @@ class PrefectServer:
         daemon = self._workplace.launch(
             name,
             [sys.executable, "-m", "prefect", "worker", "start", *options],
-            env=self.environment() | {"PREFECT_WORKER_QUERY_SECONDS": "2"} | dict(env),
+            env=self.environment() | {"PREFECT_WORKER_QUERY_SECONDS": "1"} | dict(env),
             cwd=cwd,
         )
         daemon.wait_ready(lambda: name in self._online_workers(), WORKER_START_SECONDS)

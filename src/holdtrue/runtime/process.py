@@ -36,6 +36,9 @@ _CHUNK_BYTES = 1 << 16
 _DRAIN_SECONDS = 0.25
 """A daemon that a tool left behind may hold its pipes open for ever: the tool's own end is what counts."""
 _KILL_SECONDS = 5.0
+_SHORTEST_PAUSE_SECONDS = 0.001
+"""A tool has closed its pipes a moment before it has ended."""
+_LONGEST_PAUSE_SECONDS = 0.05
 
 _PASSED_ON = (
     "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM",
@@ -198,9 +201,10 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _wait_until(done: Callable[[], bool], limit_seconds: float) -> None:
-    deadline = time.monotonic() + limit_seconds
+    deadline, pause = time.monotonic() + limit_seconds, _SHORTEST_PAUSE_SECONDS
     while not done() and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 def _converse(

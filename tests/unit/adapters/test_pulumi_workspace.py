@@ -8,9 +8,10 @@ import yaml
 from pydantic import SecretStr
 
 from holdtrue.adapters.pulumi.cli import require_cli
+from holdtrue.adapters.pulumi.engine import PulumiEngine
 from holdtrue.adapters.pulumi.plans import PlanKey, SavedPlan, keep_plan, take_plan
 from holdtrue.adapters.pulumi.workspace import open_workspace, read_project, secret_values, stack_settings
-from holdtrue.errors import AccessDenied, ProgramFailed, ToolMissing
+from holdtrue.errors import AccessDenied, HoldtrueError, ProgramFailed, ToolMissing
 from holdtrue.models.credentials import StackAccess
 
 PROVIDER = "hashivault://pulumi"
@@ -154,6 +155,38 @@ def test_an_upgrade_in_place_is_noticed(tmp_path: Path) -> None:
     assert require_cli(environment) == "3.300.1"
     (tmp_path / "bin/pulumi").write_text("#!/bin/sh\necho v3.301.12\n")
     assert require_cli(environment) == "3.301.12"
+
+
+OUTPUTS = """echo "$@" >> "$(dirname "$0")/asked"; [ "$1" = version ] && echo v3.300.1 || echo '{"hosts": []}'"""
+OLD = 'if [ "$1" = version ]; then echo v3.258.9; else echo "unknown flag: --json" >&2; exit 255; fi'
+MUTE = "true"
+TALKS = '[ "$1" = version ] && echo v3.300.1 || echo "This is no document"'
+FAILS = 'if [ "$1" = version ]; then echo v3.300.1; else echo "error: no stack named dev found" >&2; exit 255; fi'
+
+
+def engine_of(tmp_path: Path, body: str) -> PulumiEngine:
+    path = f"{fake_cli(tmp_path / 'bin', body)['PATH']}:/usr/bin:/bin"
+    given = access(tmp_path, provider="default", PATH=path)
+    return PulumiEngine(project=project(tmp_path / "project"), stack="dev", access=given, timeout_seconds=10)
+
+
+def test_outputs_are_read_by_one_start_of_the_cli(tmp_path: Path) -> None:
+    assert engine_of(tmp_path, OUTPUTS).outputs().values == {"hosts": []}
+    (asked,) = (tmp_path / "bin/asked").read_text().splitlines()
+    assert asked.startswith("stack output")
+
+
+@pytest.mark.parametrize(("body", "kind"), [(OLD, ToolMissing), (MUTE, ToolMissing), (TALKS, ProgramFailed)])
+def test_a_cli_that_does_not_tell_the_outputs_is_asked_its_version(
+    tmp_path: Path, body: str, kind: type[Exception]
+) -> None:
+    with pytest.raises(kind):
+        engine_of(tmp_path, body).outputs()
+
+
+def test_the_cli_s_own_refusal_is_told(tmp_path: Path) -> None:
+    with pytest.raises(HoldtrueError, match="dev"):
+        engine_of(tmp_path, FAILS).outputs()
 
 
 def test_a_saved_plan_is_handed_out_once_and_the_oldest_is_forgotten() -> None:

@@ -23,15 +23,20 @@ def require_cli(environment: Mapping[str, str]) -> str:
     Raises:
         ToolMissing: there is none, it does not start, or it is too old.
     """
-    found = shutil.which("pulumi", path=environment["PATH"])
-    if found is None:
-        raise ToolMissing("the Pulumi CLI is not installed", where="PATH", next_step=_ADVICE)
-    path = Path(found).resolve()
+    path = find_cli(environment)
     status = path.stat()
     version = _ask_version(str(path), status.st_mtime_ns, status.st_size)
     if tuple(map(int, version.split("."))) < MINIMUM_VERSION:
         raise ToolMissing(f"the Pulumi CLI is too old: {version}", where=str(path), next_step=_ADVICE)
     return version
+
+
+def find_cli(environment: Mapping[str, str]) -> Path:
+    """The CLI that `environment`'s PATH leads to, whatever its version. Raises ToolMissing: there is none."""
+    found = shutil.which("pulumi", path=environment["PATH"])
+    if found is None:
+        raise ToolMissing("the Pulumi CLI is not installed", where="PATH", next_step=_ADVICE)
+    return Path(found).resolve()
 
 
 @functools.cache

@@ -3,10 +3,10 @@
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from holdtrue.adapters.pulumi.changes import (
     drift_of,
@@ -16,7 +16,7 @@ from holdtrue.adapters.pulumi.changes import (
     planned_changes,
     unchanged_urns,
 )
-from holdtrue.adapters.pulumi.cli import require_cli
+from holdtrue.adapters.pulumi.cli import find_cli, require_cli
 from holdtrue.adapters.pulumi.failures import Evidence, name_of, translate
 from holdtrue.adapters.pulumi.journal import Journal
 from holdtrue.adapters.pulumi.messages import Command, Request, write_request
@@ -114,11 +114,15 @@ class PulumiEngine:
             span("pulumi stack output", stack=self._stack),
             self._open(read_project(self._folder)) as (_, workspace),
         ):
+            find_cli(workspace.environment)
             command = ["pulumi", "stack", "output", "--json", "--non-interactive", "--stack", self._stack]
             run = self._run(command, "stack output", workspace, lines.append)
-        if run.exit_code != 0:
-            raise translate(self._evidence("stack output", None, run))
-        return outputs_of(json.loads("\n".join(lines)))
+            outputs = _document(lines) if run.exit_code == 0 else None
+            if outputs is None:
+                # Asked only now: to tell its version takes the CLI as long as to tell the outputs.
+                require_cli(workspace.environment)
+                raise translate(self._evidence("stack output", None, run))
+        return outputs_of(outputs)
 
     def _preview(self, project: Project, on_progress: ProgressSink) -> Plan:
         with self._open(project) as (_, workspace):
@@ -212,7 +216,6 @@ class PulumiEngine:
         on_line: Callable[[str], None],
         standard_input: str = "",
     ) -> ToolRun:
-        require_cli(workspace.environment)
         try:
             return run_tool(
                 arguments,
@@ -254,6 +257,14 @@ def _carried_out(journal: Journal) -> ApplyResult:
         unchanged=len(unchanged_urns(steps)),
         outputs=outputs_of(journal.stack_outputs()),
     )
+
+
+def _document(lines: Sequence[str]) -> dict[str, Any] | None:
+    """The JSON object that these lines are; None when they are none."""
+    with suppress(json.JSONDecodeError):
+        found = json.loads("\n".join(lines))
+        return found if isinstance(found, dict) else None
+    return None
 
 
 def _is_resource_urn(urn: str) -> bool:
