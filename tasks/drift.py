@@ -1,9 +1,8 @@
 """The look at one environment and at one of its layers: what goes wrong in one hides no other."""
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from prefect import runtime
 from prefect.artifacts import create_markdown_artifact
@@ -16,23 +15,20 @@ from holdtrue.core.run_subject import RunSubject
 from holdtrue.credentials.environment_lock import lock_of
 from holdtrue.errors import HoldtrueError
 from holdtrue.models.base import Progress, ProgressLevel
-from holdtrue.models.credentials import HostAccess
 from holdtrue.models.drift import EnvironmentDrift, LayerDrift
 from holdtrue.models.environment import DriftLayer, Environment
 from holdtrue.runtime.redaction import redact_text
+from holdtrue.runtime.scrubbing import scrubbed
+from tasks.configuration import check_configuration
 from tasks.hosts import host_access_on_demand
-from tasks.journal import current_journal, watch
+from tasks.infrastructure import refresh_stack
+from tasks.journal import current_journal, log_defect, watch
+from tasks.validation import check_runtime
 
 R = TypeVar("R")
 
-_LOGGER: Final = logging.getLogger(__name__)
 
-Access = Callable[[], HostAccess]
-Looks = Callable[[Access], Mapping[DriftLayer, Callable[[], LayerDrift]]]
-"""From the way to the hosts to the look at each layer."""
-
-
-def look_at(environment: Environment, looks: Looks, *, today: date) -> EnvironmentDrift:
+def look_at(environment: Environment, *, today: date) -> EnvironmentDrift:
     """What the layers that the manifest names say together; an environment that cannot be looked at is unknown.
 
     So is one to which a run was writing meanwhile: half of what was seen is from before, and half from after it.
@@ -43,8 +39,12 @@ def look_at(environment: Environment, looks: Looks, *, today: date) -> Environme
         if writer := writer_meanwhile(before, before):
             return _void(environment, writer)
         with host_access_on_demand(environment) as access:
-            offered = looks(access)
-            layers = [_look_at_layer(layer, offered[layer]) for layer in environment.drift.layers]
+            looks = {
+                DriftLayer.INFRASTRUCTURE: lambda: refresh_stack(environment),
+                DriftLayer.CONFIGURATION: lambda: check_configuration(environment, access()),
+                DriftLayer.RUNTIME: lambda: check_runtime(environment, access()),
+            }
+            layers = [_look_at_layer(layer, looks[layer]) for layer in environment.drift.layers]
         if writer := writer_meanwhile(before, lock_of(environment.name)):
             return _void(environment, writer)
         return judge(environment.name, layers, environment.drift.ignore, today=today)
@@ -73,9 +73,9 @@ def _or_else(look: Callable[[], R], what: str, unknown: Callable[[str], R]) -> R
         raise
     except HoldtrueError as error:
         reason = str(error)
-    except Exception as error:
-        _LOGGER.exception("the look at %s raised what it should have handled", what)
-        reason = f"unexpected {type(error).__name__}: {error}"
+    except Exception as error:  # noqa: BLE001 - a defect in one look must not end the others
+        log_defect(error, f"the look at {what}")
+        reason = f"unexpected {type(error).__name__}: {scrubbed(error)}"
     watch(Progress(message=f"{what} could not be checked: {reason}", level=ProgressLevel.ERROR))
     return unknown(reason)
 

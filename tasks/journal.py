@@ -8,9 +8,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
+from traceback import walk_tb
 from typing import Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
+from prefect import task_engine
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
 from prefect.exceptions import MissingContextError
@@ -164,12 +166,23 @@ def _expect_failure_in_log() -> None:
         task_failed(str(context.task_run.id))
 
 
+def log_defect(error: Exception, what: str) -> None:
+    """Put the traceback of an error that nobody foresaw into the run's log, unless a task's log has it already."""
+    if any(frame.f_code.co_filename == task_engine.__file__ for frame, _ in walk_tb(error.__traceback__)):
+        return
+    _run_logger().error("%s raised what it should have handled", what, exc_info=error)
+
+
+def _run_logger() -> Any:
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return get_logger("holdtrue")
+
+
 def watch(progress: Progress) -> None:
     """The progress sink of every adapter: one log line now, and the bar where the tool counts."""
-    try:
-        logger = get_run_logger()
-    except MissingContextError:
-        logger = get_logger("holdtrue")
+    logger = _run_logger()
     match progress.level:
         case ProgressLevel.INFO:
             logger.info("%s", progress.message)

@@ -28,7 +28,7 @@ from holdtrue.runtime.redaction import redact_data, redact_text
 from holdtrue.runtime.scrubbing import scrubbed
 from holdtrue.runtime.tracing import continued_span, flush_tracing, start_tracing, trace_carrier
 from holdtrue.settings import load_settings
-from tasks.journal import Journal, open_journal
+from tasks.journal import Journal, log_defect, open_journal
 from tasks.redaction import redacted_run
 from tasks.reports import keep_report, save_report
 from tasks.run_log import end_log_with
@@ -127,11 +127,11 @@ class _Run(Generic[Report]):
             # Errors of our tree are cleaned in place, and before anything is cut: a truncated secret cannot be found.
             scrubbed(error)
             return self._fail(journal, error, self._state_of(error))
-        except Exception as error:
-            if isinstance(error, FlowRunTimeoutError):
-                return self._fail(journal, _took_too_long(error), "TimedOut")
-            _LOGGER.exception("the flow %s raised what it should have handled", self._kind)
-            return self._fail(journal, _unexpected(error), HoldtrueError.state_name)
+        except FlowRunTimeoutError as error:
+            return self._fail(journal, _took_too_long(error), "TimedOut")
+        except Exception as error:  # noqa: BLE001 - a defect: its traceback is logged, and the run ends like any other
+            log_defect(error, f"the flow {self._kind}")
+            return self._fail(journal, _unexpected(scrubbed(error)), HoldtrueError.state_name)
         conclusion = self._ending.conclude(report)
         # Redacted before it is cut. Whatever it names, advisories too, was named by others.
         outcome = RunOutcome(
@@ -224,7 +224,7 @@ def _took_too_long(error: FlowRunTimeoutError) -> HoldtrueError:
     )
 
 
-def _unexpected(error: Exception) -> HoldtrueError:
+def _unexpected(error: BaseException) -> HoldtrueError:
     return HoldtrueError(
         f"unexpected {type(error).__name__}: {error}",
         next_step="this is a defect of Holdtrue or of your flow: the traceback is in the run's log",

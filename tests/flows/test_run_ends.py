@@ -222,8 +222,17 @@ def test_a_failed_stage_is_named_without_its_text_which_the_end_has(tools: FakeT
     assert [message for message in messages if "configure hosts" in message and "failed" in message]
 
 
-def test_a_defect_has_its_traceback_once_and_an_end_like_any_other(tools: FakeTools) -> None:
-    tools.configurator = FakeConfigurator((ZeroDivisionError("seven by nothing"),))
+@pytest.mark.parametrize("where", ["task", "flow"])
+def test_a_defect_has_its_traceback_once_and_an_end_like_any_other(
+    tools: FakeTools, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("seven by nothing")
+
+    if where == "task":
+        monkeypatch.setattr(tools.configurator, "apply", fail)
+    else:
+        monkeypatch.setattr("flows.provision.require_approval", fail)
 
     ended = run_as_a_worker_does(provision, {"environment": "demo"})
 
@@ -231,8 +240,7 @@ def test_a_defect_has_its_traceback_once_and_an_end_like_any_other(tools: FakeTo
     assert log[-1].message.startswith("Failed: unexpected ZeroDivisionError: seven by nothing")
     assert "Next: " in log[-1].message
     traces = [entry.message for entry in log if "Traceback" in entry.message]
-    assert traces
-    assert all("seven by nothing" in trace for trace in traces)
+    assert ["seven by nothing" in trace for trace in traces] == [True]
     assert not [entry for entry in log if "FailedRun" in entry.message]
 
 
