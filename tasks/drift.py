@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from prefect import runtime
 from prefect.artifacts import create_markdown_artifact
-from prefect.flow_engine import FlowRunTimeoutError
 
 from holdtrue.core.drift import environment_unknown, judge, layer_unknown
 from holdtrue.core.locks import writer_meanwhile
@@ -66,11 +65,9 @@ def _look_at_layer(layer: DriftLayer, look: Callable[[], LayerDrift]) -> LayerDr
 
 
 def _or_else(look: Callable[[], R], what: str, unknown: Callable[[str], R]) -> R:
-    """What was seen, or why nothing could be; only the end of the run's own time is not caught."""
+    """What was seen, or why nothing could be."""
     try:
         return look()
-    except FlowRunTimeoutError:
-        raise
     except HoldtrueError as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - a defect in one look must not end the others

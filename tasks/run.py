@@ -2,6 +2,8 @@
 
 import json
 import logging
+import math
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -14,7 +16,6 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 from prefect.exceptions import TerminationSignal
-from prefect.flow_engine import FlowRunTimeoutError
 from prefect.states import Completed, Failed
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, TRACEPARENT_KEY
 
@@ -37,6 +38,9 @@ P = ParamSpec("P")
 Report = TypeVar("Report", bound=FlowReport)
 
 _MESSAGE_LIMIT: Final = 2_000
+_CLOCK_SECONDS: Final = 0.5
+"""By as much the journal begins later than Prefect's clock of the run."""
+
 _BAD_INPUT: Final = (ManifestError, BlockMissing, SettingInvalid)
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -96,6 +100,11 @@ def as_run(ending: Ending[Report], *, expected_stages: int = 0) -> Callable[[Cal
                             state = this.finish(journal, lambda: body(*args, **kwargs))
                             current.set_attribute("holdtrue.state", state.name or "")
                             return state
+                    except CancelledError as signal:  # How Prefect ends a run, or what is around it, after its time.
+                        if _has_run_out_of_time(journal):
+                            return this.timed_out(journal)
+                        this.interrupted(journal, signal)
+                        raise
                     except (TerminationSignal, KeyboardInterrupt, SystemExit) as signal:
                         this.interrupted(journal, signal)
                         raise
@@ -127,8 +136,6 @@ class _Run(Generic[Report]):
             # Errors of our tree are cleaned in place, and before anything is cut: a truncated secret cannot be found.
             scrubbed(error)
             return self._fail(journal, error, self._state_of(error))
-        except FlowRunTimeoutError as error:
-            return self._fail(journal, _took_too_long(error), "TimedOut")
         except Exception as error:  # noqa: BLE001 - a defect: its traceback is logged, and the run ends like any other
             log_defect(error, f"the flow {self._kind}")
             return self._fail(journal, _unexpected(scrubbed(error)), HoldtrueError.state_name)
@@ -144,6 +151,14 @@ class _Run(Generic[Report]):
         self._publish(report, outcome, conclusion)
         advice = f". Next: {outcome.next_step}" if outcome.next_step else ""
         return self._end(outcome, f"{outcome.line}{advice}")
+
+    def timed_out(self, journal: Journal) -> State[Any]:
+        """Leave a report of a run that has used up the time of its flow, and return its state."""
+        error = HoldtrueError(
+            f"the run took longer than the {_time_limit_seconds():g} s that it may",
+            next_step="see among the stages what took so long; a fleet may be split over several runs",
+        )
+        return self._fail(journal, error, "TimedOut")
 
     def interrupted(self, journal: Journal, signal: BaseException) -> None:
         """Leave a report of a run that is being ended from outside; whatever goes wrong with it, the run ends."""
@@ -217,11 +232,14 @@ def _general_advice(error: HoldtrueError) -> str:
             return "correct what is named, then run again"
 
 
-def _took_too_long(error: FlowRunTimeoutError) -> HoldtrueError:
-    return HoldtrueError(
-        str(error) or "the run took longer than it may",
-        next_step="see among the stages what took so long; a fleet may be split over several runs",
-    )
+def _time_limit_seconds() -> float:
+    context = FlowRunContext.get()
+    limit = context.flow.timeout_seconds if context is not None and context.flow is not None else None
+    return math.inf if limit is None else limit
+
+
+def _has_run_out_of_time(journal: Journal) -> bool:
+    return journal.duration_seconds >= _time_limit_seconds() - _CLOCK_SECONDS
 
 
 def _unexpected(error: BaseException) -> HoldtrueError:

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -371,6 +372,18 @@ def test_a_run_that_is_ended_from_outside_says_how_far_it_came(
         "configure hosts"
     ]
     assert load_report(saved.parent.name) == report
+
+
+def test_a_run_that_takes_too_long_says_how_far_it_came(tools: FakeTools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools.configurator, "apply", lambda *_: time.sleep(30))
+
+    state = end_of(provision.with_options(timeout_seconds=2), "demo")
+
+    assert (state.name, state.type) == ("TimedOut", StateType.FAILED)
+    report = report_of(ProvisionReport, state)
+    assert report.applied is not None
+    assert report.outcome is not None
+    assert report.outcome.stages[-1].name == "configure hosts"
 
 
 # Names and keys
