@@ -3,6 +3,8 @@
 import json
 import logging
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,7 @@ from prefect.exceptions import FailedRun
 from prefect.flow_engine import run_flow
 from prefect.logging.handlers import APILogWorker
 from prefect.logging.loggers import flow_run_logger
-from prefect.settings import PREFECT_FLOW_DEFAULT_RETRIES, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOW_DEFAULT_RETRIES, temporary_settings
 
 from flows.audit import audit
 from flows.drift import drift
@@ -68,6 +70,7 @@ WRITTEN = TaskResult(host="web-1", task="Write the page", outcome=TaskOutcome.CH
 BROKEN = TaskResult(host="web-2", task="Start it", outcome=TaskOutcome.FAILED, message="no such unit")
 FAILED_CHECK = CheckResult(target="web-1", name="service", kind="testinfra", outcome=CheckOutcome.FAILED, detail="down")
 SWEEPLESS: list[str] = []
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "flows.md"
 
 
 def outcome_of(state: State[Any], kind: type[FlowReport] = FlowReport) -> RunOutcome:
@@ -626,6 +629,22 @@ def test_the_checks_are_kept_as_junit_too(tmp_path: Path) -> None:
     kept = reports.unpacked(json.loads(artifacts_of(state)["junit-demo"])["content"])
     assert kept == render_junit("demo", report.verdict.checks)
     assert next((tmp_path / "reports").glob("*/junit.xml")).read_text() == kept
+
+
+@pytest.mark.usefixtures("tools")
+def test_the_documented_command_gets_junit_out_of_prefect(tmp_path: Path) -> None:
+    (command,) = (block for block in DOCUMENTED.read_text().split("\n```\n") if "artifact inspect junit-demo" in block)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PREFECT_API_URL": PREFECT_API_URL.value() or "",
+        "PREFECT_HOME": str(tmp_path / "home"),
+    }
+    state = end_of(validate, "demo")
+
+    subprocess.run(["sh", "-ec", command], env=environment, cwd=tmp_path, check=True)
+
+    verdict = report_of(ValidationReport, state).verdict
+    assert (tmp_path / "junit.xml").read_text() == render_junit("demo", verdict.checks)
 
 
 @pytest.fixture
