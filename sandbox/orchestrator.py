@@ -50,10 +50,11 @@ class PrefectServer:
         # The database encrypts block documents with it; by default the key would lie in the same database.
         self._encryption_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         self._workers = 0
-        has_template = start_from_template(self.home)
+        database = self.home / "prefect.db"
+        has_template = start_from_template(database)
         self._daemon = self._launch()
         if not has_template:
-            keep_as_template(self.home)
+            keep_as_template(database)
         self._make_pool()
 
     def environment(self) -> dict[str, str]:

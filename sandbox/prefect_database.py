@@ -15,27 +15,22 @@ from pathlib import Path
 FOLDER = Path(sys.prefix, "var", "holdtrue-sandbox")
 
 
-def database_of(home: Path) -> Path:
-    """Return the path of a server's database, given its `PREFECT_HOME`."""
-    return home / "prefect.db"
-
-
-def start_from_template(home: Path, folder: Path = FOLDER) -> bool:
-    """Put the template into a new home and tell whether there was one."""
+def start_from_template(database: Path, folder: Path = FOLDER) -> bool:
+    """Put the template where a new server will look for its database, and tell whether there was one."""
     try:
-        shutil.copyfile(_template(folder), database_of(home))
+        shutil.copyfile(_template(folder), database)
     except FileNotFoundError:
         return False
     return True
 
 
-def keep_as_template(home: Path, folder: Path = FOLDER) -> None:
+def keep_as_template(database: Path, folder: Path = FOLDER) -> None:
     """Keep a consistent copy of a running server's database; without the right to write there, do nothing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             copy = Path(scratch, "prefect.db")
-            with closing(sqlite3.connect(database_of(home))) as source, closing(sqlite3.connect(copy)) as target:
+            with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
             copy.rename(_template(folder))
     except OSError:

@@ -1,14 +1,15 @@
 """Prefect's test server once a session, and flows whose every tool is a fake."""
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
+from prefect.testing import utilities
 
 from holdtrue.errors import RejectedError
 from holdtrue.models.configuration import ConfigurationRun, HostSummary
@@ -27,6 +28,7 @@ from holdtrue.testing import (
     FakeTrafficSwitch,
 )
 from holdtrue.toolbox import Toolbox
+from sandbox.prefect_database import keep_as_template, start_from_template
 from tasks.toolbox import use_toolbox
 
 FLEET = Path(__file__).parents[2] / "fleet"
@@ -48,13 +50,34 @@ CONFIGURED = ConfigurationRun(
 )
 
 
+@contextmanager
+def migrated_test_harness() -> Iterator[None]:
+    """Prefect's test harness on a database that has its tables: making them takes most of the server's start."""
+    databases: list[Path] = []
+    from_template: list[bool] = []
+
+    def make_folder() -> str:
+        folder = tempfile.mkdtemp()
+        databases.append(Path(folder, "prefect-test.db"))
+        from_template.append(start_from_template(databases[0]))
+        return folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utilities, "mkdtemp", make_folder)
+        with utilities.prefect_test_harness(server_startup_timeout=180):
+            if not from_template[0]:
+                keep_as_template(databases[0])
+            yield
+
+
 @pytest.fixture(scope="session", autouse=True)
-def prefect_server() -> Iterator[None]:
-    # Heartbeats make the end of every flow run wait for a thread that sleeps in whole seconds.
-    with (
-        prefect_test_harness(server_startup_timeout=180),
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-    ):
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    settings = {
+        PREFECT_HOME: tmp_path_factory.mktemp("prefect"),
+        # Heartbeats make the end of every flow run wait for a thread that sleeps in whole seconds.
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+    }
+    with temporary_settings(settings), migrated_test_harness():
         yield
 
 

@@ -162,19 +162,19 @@ def test_spans_are_parsed_with_every_kind_of_attribute() -> None:
 
 
 def test_database_template_is_a_copy_and_optional(tmp_path: Path) -> None:
-    old, new, folder = tmp_path / "old", tmp_path / "new", tmp_path / "templates"
-    old.mkdir()
-    new.mkdir()
+    old, new, folder = tmp_path / "old.db", tmp_path / "new.db", tmp_path / "templates"
     assert not prefect_database.start_from_template(new, folder)
-    with closing(sqlite3.connect(prefect_database.database_of(old))) as database:
+    with closing(sqlite3.connect(old)) as database:
         database.execute("create table migrated (id)")
     prefect_database.keep_as_template(old, folder)
     assert prefect_database.start_from_template(new, folder)
-    with closing(sqlite3.connect(prefect_database.database_of(new))) as database:
+    with closing(sqlite3.connect(new)) as database:
         assert database.execute("select name from sqlite_master").fetchall() == [("migrated",)]
 
 
 def test_database_template_is_done_without_where_it_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    prefect_database.keep_as_template(tmp_path, tmp_path / "file" / "templates")
-    assert not (tmp_path / "prefect.db").exists()
+    with closing(sqlite3.connect(tmp_path / "old.db")) as database:
+        database.execute("create table migrated (id)")
+    prefect_database.keep_as_template(tmp_path / "old.db", tmp_path / "file" / "templates")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "old.db"}
