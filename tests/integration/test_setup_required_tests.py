@@ -3,7 +3,10 @@ import pytest
 pytest_plugins = ["pytester"]
 
 SKIPPING = "import pytest\ndef test_needed(): pytest.skip('no server')\ndef test_good(): pass\n"
-PLUGIN = "tools.required_tests"
+PLUGIN = ("-p", "tools.required_tests")
+WORKERS = ("-p", "xdist.plugin", "-n", "2")
+
+in_one_process_and_in_workers = pytest.mark.parametrize("workers", [(), WORKERS], ids=["one process", "workers"])
 
 
 @pytest.fixture(autouse=True)
@@ -11,21 +14,24 @@ def _only_pytest_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
-def test_a_skipped_test_goes_unnoticed_without_the_plugin(pytester: pytest.Pytester) -> None:
+@in_one_process_and_in_workers
+def test_a_skipped_test_goes_unnoticed_without_the_plugin(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     pytester.makepyfile(SKIPPING)
 
-    assert pytester.inline_run().ret == pytest.ExitCode.OK
+    assert pytester.inline_run(*workers).ret == pytest.ExitCode.OK
 
 
-def test_a_skipped_test_fails_the_session_and_is_named(pytester: pytest.Pytester) -> None:
+@in_one_process_and_in_workers
+def test_a_skipped_test_fails_the_session_and_is_named(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     pytester.makepyfile(test_sample=SKIPPING)
 
-    result = pytester.runpytest_inprocess("-p", PLUGIN)
+    result = pytester.runpytest_inprocess(*PLUGIN, *workers)
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["test_sample.py::test_needed"])
+    assert result.outlines.count("test_sample.py::test_needed") == 1
 
 
+@in_one_process_and_in_workers
 @pytest.mark.parametrize(
     ("text", "all_ran"),
     [
@@ -33,8 +39,11 @@ def test_a_skipped_test_fails_the_session_and_is_named(pytester: pytest.Pytester
         ("import pytest\npytest.skip('no module', allow_module_level=True)\n", False),
         ("", False),
     ],
+    ids=["expected to fail", "a module", "nothing"],
 )
-def test_only_tests_that_ran_count(pytester: pytest.Pytester, text: str, *, all_ran: bool) -> None:
-    pytester.makepyfile(text)
+def test_only_tests_that_ran_count(
+    pytester: pytest.Pytester, text: str, workers: tuple[str, ...], *, all_ran: bool
+) -> None:
+    pytester.makepyfile(test_sample="def test_good(): pass\n" if text else "", test_other=text)
 
-    assert (pytester.inline_run("-p", PLUGIN).ret == pytest.ExitCode.OK) is all_ran
+    assert (pytester.inline_run(*PLUGIN, *workers).ret == pytest.ExitCode.OK) is all_ran
