@@ -78,6 +78,7 @@ def test_pauses_grow(server: FaultServer) -> None:
         ("soon", 0, 1),
         (format_datetime(datetime(2001, 1, 1, tzinfo=UTC), usegmt=True), 0, 1),
     ],
+    ids=["seconds", "a time in an hour", "a day", "not a number", "a time in the past"],
 )
 def test_retry_after_is_honoured_up_to_a_limit(server: FaultServer, header: str, least: float, most: float) -> None:
     server.faults = [Fault(BATCH, 429, headers={"Retry-After": header}, times=1)]

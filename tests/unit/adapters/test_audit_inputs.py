@@ -172,7 +172,11 @@ def test_what_takes_a_statement_back_may_stand_in_another_document(tmp_path: Pat
     assert not tolerated(*paths)
 
 
-@pytest.mark.parametrize("content", [EPSS, gzip.compress(EPSS), gzip.compress(EPSS[:18]) + gzip.compress(EPSS[18:])])
+@pytest.mark.parametrize(
+    "content",
+    [EPSS, gzip.compress(EPSS), gzip.compress(EPSS[:18]) + gzip.compress(EPSS[18:])],
+    ids=["plain", "packed", "packed in parts"],
+)
 def test_scores_packed_and_not(tmp_path: Path, content: bytes) -> None:
     assert read_epss(written(tmp_path, content)).epss == {"CVE-2099-0001": 0.5}
 
@@ -187,7 +191,9 @@ def test_what_is_no_catalogue_is_refused(tmp_path: Path, content: object) -> Non
 
 
 @pytest.mark.parametrize(
-    "content", [gzip.compress(EPSS)[:-12], gzip.compress(EPSS)[:-4] + b"\0\0\0\0", b"\x1f\x8brubbish", b"\x1f\x8b"]
+    "content",
+    [gzip.compress(EPSS)[:-12], gzip.compress(EPSS)[:-4] + b"\0\0\0\0", b"\x1f\x8brubbish", b"\x1f\x8b"],
+    ids=["cut", "another length", "no gzip", "a beginning"],
 )
 def test_damaged_packing_is_refused(tmp_path: Path, content: bytes) -> None:
     assert "gzip" in refused(read_epss, written(tmp_path, content)).what

@@ -92,6 +92,7 @@ TEXT = b"ab" * 300 + RAW + b"cd" * 300
         (gzip.compress(zip_of("x", TEXT)), "!!x"),
         (gzip.compress(tar_of("a.zip", zip_of("x", gzip.compress(TEXT)))), "!!a.zip!x!"),
     ],
+    ids=["gzip", "gzip in parts", "bzip2", "xz", "zip", "tar.gz", "gzip in zip", "zip in gzip", "all of them"],
 )
 def test_archives_are_unpacked_also_within_each_other(tmp_path: Path, content: bytes, inside: str) -> None:
     (tmp_path / "packed").write_bytes(content)
@@ -123,6 +124,7 @@ def test_a_damaged_archive_is_a_gap_and_what_comes_before_is_searched(tmp_path: 
         lzma.compress(TEXT)[:50],
         b"BZh91AY&SYgarbage",
     ],
+    ids=["gzip", "zip", "tar.gz", "xz", "bzip2"],
 )
 def test_an_unreadable_archive_alone_is_incomplete(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken").write_bytes(content)

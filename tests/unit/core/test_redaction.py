@@ -35,7 +35,7 @@ def test_no_form_survives(name: str, secret: str, before: str, after: str) -> No
     assert form not in redact(f"{before}{form}{after}", [secret])
 
 
-@pytest.mark.parametrize("name", ENCODERS.keys() - {"base64"})
+@pytest.mark.parametrize("name", sorted(ENCODERS.keys() - {"base64"}))
 @pytest.mark.parametrize("secret", ["a\"b'c\\d<e>&f/g+h é\u2028\U0001f511%41", 'it\'s a `$secret`, "quoted"; #~!'])
 def test_a_form_is_covered_from_end_to_end(name: str, secret: str) -> None:
     assert redact(f"<{ENCODERS[name](secret)}>", [secret]) == f"<{REPLACEMENT}>"
@@ -50,7 +50,7 @@ def test_a_form_within_a_form_is_covered_from_end_to_end(inner: str, outer: str,
     assert redact(f"<{form}>", [secret]) == f"<{REPLACEMENT}>"
 
 
-@pytest.mark.parametrize("inner", ENCODERS.keys() - {"base64", "hex", "hex in capitals"})
+@pytest.mark.parametrize("inner", sorted(ENCODERS.keys() - {"base64", "hex", "hex in capitals"}))
 @pytest.mark.parametrize("secret", [HOSTILE, "p@ss/w0rd+1!?"])
 def test_base64_of_a_form_is_covered_but_for_its_seams(inner: str, secret: str) -> None:
     form = ENCODERS[inner](secret)

@@ -153,7 +153,7 @@ UNFORMATTED = {
 """Of these, handlers show the parts, on standard error."""
 
 
-@pytest.mark.parametrize("name", LEAKS.keys() - UNFORMATTED)
+@pytest.mark.parametrize("name", sorted(LEAKS.keys() - UNFORMATTED))
 def test_positive_control_without_registration_it_shows(name: str, handler: Everything) -> None:
     guard_logging()
     LEAKS[name](EARLY)
