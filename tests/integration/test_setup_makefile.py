@@ -45,6 +45,22 @@ def test_ci_runs_the_targets_a_person_runs() -> None:
     assert "set -euo pipefail" in text
 
 
+@pytest.mark.parametrize(("python", "is_good"), [("true", True), ("false", False)])
+def test_the_checks_run_beside_each_other_and_each_counts(python: str, *, is_good: bool) -> None:
+    done = subprocess.run(
+        ("make", "--old-file=setup", "check", "CHECKS=check-format check-lock", f"PYTHON={python}"),
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode == 0) is is_good
+    assert ("check-format" in done.stderr) is not is_good
+    assert "uv lock --check" in done.stdout, "the others go on, so that one run shows all that is wrong"
+
+
 @pytest.mark.parametrize("version", ["3, 11, 0", "3, 13, 9"])
 def test_a_supported_python_is_found(tmp_path: Path, version: str) -> None:
     python = _fake_python(tmp_path, "python3", version)
