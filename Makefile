@@ -29,7 +29,7 @@ ifneq ($(shell grep -qxF '$(CURDIR)' $(STAMP) 2>/dev/null && $(PYTHON) -c '' && 
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help setup demo test faults check bench blocks clean
+.PHONY: help setup demo test faults soak check bench blocks clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -49,6 +49,10 @@ test: setup ## Run the unit, flow and integration tests
 
 faults: setup ## Run the long fault matrices against real services
 	$(PYTEST) $(WITH_SERVICES) tests/faults
+
+soak: setup ## Run the long forms of the tests marked `soak`: longer holding, many more kills (not in CI)
+	SOAK=1 $(PYTEST) $(WITH_SERVICES) -m soak tests/integration
+	SOAK=1 $(PYTEST) $(WITH_SERVICES) -m soak tests/faults
 
 check: setup ## Lint, format check, types, import contracts, secrets in deployments, lock file
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(CHECKS)

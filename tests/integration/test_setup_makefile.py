@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-PROMISED = {"help", "setup", "demo", "test", "faults", "check", "bench", "blocks", "clean"}
+PROMISED = {"help", "setup", "demo", "test", "faults", "soak", "check", "bench", "blocks", "clean"}
 
 
 def _fake_python(folder: Path, name: str, version: str) -> Path:
