@@ -19,13 +19,17 @@ STAMP := .venv/.setup-complete
 SETUP_INPUTS := uv.lock pyproject.toml $(shell find tools -type f -not -path '*/__pycache__/*')
 SOURCES := $(wildcard src flows tasks blocks sandbox tools tests benchmarks)
 PYTEST := $(PYTHON) -m pytest --durations=10 $(PYTEST_FLAGS)
+# A worker with services runs whole files, the longest first, and starts what they need: a sandbox takes about 1 GiB. While one
+# waits for its services another computes, so that there are more workers than cores of a small machine.
+WORKERS ?= 3
+WITH_SERVICES := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # A stamp that belongs to another folder, or tools that are gone, mean that set-up has to run again.
 ifneq ($(shell grep -qxF '$(CURDIR)' $(STAMP) 2>/dev/null && $(PYTHON) -c '' && test -x .venv/bin/pulumi && echo ready),ready)
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help setup demo test faults check bench blocks clean
+.PHONY: help setup demo test faults soak check bench blocks clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -39,19 +43,39 @@ demo: setup ## Run the whole story on this machine: provision, prove, drift, aud
 	$(PYTHON) -m sandbox.demo
 
 test: setup ## Run the unit, flow and integration tests
-	$(PYTEST) tests/unit
-	$(PYTEST) tests/flows
-	$(PYTEST) tests/integration
+	$(PYTEST) -n auto --dist worksteal tests/unit
+	$(PYTEST) $(WITH_SERVICES) tests/flows
+	$(PYTEST) $(WITH_SERVICES) tests/integration
 
 faults: setup ## Run the long fault matrices against real services
-	$(PYTEST) tests/faults
+	$(PYTEST) $(WITH_SERVICES) tests/faults
+
+soak: setup ## Run the long forms of the tests marked `soak`: longer holding, many more kills (not in CI)
+	SOAK=1 $(PYTEST) $(WITH_SERVICES) -m soak tests/integration
+	SOAK=1 $(PYTEST) $(WITH_SERVICES) -m soak tests/faults
 
 check: setup ## Lint, format check, types, import contracts, secrets in deployments, lock file
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m ruff format --check .
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(CHECKS)
+
+CHECKS := check-types check-lint check-format check-imports check-deployments check-lock
+.PHONY: $(CHECKS)
+
+check-types:
 	$(PYTHON) -m mypy $(SOURCES)
+
+check-lint:
+	$(PYTHON) -m ruff check .
+
+check-format:
+	$(PYTHON) -m ruff format --check .
+
+check-imports:
 	.venv/bin/lint-imports
+
+check-deployments:
 	.venv/bin/holdtrue check-deployments
+
+check-lock:
 	.venv/bin/uv lock --check
 
 bench: setup ## Run every benchmark; each prints its ratio to a peer measured in the same run

@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from sandbox.errors import SandboxError
 
 LOG_TAIL_LINES = 25
 READY_POLL_SECONDS = 0.05
+STOP_SECONDS = 5.0
 
 
 class Daemon:
@@ -57,8 +60,16 @@ class Daemon:
             time.sleep(READY_POLL_SECONDS)
 
     def pause(self) -> None:
-        """Stop the process group's clock (SIGSTOP): connections are accepted by the kernel and never answered."""
+        """Stop the process group's clock (SIGSTOP): connections are accepted by the kernel and never answered.
+
+        Returns when it has stopped: threads on a busy machine go on for a moment, and may answer.
+        """
         os.killpg(self.pid, signal.SIGSTOP)
+        deadline = time.monotonic() + STOP_SECONDS
+        while psutil.Process(self.pid).status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+            if time.monotonic() > deadline:
+                raise SandboxError(f"{self.name} did not stop within {STOP_SECONDS:g} s of SIGSTOP.")
+            time.sleep(READY_POLL_SECONDS)
 
     def resume(self) -> None:
         """Let a paused process group go on; harmless when it has ended."""

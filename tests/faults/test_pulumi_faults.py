@@ -5,6 +5,7 @@ slow, or its read fail.
 """
 
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -35,6 +36,7 @@ from holdtrue.models.stack import Operation
 from holdtrue.runtime.process import find_marked
 from sandbox import Sandbox
 from tests.integration.test_pulumi import access_to, copy_demo, fingerprint
+from tests.long_form import long_form
 
 PASSPHRASE = "correct horse battery"
 THINGS = """
@@ -390,6 +392,24 @@ def test_a_killed_workers_engine_saves_its_state_and_leaves(tiny: Tiny, tmp_path
     assert tiny.locks() == []
     assert tiny.things() == {"a": "slow", "started": ""}
     assert [change.name for change in tiny.engine().preview().changes] == ["b"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(long_form(2, 40)))
+def test_a_worker_killed_at_any_moment_leaves_what_the_next_run_completes(
+    tiny: Tiny, tmp_path: Path, seed: int
+) -> None:
+    tiny.write(PROGRAM.replace('"one"', '"slow"'))
+    worker = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)])
+    time.sleep(random.Random(seed).uniform(0, 8))  # noqa: S311 - no secret
+    worker.kill()
+    worker.wait()
+    wait_until(lambda: not find_marked("THINGS", str(tiny.cloud)))
+    assert tiny.locks() == []
+    engine = tiny.engine()
+    engine.apply(engine.preview())
+    assert {name: value for name, value in tiny.things().items() if name != "started"} == {"a": "slow", "b": "two"}
+    assert engine.preview().changes == ()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:

@@ -63,7 +63,11 @@ class RunningOwner:
 @contextmanager
 def running_owner(kind: HostKind) -> Iterator[RunningOwner]:
     process = subprocess.Popen(
-        [sys.executable, "-c", OWNER, kind], stdout=subprocess.PIPE, text=True, start_new_session=True
+        # Tests that run in the background hand down an ignored SIGINT, which Python then leaves ignored.
+        ["env", "--default-signal=INT", sys.executable, "-c", OWNER, kind],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stdout
     try:

@@ -9,12 +9,31 @@ import pytest
 from holdtrue.runtime.folder import private_folder
 from sandbox import Sandbox, SandboxOptions
 from sandbox.login import SshLogin
+from tests.longest_first import start_longest_first
 
 pytest.register_assert_rewrite("tests.integration.flow_evidence", "tests.integration.flow_stage")
+
+_LONGEST = (
+    "test_canary.py",
+    "test_flow_worker.py",
+    "test_ansible_playbooks.py",
+    "test_pulumi.py",
+    "test_credential_hygiene.py",
+    "test_cli_audit_arguments.py",
+    "test_cli_preflight.py",
+    "test_blocks.py",
+    "test_cli_audit_failure_table.py",
+    "test_credential_scope.py",
+    "test_least_privilege.py",
+)
 
 if TYPE_CHECKING:
     from tests.conftest import Watch
     from tests.integration.flow_stage import Fleet, Stage
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    start_longest_first(items, Path(__file__).parent, _LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)

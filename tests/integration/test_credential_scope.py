@@ -2,6 +2,7 @@
 
 import contextvars
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -39,6 +40,7 @@ from sandbox import Sandbox
 from tasks.conclusions import SWEEP
 from tests.integration.lease_rows import all_leases
 from tests.integration.vault_relay import Fault, vault_relay
+from tests.long_form import long_form
 
 PATH = "holdtrue/scope-test"
 VALUE = "value-of-the-scope-test"
@@ -169,15 +171,17 @@ def test_a_written_field_is_read_back_and_the_others_stay(place: Place) -> None:
 # Renewed, and replaced
 
 
+@pytest.mark.soak
 def test_a_token_is_renewed_before_it_ends(place: Place) -> None:
-    vault = place.vault(ttl_seconds=3, max_ttl_seconds=60)
+    ttl_seconds, held_seconds = 3, long_form(5, 600)
+    vault = place.vault(ttl_seconds=ttl_seconds, max_ttl_seconds=held_seconds + 60)
     with credential_scope():
         session = vault.connect().session()
-        time.sleep(5)
+        time.sleep(held_seconds)
         assert session.is_alive()
         place.secret(vault).get()
     assert place.asked("auth/approle/login") == 1
-    assert place.asked("auth/token/renew-self") >= 2
+    assert place.asked("auth/token/renew-self") > held_seconds // ttl_seconds
     assert place.left() == frozenset()
 
 
@@ -611,6 +615,10 @@ CHILD = """
         with credential_scope(RunLabel("killed-run", "killed", "test")):
             print(vault.connect().session().accessor, flush=True)
             time.sleep(60)
+    elif how == "scopes":
+        while True:
+            with credential_scope(RunLabel("killed-run", "killed", "test")):
+                print(vault.connect().session().accessor, flush=True)
     else:
         print(vault.connect().session().accessor, flush=True)
         if how == "sleep":
@@ -671,6 +679,31 @@ def test_a_killed_run_is_swept_and_a_live_one_is_not(
     stopped.send_signal(signal.SIGCONT)
     with credential_scope():
         assert sweep(current_scope().ledger(), [place.sweeper()]).leases == ()
+
+
+@pytest.mark.soak
+def test_a_run_killed_at_any_moment_leaves_nothing_that_a_sweep_does_not_end_or_tell(
+    place: Place, run_child: Callable[..., tuple[subprocess.Popen[str], str]]
+) -> None:
+    vault, seed = place.vault(), random.randrange(1_000_000)  # noqa: S311 - no secret
+    pick = random.Random(seed)  # noqa: S311 - the same
+    told: set[SweepOutcome] = set()
+    for number in range(long_form(4, 200)):
+        killed, _ = run_child("scopes", vault)
+        # At once the first time: then it holds its first token.
+        time.sleep(pick.uniform(0, 0.5) if number else 0)
+        killed.kill()
+        killed.wait(10)
+        with credential_scope():
+            report = sweep(current_scope().ledger(), [place.sweeper()])
+        told |= {lease.outcome for lease in report.leases}
+        message = f"round {number} of seed {seed}: {report}"
+        assert told <= {SweepOutcome.REVOKED, SweepOutcome.GONE, SweepOutcome.LOST}, message
+        assert len(place.left()) <= len(report.of(SweepOutcome.LOST)), message
+        with credential_scope():
+            again = sweep(current_scope().ledger(), [place.sweeper()])
+        assert again.leases == report.of(SweepOutcome.LOST), message
+    assert SweepOutcome.REVOKED in told, "positive control: a killed run leaves a token"
 
 
 def test_a_sweep_without_a_login_for_the_server_says_so(

@@ -36,9 +36,10 @@ from holdtrue.models.lease import Holder, Holding, Lease, LeaseKind, LeaseLedger
 from holdtrue.models.sweep import SweepOutcome, SweepReport
 from holdtrue.runtime.liveness import current_process
 from sandbox import Sandbox
+from tests.long_form import long_form
 
 OPENERS = 8
-WRITERS, LEASES = 8, 11
+WRITERS, LEASES = 8, long_form(11, 1001)
 LEFT = 8
 
 OPEN = """
@@ -134,6 +135,7 @@ def test_workers_that_start_together_make_its_tables_once(url: SecretStr) -> Non
         assert connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [database.HEAD]
 
 
+@pytest.mark.soak
 def test_many_writers_lose_nothing(url: SecretStr) -> None:
     def write(_: int) -> Holder:
         own = open_ledger(url.get_secret_value())

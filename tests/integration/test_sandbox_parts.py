@@ -177,4 +177,4 @@ def test_database_template_is_done_without_where_it_cannot_be_written(tmp_path: 
     with closing(sqlite3.connect(tmp_path / "old.db")) as database:
         database.execute("create table migrated (id)")
     prefect_database.keep_as_template(tmp_path / "old.db", tmp_path / "file" / "templates")
-    assert not prefect_database.start_from_template(tmp_path / "new.db", tmp_path / "file" / "templates")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "old.db"}

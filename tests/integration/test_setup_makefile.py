@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-PROMISED = {"help", "setup", "demo", "test", "faults", "check", "bench", "blocks", "clean"}
+PROMISED = {"help", "setup", "demo", "test", "faults", "soak", "check", "bench", "blocks", "clean"}
 
 
 def _fake_python(folder: Path, name: str, version: str) -> Path:
@@ -43,6 +43,22 @@ def test_ci_runs_the_targets_a_person_runs() -> None:
     assert re.findall(r"^make ([a-z]+)", text, re.MULTILINE) == ["setup", "check", "test", "faults", "demo"]
     assert os.access(CHECKOUT / ".ci/run", os.X_OK)
     assert "set -euo pipefail" in text
+
+
+@pytest.mark.parametrize(("python", "is_good"), [("true", True), ("false", False)])
+def test_the_checks_run_beside_each_other_and_each_counts(python: str, *, is_good: bool) -> None:
+    done = subprocess.run(
+        ("make", "--old-file=setup", "check", "CHECKS=check-format check-lock", f"PYTHON={python}"),
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode == 0) is is_good
+    assert ("check-format" in done.stderr) is not is_good
+    assert "uv lock --check" in done.stdout, "the others go on, so that one run shows all that is wrong"
 
 
 @pytest.mark.parametrize("version", ["3, 11, 0", "3, 13, 9"])
