@@ -18,7 +18,7 @@ def audit(environments: list[GivenName] | None = None) -> FleetAudit:
     """Ask every advisory source once about all dependencies, judge them by each environment's policy, and compare.
 
     Args:
-        environments: Names of the environments to audit; empty means the whole fleet.
+        environments: Names of the environments to audit; omitted means the whole fleet.
     """
     fleet = load_fleet(environments)
     audited = audit_fleet(fleet)

@@ -17,7 +17,7 @@ def drift(environments: list[GivenName] | None = None) -> DriftReport:
     """Look for drift in every layer; changes nothing.
 
     Args:
-        environments: Names of the environments to look at; empty means the whole fleet.
+        environments: Names of the environments to look at; omitted means the whole fleet.
     """
     journal = current_journal()
     fleet = load_fleet(environments)

@@ -82,7 +82,7 @@ class Workplace:
         return True
 
     def free_port(self) -> int:
-        """Return a loopback TCP port that nothing listens on and that is that only this sandbox has, and only once."""
+        """Return a loopback TCP port that nothing listens on. No other sandbox gets it, and this one gets it once."""
         for _ in range(1000):
             port = FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT)
             if _can_bind(port) and self.reserve(f"port/{port}"):

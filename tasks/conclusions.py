@@ -23,7 +23,7 @@ from holdtrue.models.validation import Verdict, VerdictOutcome
 from tasks.fleet import FLEET, Fleet
 from tasks.hosts import hosts_of
 from tasks.journal import Journal
-from tasks.run import Conclusion, Ending
+from tasks.run import Conclusion, FlowEnding
 
 
 def provision_report(environment: str, journal: Journal) -> ProvisionReport:
@@ -58,7 +58,7 @@ def _conclude_provision(report: ProvisionReport) -> Conclusion:
     )
 
 
-PROVISION: Final = Ending(_conclude_provision, _provision_broken)
+PROVISION: Final = FlowEnding(_conclude_provision, _provision_broken)
 """`Provisioned` when anything changed, else `Unchanged`; or the state of the stage that failed."""
 
 
@@ -92,8 +92,11 @@ def _conclude_validation(report: ValidationReport) -> Conclusion:
     outcome = report.verdict.outcome
     state_name, next_step = {
         VerdictOutcome.PASS: ("Passed", ""),
-        VerdictOutcome.FAIL: ("ChecksFailed", "repair what failed, then validate again"),
-        VerdictOutcome.INCONCLUSIVE: ("Incomplete", "see to what could not be checked, then validate again"),
+        VerdictOutcome.FAIL: ("ChecksFailed", "fix what failed, then validate again"),
+        VerdictOutcome.INCONCLUSIVE: (
+            "Incomplete",
+            "fix what prevented the listed checks, then validate again",
+        ),
     }[outcome]
     return Conclusion(
         state_name=state_name,
@@ -104,7 +107,7 @@ def _conclude_validation(report: ValidationReport) -> Conclusion:
     )
 
 
-VALIDATE: Final = Ending(_conclude_validation, _validation_broken, error_state="Incomplete")
+VALIDATE: Final = FlowEnding(_conclude_validation, _validation_broken, error_state="Incomplete")
 """`Passed`; failed `ChecksFailed` or `Incomplete`."""
 
 
@@ -134,9 +137,10 @@ def _conclude_drift(report: DriftReport) -> Conclusion:
         DriftVerdict.IN_SYNC: ("InSync", ""),
         DriftVerdict.DRIFTED: (
             "Drifted",
-            "provision what is named to put it back, or change what is declared; a rule in drift.ignore accepts it",
+            "provision the named environments to undo it, change the declaration to match, or accept it with a rule in "
+            "drift.ignore",
         ),
-        DriftVerdict.UNKNOWN: ("Incomplete", "see to what could not be checked, then look again"),
+        DriftVerdict.UNKNOWN: ("Incomplete", "fix what prevented the listed checks, then check again"),
     }[report.verdict]
     return Conclusion(
         state_name=state_name,
@@ -147,7 +151,7 @@ def _conclude_drift(report: DriftReport) -> Conclusion:
     )
 
 
-DRIFT: Final = Ending(_conclude_drift, _drift_broken, error_state="Incomplete")
+DRIFT: Final = FlowEnding(_conclude_drift, _drift_broken, error_state="Incomplete")
 """`InSync`; failed `Drifted` or `Incomplete`."""
 
 
@@ -171,7 +175,7 @@ def _conclude_audit(report: FleetAudit) -> Conclusion:
             "Vulnerable",
             "update what is named (`holdtrue fix FILE` proposes versions), or waive it with a reason and an end",
         ),
-        AuditVerdict.INCOMPLETE: ("Incomplete", "see to what was not audited, then audit again"),
+        AuditVerdict.INCOMPLETE: ("Incomplete", "fix what kept the listed items from being audited, then audit again"),
     }[report.verdict]
     changes = changes_markdown(report)
     return Conclusion(
@@ -184,8 +188,13 @@ def _conclude_audit(report: FleetAudit) -> Conclusion:
     )
 
 
-AUDIT: Final = Ending(_conclude_audit, _audit_broken, error_state="Incomplete")
+AUDIT: Final = FlowEnding(_conclude_audit, _audit_broken, error_state="Incomplete")
 """`Clean`; failed `Vulnerable` or `Incomplete`."""
+
+
+_SWEEP_ADVICE: Final = (
+    "the table says why. The next sweep tries again what failed; what is lost stays listed until 24 h after its request"
+)
 
 
 def _sweep_broken(_: HoldtrueError, journal: Journal, __: Mapping[str, Any]) -> SweepReport:
@@ -202,9 +211,9 @@ def _conclude_sweep(report: SweepReport) -> Conclusion:
         is_good=not failed,
         line=sweep_line(report),
         sections=sweep_sections(report),
-        next_step="see why in the table; the next sweep tries again" if failed else "",
+        next_step=_SWEEP_ADVICE if failed else "",
     )
 
 
-SWEEP: Final = Ending(_conclude_sweep, _sweep_broken, error_state="Incomplete")
+SWEEP: Final = FlowEnding(_conclude_sweep, _sweep_broken, error_state="Incomplete")
 """`Swept` when something was revoked, `NothingLeft`; failed `Incomplete` when something may still live."""

@@ -1,4 +1,4 @@
-"""The look at one environment and at one of its layers: what goes wrong in one hides no other."""
+"""The check of one environment and of each of its layers. When one cannot be checked, the others still are."""
 
 from collections.abc import Callable
 from datetime import date
@@ -28,15 +28,16 @@ R = TypeVar("R")
 
 
 def look_at(environment: Environment, *, today: date) -> EnvironmentDrift:
-    """What the layers that the manifest names say together; an environment that cannot be looked at is unknown.
+    """Check each layer that the manifest names, and judge them together.
 
-    So is one to which a run was writing meanwhile: half of what was seen is from before, and half from after it.
+    An environment that cannot be checked is unknown. So is one that another run held meanwhile, because then a part of
+    what was seen is from before that run's changes and a part from after them.
     """
 
     def all_layers() -> EnvironmentDrift:
         before = lock_of(environment.name)
         if writer := writer_meanwhile(before, before):
-            return _void(environment, writer)
+            return _changed_meanwhile(environment, writer)
         with host_access_on_demand(environment) as access:
             looks = {
                 DriftLayer.INFRASTRUCTURE: lambda: refresh_stack(environment),
@@ -45,27 +46,29 @@ def look_at(environment: Environment, *, today: date) -> EnvironmentDrift:
             }
             layers = [_look_at_layer(layer, looks[layer]) for layer in environment.drift.layers]
         if writer := writer_meanwhile(before, lock_of(environment.name)):
-            return _void(environment, writer)
+            return _changed_meanwhile(environment, writer)
         return judge(environment.name, layers, environment.drift.ignore, today=today)
 
-    found = _or_else(all_layers, environment.name, lambda reason: environment_unknown(environment.name, reason))
+    found = _check_or_unknown(
+        all_layers, environment.name, lambda reason: environment_unknown(environment.name, reason)
+    )
     current_journal().results[f"drift of {environment.name}"] = found
     _publish(found)
     return found
 
 
-def _void(environment: Environment, writer: str) -> EnvironmentDrift:
-    reason = f"it was being changed while it was looked at, by {writer}; look again when that run has ended"
+def _changed_meanwhile(environment: Environment, writer: str) -> EnvironmentDrift:
+    reason = f"another run held it during this check: {writer}. Check again after that run has ended"
     watch(Progress(message=f"{environment.name}: {reason}", level=ProgressLevel.WARNING))
     return environment_unknown(environment.name, reason)
 
 
 def _look_at_layer(layer: DriftLayer, look: Callable[[], LayerDrift]) -> LayerDrift:
-    return _or_else(look, layer.value, lambda reason: layer_unknown(layer, reason))
+    return _check_or_unknown(look, layer.value, lambda reason: layer_unknown(layer, reason))
 
 
-def _or_else(look: Callable[[], R], what: str, unknown: Callable[[str], R]) -> R:
-    """What was seen, or why nothing could be."""
+def _check_or_unknown(look: Callable[[], R], what: str, unknown: Callable[[str], R]) -> R:
+    """What the check saw, or the unknown result when it failed."""
     try:
         return look()
     except HoldtrueError as error:
@@ -78,7 +81,7 @@ def _or_else(look: Callable[[], R], what: str, unknown: Callable[[str], R]) -> R
 
 
 def _publish(drift: EnvironmentDrift) -> None:
-    """A page of its own for each environment of several, under the key that a run about it alone has."""
+    """A page of its own for each environment of several, with the same key as a drift run of that environment alone."""
     key = RunSubject.of({"environment": drift.environment}).key("drift-report")
     if key == RunSubject.of(runtime.flow_run.parameters).key("drift-report"):
         return

@@ -44,7 +44,7 @@ def load_environment(environment: str) -> Environment:
 
 
 def load_fleet(names: Sequence[str] | None) -> Fleet:
-    """Read the manifests of the named environments, or of all; one that cannot be read hides no other.
+    """Read the manifests of the named environments, or of all; the others are still read when one cannot be.
 
     Raises:
         HoldtrueError: none of them can be read.
@@ -72,7 +72,9 @@ def _nothing_to_look_at(errors: Mapping[str, HoldtrueError]) -> HoldtrueError:
     match list(errors.values()):
         case []:
             return ManifestError(
-                "no environment is named", where="environments", next_step="name one, or leave it empty for the fleet"
+                "the list of environments is empty",
+                where="environments",
+                next_step="name at least one, or omit the parameter to take the whole fleet",
             )
         case [only]:
             return only

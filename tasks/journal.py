@@ -39,9 +39,9 @@ class Journal:
     """One run's record. `expected_stages` scales the progress bar; 0 means the run has none.
 
     Attributes:
-        stages: Every stage that ended, in order; one that was retried stands there once a try.
-        results: What each stage returned, by its name; what a failed one had done before it failed; and what else
-            belongs into the report of a run that an error ends.
+        stages: Every stage that ended, in order; one that was retried appears once per attempt.
+        results: What each stage returned, by its name; what a failed one had done before it failed; and
+            other data for the report of a failed run.
         started_at: When the run began.
     """
 
@@ -105,8 +105,8 @@ def current_journal() -> Journal:
 def staged(body: Callable[P, R]) -> Callable[P, R]:
     """Make a task's body one stage: a span, a line and a result in the journal, a step of the progress bar.
 
-    The line names the environment that the body's parameter `environment` holds. An error leaves it without registered
-    secrets, so that Prefect's state, log and events of the task have none either.
+    The line names the environment that the body's parameter `environment` holds. Registered secrets
+    are removed from an error before it leaves the stage, so that Prefect's state, log and events of the task have none.
     """
     name = body.__name__.replace("_", " ")
     clean = redacted(body)
@@ -170,7 +170,7 @@ def log_defect(error: Exception, what: str) -> None:
     """Put the traceback of an error that nobody foresaw into the run's log, unless a task's log has it already."""
     if any(frame.f_code.co_filename == task_engine.__file__ for frame, _ in walk_tb(error.__traceback__)):
         return
-    _run_logger().error("%s raised what it should have handled", what, exc_info=error)
+    _run_logger().error("%s raised an unexpected exception", what, exc_info=error)
 
 
 def _run_logger() -> Any:

@@ -43,7 +43,7 @@ def name_run() -> str:
 
 FLOW: Final[_FlowOptions] = {
     "persist_result": False,
-    # Said, not left to PREFECT_FLOWS_DEFAULT_RETRIES: Prefect repeats a flow that returns a failed state.
+    # Set explicitly, because PREFECT_FLOWS_DEFAULT_RETRIES would let Prefect repeat a flow that returns a failed state.
     "retries": 0,
     "flow_run_name": name_run,
 }

@@ -78,7 +78,7 @@ def keep_document(kind: str, text: str, *, key: str | None, path: Path | None, d
         kind: Type of the artifact.
         text: The document. Registered secrets are taken out before it is compressed: after that nobody finds them.
         key: Of the artifact; None for one without history.
-        path: Where it lies on this worker, which is all that is kept of one that is too large; None for nowhere.
+        path: The file on this worker, or None. Of a document that is too large, only this path is kept.
         description: What it is, for a person.
     """
     content = packed(redact_text(text))
@@ -115,7 +115,7 @@ def load_report(flow_run_id: UUID | str) -> FlowReport:
         raise ResourceMissing(
             "Prefect keeps no report of this run",
             where=where,
-            next_step="wait for the run's end; a run that was killed leaves none, and its log says how far it came",
+            next_step="wait for the run to end; a run that was killed leaves no report, so read its log",
         )
     document = json.loads(str(found[-1].data))
     if document["format"] != _GZIP:

@@ -39,7 +39,7 @@ Report = TypeVar("Report", bound=FlowReport)
 
 _MESSAGE_LIMIT: Final = 2_000
 _CLOCK_SECONDS: Final = 0.5
-"""By as much the journal begins later than Prefect's clock of the run."""
+"""The journal starts up to this long after Prefect's timer."""
 
 _BAD_INPUT: Final = (ManifestError, BlockMissing, SettingInvalid)
 _LOGGER: Final = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Conclusion:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending(Generic[Report]):
+class FlowEnding(Generic[Report]):
     """How the runs of one flow end."""
 
     conclude: Callable[[Report], Conclusion]
@@ -73,7 +73,9 @@ class Ending(Generic[Report]):
     """State name for errors of a flow that only looks; without it, the error's own. Bad input is always `Rejected`."""
 
 
-def as_run(ending: Ending[Report], *, expected_stages: int = 0) -> Callable[[Callable[P, Report]], Callable[P, Report]]:
+def as_run(
+    ending: FlowEnding[Report], *, expected_stages: int = 0
+) -> Callable[[Callable[P, Report]], Callable[P, Report]]:
     """Turn a body that returns a report, or raises our errors, into a flow body that ends in a named state.
 
     The state has no data: `tasks.reports.load_report` gives the report, here and on any other machine.
@@ -100,7 +102,7 @@ def as_run(ending: Ending[Report], *, expected_stages: int = 0) -> Callable[[Cal
                             state = this.finish(journal, lambda: body(*args, **kwargs))
                             current.set_attribute("holdtrue.state", state.name or "")
                             return state
-                    except CancelledError as signal:  # How Prefect ends a run, or what is around it, after its time.
+                    except CancelledError as signal:  # Prefect ends a run, or its parent, so on timeout.
                         if _has_run_out_of_time(journal):
                             return this.timed_out(journal)
                         this.interrupted(journal, signal)
@@ -121,7 +123,7 @@ def as_run(ending: Ending[Report], *, expected_stages: int = 0) -> Callable[[Cal
 class _Run(Generic[Report]):
     """One run on its way to its end."""
 
-    def __init__(self, kind: str, ending: Ending[Report], arguments: Mapping[str, Any]) -> None:
+    def __init__(self, kind: str, ending: FlowEnding[Report], arguments: Mapping[str, Any]) -> None:
         self._kind = kind
         self._ending = ending
         self._arguments = arguments
@@ -140,7 +142,7 @@ class _Run(Generic[Report]):
             log_defect(error, f"the flow {self._kind}")
             return self._fail(journal, _unexpected(scrubbed(error)), HoldtrueError.state_name)
         conclusion = self._ending.conclude(report)
-        # Redacted before it is cut. Whatever it names, advisories too, was named by others.
+        # The line contains text of others, so it is redacted before it is cut.
         outcome = RunOutcome(
             state=conclusion.state_name,
             is_good=conclusion.is_good,
@@ -155,8 +157,8 @@ class _Run(Generic[Report]):
     def timed_out(self, journal: Journal) -> State[Any]:
         """Leave a report of a run that has used up the time of its flow, and return its state."""
         error = HoldtrueError(
-            f"the run took longer than the {_time_limit_seconds():g} s that it may",
-            next_step="see among the stages what took so long; a fleet may be split over several runs",
+            f"the run exceeded its limit of {_time_limit_seconds():g} s",
+            next_step="find the slow stage in the table of stages, or run fewer environments at once",
         )
         return self._fail(journal, error, "TimedOut")
 
@@ -225,11 +227,11 @@ class _Run(Generic[Report]):
 def _general_advice(error: HoldtrueError) -> str:
     match error:
         case TransientError():
-            return "run again when it answers"
+            return "run again when the service answers"
         case UnavailableError():
             return "provide what is missing, then run again"
         case _:
-            return "correct what is named, then run again"
+            return "fix the problem above, then run again"
 
 
 def _time_limit_seconds() -> float:
@@ -245,7 +247,7 @@ def _has_run_out_of_time(journal: Journal) -> bool:
 def _unexpected(error: BaseException) -> HoldtrueError:
     return HoldtrueError(
         f"unexpected {type(error).__name__}: {error}",
-        next_step="this is a defect of Holdtrue or of your flow: the traceback is in the run's log",
+        next_step="report this as a bug, with the traceback from the run's log",
     )
 
 

@@ -17,7 +17,7 @@ _FINISHED: Final = "Finished in state "
 
 
 class RunLogFilter(logging.Filter):
-    """Tells the outcomes that it was told of in place of Prefect's last record, and nothing after them."""
+    """Replaces Prefect's last record of a run with our outcome, and drops the traceback that follows it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class RunLogFilter(logging.Filter):
         """Rewrite the last record of a run whose outcome is known, and drop the traceback of its FailedRun."""
         flow_run_id = str(getattr(record, "flow_run_id", ""))
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HoldtrueError):  # Of the guard around the flow, which nothing of ours catches.
+        if isinstance(error, HoldtrueError):  # Raised by the guard against secrets, outside of `as_run`.
             if flow_run_id not in self._finished:
                 self.expect(flow_run_id, "Failed", f"Failed: {error}", logging.ERROR)
             return False
@@ -85,6 +85,6 @@ def task_failed(task_run_id: str) -> None:
 
 
 def filter_run_logs() -> None:
-    """Put the filters into Prefect's loggers; twice is once."""
+    """Put the filters into Prefect's loggers; calling it again has no effect."""
     logging.getLogger("prefect.flow_runs").addFilter(_RUNS)
     logging.getLogger("prefect.task_runs").addFilter(_TASKS)

@@ -113,7 +113,12 @@ def _restore(
     try:
         found = switch.weights()
         if unless_moved_from is not None and found != unless_moved_from:
-            watch(Progress(message="somebody else has moved traffic since: it stays so", level=ProgressLevel.WARNING))
+            watch(
+                Progress(
+                    message="somebody else has changed the weights: they are not put back",
+                    level=ProgressLevel.WARNING,
+                )
+            )
         elif found != before:
             switch.set_weights(before)
             watch(Progress(message="traffic was put back where it was", level=ProgressLevel.WARNING))

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, SecretStr, ValidationError
 from pydantic_core import from_json
 
-from holdtrue.errors import RejectedError, SettingInvalid
+from holdtrue.errors import SettingInvalid
 
 _PREFIX: Final = "HOLDTRUE_"
 
@@ -100,11 +100,11 @@ def in_home(path: Path, *, setting: str) -> Path:
     """The path with the home folder in place of its `~`.
 
     Raises:
-        RejectedError: no such home is known, as for a user id that has no entry and no HOME (OpenShift).
+        SettingInvalid: no such home is known, as for a user id that has no entry and no HOME (OpenShift).
     """
     try:
         return path.expanduser()
     except RuntimeError as error:
-        raise RejectedError(
+        raise SettingInvalid(
             "no home folder is known for `~`", where=f"{setting}={path}", next_step=f"set {setting} to a whole path"
         ) from error

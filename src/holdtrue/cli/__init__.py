@@ -87,9 +87,9 @@ def _build_parser() -> argparse.ArgumentParser:
     policy.add_argument("--flow", choices=("provision", "validate", "drift", "sweep"), default="provision")
     policy.set_defaults(run=_print_policy)
     add_locks(
-        commands.add_parser("locks", help="list who has locked which environment: 0 good, 1 a holder may be dead")
+        commands.add_parser("locks", help="list who locks which environment: 0 good, 1 a holder is silent, 3 no ledger")
     )
-    add_unlock(commands.add_parser("unlock", help="release an environment's lock: 0 released, 2 refused"))
+    add_unlock(commands.add_parser("unlock", help="release an environment's lock: 0 free, 2 refused, 3 no ledger"))
     _add_leaks(
         commands.add_parser("leaks", help="search places for secrets: 0 clean, 1 leaked, 2 bad input, 3 incomplete")
     )

@@ -68,7 +68,7 @@ def lost(environment: str, fence: int, found: EnvironmentLock | None) -> LockLos
     return LockLost(
         f"this run has lost its lock: {how}. It writes nothing more",
         where=f"environment {environment}, fence {fence}",
-        next_step="see who released it and why (`holdtrue locks`), and provision again when nobody holds it.",
+        next_step="run `holdtrue locks` to see whether another run holds it, and provision again when it is free.",
     )
 
 
@@ -81,9 +81,9 @@ def require_releasable(lock: EnvironmentLock, held_as: Standing | None, fence: i
     where = f"environment {lock.environment}"
     if lock.fence != fence:
         raise RejectedError(
-            f"the lock has fence {lock.fence}, not {fence}: it was taken anew since you looked",
+            f"{fence} is not the current fence, which is {lock.fence}",
             where=where,
-            next_step="look again with `holdtrue locks`.",
+            next_step="run `holdtrue locks` and use the fence that it shows.",
         )
     if held_as in (Standing.LIVE, Standing.ORPHANED):
         raise RejectedError(
@@ -102,7 +102,7 @@ def writer_meanwhile(before: ListedLock | None, after: ListedLock | None) -> str
         if seen is not None and seen.standing in (Standing.LIVE, Standing.ORPHANED):
             return holder_line(seen.lock, seen.standing)
     fences = [seen.lock.fence if seen is not None else 0 for seen in (before, after)]
-    return "" if fences[0] == fences[1] else f"a run that has ended meanwhile (fence {fences[1]})"
+    return "" if fences[0] == fences[1] else f"a run that has ended by now (fence {fences[1]})"
 
 
 def unlock_command(lock: EnvironmentLock) -> str:

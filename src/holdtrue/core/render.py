@@ -58,7 +58,7 @@ def report_page(title: str, outcome: RunOutcome, sections: str) -> str:
     if outcome.next_step:
         parts.append(f"**Next:** {_prose(outcome.next_step)}")
     parts += [sections] if sections else []
-    parts.append(_section("Stages", stages_table(outcome.stages) if outcome.stages else "None was begun."))
+    parts.append(_section("Stages", stages_table(outcome.stages) if outcome.stages else "No stage started."))
     return "\n\n".join(parts)
 
 
@@ -93,7 +93,7 @@ def changes_table(changes: Sequence[ResourceChange]) -> str:
 
 
 def plan_table(changes: Sequence[ResourceChange]) -> str:
-    """Planned changes with the values of their properties, a row a property; secrets are placeholders in them."""
+    """Planned changes with the values of their properties, one row per property; secrets are placeholders in them."""
     return table(
         ("Operation", "Resource", "Type", "Property", "Before", "After"),
         (
@@ -183,7 +183,7 @@ def provision_sections(report: ProvisionReport) -> str:
 
 def _plan(plan: Plan) -> str:
     if not plan.changes:
-        return "Nothing was applied, and nothing was to be changed."
+        return "The plan has no changes."
     return f"Nothing of it was applied. Its digest is `{plan.digest}`.\n\n{plan_table(plan.changes)}"
 
 

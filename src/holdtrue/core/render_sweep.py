@@ -1,4 +1,4 @@
-"""A sweep's report: what had to be revoked by itself, and all that ends without anybody in one line."""
+"""A sweep's report: one row for each lease that had to be revoked, and one line for all others."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ _NOTE_LIMIT: Final = 1_000
 
 
 def sweep_line(report: SweepReport) -> str:
-    """`1 failed, 3 revoked of 2 dead runs; 12 ended or end by themselves; 4 live runs untouched`."""
+    """`1 failed, 3 revoked of 2 dead runs; 12 need no action (expired or expiring); 4 live runs untouched`."""
     outcomes = Counter(lease.outcome for lease in _to_revoke(report))
     found = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items())
     parts = [f"{found} of {count(report.dead_runs, 'dead run')}" if found else "nothing left to revoke"]
     needing_nobody = sum(lease.outcome.needs_nobody for lease in report.leases)
     if needing_nobody:
-        parts.append(f"{needing_nobody} ended or end by themselves")
+        parts.append(f"{needing_nobody} need no action (expired or expiring)")
     return "; ".join((*parts, f"{count(report.live_runs, 'live run')} untouched"))
 
 
@@ -62,7 +62,7 @@ def _to_revoke(report: SweepReport) -> list[SweptLease]:
 
 
 def _notes(report: SweepReport) -> list[str]:
-    """A line on all that needs nobody, and one on a ledger that could not be written; neither where there is none."""
+    """A line on all that needs nobody, and one on a ledger that could not be written; either only if needed."""
     notes = []
     living, gone = report.of(SweepOutcome.IRREVOCABLE), report.of(SweepOutcome.GONE)
     parts = [f"nobody can revoke {_kinds(living)}, {_ends(living)}"] if living else []

@@ -47,7 +47,7 @@ class LedgerEntry:
         return self._ledger
 
     def stop_beating(self) -> None:
-        """The run is about to end; a beat that hangs is not waited for."""
+        """The run is about to end; it waits at most one second for a beat that is under way."""
         self._over.set()
         if self._beat.is_alive():
             self._beat.join(_STOP_SECONDS)
@@ -55,18 +55,18 @@ class LedgerEntry:
     def close(self) -> None:
         """Note that the run ended, which releases its locks.
 
-        Not while a tool of it still runs under a lock, as when the process is ended in the middle of its work: then
-        the lock is free for others when they see that process and tools are gone.
+        If a tool of it still runs and it holds a lock, the entry stays open. Other runs take the lock over once the
+        process and its tools are gone.
         """
         if self._ledger is None:
             return
         try:
             if self._leaves_a_writer(self._ledger):
-                _LOGGER.warning("a tool of this run still works: its environment stays locked until that has ended")
+                _LOGGER.warning("a tool of this run is still running: its environment stays locked until it ends")
             else:
                 self._ledger.close_holder(self._holder.id, datetime.now(UTC))
         except HoldtrueError as error:
-            _LOGGER.warning("the ledger does not know that this run is over: %s", error)
+            _LOGGER.warning("could not record the end of this run in the ledger: %s", error)
         self._ledger = None
 
     def _leaves_a_writer(self, ledger: Ledger) -> bool:
@@ -75,11 +75,11 @@ class LedgerEntry:
         return any(lock.holder is not None and lock.holder.id == self._holder.id for lock in ledger.locks.all())
 
     def _keep_beating(self) -> None:
-        """By itself, because a run whose renewals hang lives all the same."""
+        """In a thread of its own, because a run whose renewals hang is still alive."""
         while not self._over.wait(BEAT_SECONDS):
             try:
                 if self._ledger is not None:
                     self._ledger.beat(self._holder.id)
             except Exception as error:  # noqa: BLE001 - the next one may get through
                 why = error if isinstance(error, HoldtrueError) else type(error).__name__
-                _LOGGER.warning("the ledger was not told that this run lives: %s", why)
+                _LOGGER.warning("could not write this run's heartbeat to the ledger: %s", why)

@@ -43,12 +43,15 @@ class HeldLock:
             raise lost(self.environment, self.fence, found)
 
     def release(self) -> None:
-        """Free it, unless somebody else has it by now, or a tool of this process still works.
+        """Free it, unless somebody else has it by now, or a tool of this process is still running.
 
-        What is not released here is when the run is closed in the ledger, or by whoever sees that the run is dead.
+        A lock that is not released here is released when the run closes its ledger entry, or taken over after the run
+        is proven dead.
         """
         if sight(current_process()).tools is not Liveness.DEAD:
-            _LOGGER.warning("a tool of this run still works: environment %s stays locked", self.environment)
+            _LOGGER.warning(
+                "a tool of this run is still running: environment %s stays locked until it ends", self.environment
+            )
             return
         try:
             self._scope.ledger().locks.release(self.environment, self.fence)

@@ -28,9 +28,9 @@ class StageRecord(Value):
 class RunOutcome(Value):
     """The end of one run."""
 
-    state: str = Field(description="Name of the Prefect state, such as Drifted.")
-    is_good: bool = Field(description="Whether the run looked at everything and all of it is good.")
-    line: str = Field(description="What happened, in one line or, for a failed preflight, a line a prerequisite.")
+    state: str = Field(description="Such as Drifted: the name of the Prefect state, unless it is Interrupted.")
+    is_good: bool = Field(description="Whether the run did all that it is for, and found nothing wrong.")
+    line: str = Field(description="What happened, in one line or, for a failed preflight, one line per prerequisite.")
     where: str = Field(default="", description="Where it failed; empty when nothing did.")
     next_step: str = Field(default="", description="What to do next; empty when nothing has to be done.")
     stages: tuple[StageRecord, ...] = ()

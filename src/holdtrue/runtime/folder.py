@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from holdtrue.errors import RejectedError
+from holdtrue.errors import SettingInvalid
 from holdtrue.settings import load_settings
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the point is that it is not a disk; the folder in it is 0700
@@ -26,7 +26,7 @@ def private_folder(prefix: str) -> Iterator[Path]:
     of the unix sockets below it.
 
     Raises:
-        RejectedError: the setting names no folder that can be used.
+        SettingInvalid: the setting names no folder that can be used.
     """
     folder = _make_folder(prefix)
     try:
@@ -40,17 +40,19 @@ def _make_folder(prefix: str) -> Path:
     if chosen is None:
         return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=_MEMORY if _MEMORY.is_dir() else None))
     where = f"{_SETTING}={chosen}"
-    if not chosen.is_absolute() or len(os.fsencode(chosen)) > LONGEST_PARENT_BYTES:
-        raise RejectedError(
-            f"the parent of private folders is not an absolute path of at most {LONGEST_PARENT_BYTES} bytes",
+    if not chosen.is_absolute():
+        raise SettingInvalid("the path is not absolute", where=where, next_step="write the whole path")
+    if len(os.fsencode(chosen)) > LONGEST_PARENT_BYTES:
+        raise SettingInvalid(
+            f"the path is longer than {LONGEST_PARENT_BYTES} bytes",
             where=where,
-            next_step="choose a shorter path: unix sockets below it have a limit of 107 bytes",
+            next_step="choose a shorter one: unix sockets below it have a limit of 107 bytes",
         )
     try:
         return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=chosen))
     except OSError as error:
-        raise RejectedError(
-            f"no private folder can be made: {error.strerror}",
+        raise SettingInvalid(
+            f"cannot create a private folder: {error.strerror}",
             where=where,
-            next_step=f"make it a folder that this user can write to, or unset {_SETTING}",
+            next_step=f"create that folder, writable by the worker's user, or unset {_SETTING}",
         ) from error

@@ -24,6 +24,7 @@ from holdtrue.errors import (
     ResourceMissing,
     ServiceNotReady,
     ServiceUnreachable,
+    SettingInvalid,
 )
 from holdtrue.models.lease import Holder, Lease, LeaseKind, LeaseLedger, LeaseState, ProcessIdentity
 from holdtrue.runtime.redaction import SECRETS, redact_text
@@ -227,13 +228,13 @@ def test_a_newer_ledger_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "kind"),
     [
-        ("no url at all", RejectedError),
-        ("sqlite://", RejectedError),
-        ("sqlite:///:memory:", RejectedError),
-        ("mysql://user:pass-word@host/db", RejectedError),
-        ("postgresql+psycopg://user:a@b:pass-word@host/db", RejectedError),
-        ("postgresql+psycopg://user:a@pass-word@host/db", RejectedError),
-        ("postgresql+psycopg://user:a@b/pass-word@host/db", RejectedError),
+        ("no url at all", SettingInvalid),
+        ("sqlite://", SettingInvalid),
+        ("sqlite:///:memory:", SettingInvalid),
+        ("mysql://user:pass-word@host/db", SettingInvalid),
+        ("postgresql+psycopg://user:a@b:pass-word@host/db", SettingInvalid),
+        ("postgresql+psycopg://user:a@pass-word@host/db", SettingInvalid),
+        ("postgresql+psycopg://user:a@b/pass-word@host/db", SettingInvalid),
         ("postgresql+psycopg://127.0.0.1:9/ledger?user=u&password=pass-word&sslpassword=pass-word", ServiceUnreachable),
         ("sqlite:////proc/no/ledger.db", AccessDenied),
         ("postgresql+psycopg://user:pass-word@127.0.0.1:9/ledger", ServiceUnreachable),

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from holdtrue.adapters.ledger.failures import passwords, shown, translate
-from holdtrue.errors import AccessDenied, RejectedError, ServiceNotReady, ToolMissing
+from holdtrue.errors import AccessDenied, RejectedError, ServiceNotReady, SettingInvalid, ToolMissing
 from holdtrue.runtime.redaction import register_secret
 
 HEAD: Final = "0002"
@@ -57,8 +57,8 @@ def transaction(engine: Engine, action: str) -> Iterator[Connection]:
 
 def _address(url: str) -> URL:
     # What follows an unquoted @ in a password is read as host, port and database: it must not be shown as such.
-    refusal = RejectedError(
-        "the ledger's address is no database URL",
+    refusal = SettingInvalid(
+        "the ledger's address is not a database URL",
         where="HOLDTRUE_LEDGER_URL",
         next_step="write sqlite:////path/ledger.db or postgresql+psycopg://user:password@host/database, with every "
         "character of the password that is no letter or digit as %XX.",
@@ -70,7 +70,7 @@ def _address(url: str) -> URL:
     if address.host is not None and "@" in f"{address.host}/{address.database}":
         raise refusal
     if address.get_backend_name() not in ("sqlite", "postgresql"):
-        raise RejectedError(
+        raise SettingInvalid(
             f"a ledger cannot be kept in {address.get_backend_name()}",
             where="HOLDTRUE_LEDGER_URL",
             next_step="use SQLite or PostgreSQL.",
@@ -82,7 +82,7 @@ def _address(url: str) -> URL:
 
 def _sqlite(address: URL) -> Engine:
     if not address.database or address.database == ":memory:":
-        raise RejectedError(
+        raise SettingInvalid(
             "a ledger in memory would not outlive its run",
             where="HOLDTRUE_LEDGER_URL",
             next_step="name a file: sqlite:////var/lib/holdtrue/ledger.db.",
