@@ -138,7 +138,7 @@ def stop_service(sandbox: Sandbox) -> int:
 def drift_by_schedule(story: Story) -> str:
     """Give drift, and audit beside it, a cron of each minute until both have begun, and wait for the drift run."""
     print(
-        "        nobody calls drift or audit: hourly and daily as deployed, they are given a cron of each minute here"
+        "        nobody starts drift or audit: for this step their hourly and daily schedules are set to every minute"
     )
     with every_minute(DRIFT, AUDIT) as since:
         story.by_schedule = {name: wait_for_start(name, since) for name in (DRIFT, AUDIT)}
