@@ -45,7 +45,7 @@ def test_both_sources_name_the_flaw_of_the_example_application(stage: Stage) -> 
     assert report.counts.audited == 4
     kept = {path.name for path in (stage.sandbox.directory / "reports" / str(run.id)).iterdir()}
     assert kept == {"audit.json", "sbom.cdx.json", "audit.html"}
-    assert read_report(run.id).startswith("# audit: Vulnerable")
+    assert read_report(run.id).startswith("# audit tiny: Vulnerable")
 
 
 def test_the_fixed_version_is_clean_and_fixed_since(stage: Stage) -> None:
