@@ -26,7 +26,8 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from holdtrue.errors import BlockMissing
+from holdtrue.errors import BlockMissing, ResourceMissing
+from holdtrue.models.outcome import FlowReport
 from sandbox import Sandbox
 from sandbox.deployment import BLOCK_NAME, ROOT, joined, save_blocks
 from sandbox.hosts import SshHost
@@ -133,7 +134,7 @@ class EndedRun:
     type: str
     message: str
     result: Any
-    """The report, as Prefect keeps it."""
+    """The report, as Prefect keeps it; None for a flow that is not of this project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ class Stage:
             name=state.name or "",
             type=state.type.value,
             message=state.message or "",
-            result=load_report(state.state_details.flow_run_id),
+            result=_report_of(state.state_details.flow_run_id),
         )
 
     def texts(self, run: EndedRun) -> dict[str, str]:
@@ -200,6 +201,7 @@ class Stage:
     def require(self, run: EndedRun, state_name: str, *named: str) -> None:
         """Assert how a run ended, that its message says all of `named` and what to do next, and no secret anywhere."""
         assert run.name == state_name, run.message
+        assert run.result is not None, "Prefect keeps no report of it"
         assert [text for text in named if text not in run.message] == [], run.message
         if run.type == "FAILED":
             assert re.search(r"Next: \S.{8}", run.message), run.message
@@ -209,6 +211,13 @@ class Stage:
         """Assert that a search that finds `known` finds no secret."""
         assert holders(texts, holds_secret(secret_values(self.sandbox))) == []
         assert holders(texts, lambda text: known in text), f"the search does not see {known}"
+
+
+def _report_of(run_id: UUID) -> FlowReport | None:
+    try:
+        return load_report(run_id)
+    except ResourceMissing:
+        return None
 
 
 @contextmanager
