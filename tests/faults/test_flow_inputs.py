@@ -40,8 +40,18 @@ def test_wrong_manifest_is_named_by_file_line_and_field(
 ) -> None:
     stage.fleet.replace("environments/tiny.yaml", old, new)
     place = f"{stage.fleet.root}/environments/tiny.yaml:{line}"
-    for flow, argument in ((provision, "tiny"), (drift, None)):
+    for flow, argument in ((provision, "tiny"), (drift, ["tiny"])):
         stage.require(stage.run(flow, argument), "Rejected", f"{place} {field}".strip())
+
+
+def test_one_wrong_manifest_of_a_fleet_is_listed_first_and_the_others_are_checked(stage: Stage) -> None:
+    (stage.fleet.root / "environments/tiny.yaml").write_text("")
+    run = stage.run(drift)
+    stage.require(run, "Incomplete", "tiny", str(stage.fleet.root / "environments/tiny.yaml"))
+    assert [item.environment for item in run.result.environments] == ["cloud", "demo", "tiny"]
+    reasons = {item.environment: item.not_checked[0].layer for item in run.result.environments}
+    assert reasons["tiny"] is None
+    assert None not in (reasons["cloud"], reasons["demo"])
 
 
 @pytest.mark.parametrize("block", ["vault", "aws", "ssh", "pulumi"])

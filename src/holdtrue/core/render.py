@@ -221,7 +221,9 @@ def validation_sections(report: ValidationReport) -> str:
 def drift_line(report: DriftReport) -> str:
     """One line of outcome; names every drifted target, and what was not checked with the first reasons."""
     findings = [finding for item in report.environments for finding in item.findings]
-    unknown = [(drift.environment, item) for drift in report.environments for item in drift.not_checked]
+    gaps_of_all = ((drift.environment, item) for drift in report.environments for item in drift.not_checked)
+    # An environment that could not be checked at all comes before parts of others.
+    unknown = sorted(gaps_of_all, key=lambda gap: gap[1].layer is not None)
     checked = sum(item.checked for item in report.environments)
     targets = dict.fromkeys(_short(finding.target) for finding in findings)
     named = f": {', '.join(targets)}" if targets else ""
