@@ -69,7 +69,7 @@ PLAN = Plan(stack="demo", changes=(BUCKET, ROLE), unchanged=0, digest="d" * 64)
 WRITTEN = TaskResult(host="web-1", task="Write the page", outcome=TaskOutcome.CHANGED)
 BROKEN = TaskResult(host="web-2", task="Start it", outcome=TaskOutcome.FAILED, message="no such unit")
 FAILED_CHECK = CheckResult(target="web-1", name="service", kind="testinfra", outcome=CheckOutcome.FAILED, detail="down")
-SWEEPLESS: list[str] = []
+NO_VAULTS: list[str] = []
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "flows.md"
 
 
@@ -128,7 +128,7 @@ GOOD: list[tuple[Callable[..., Any], Any, Callable[[FakeTools], None], str]] = [
     (drift, None, no_change, "InSync"),
     (audit, None, no_change, "Clean"),
     (provision, "demo", no_change, "Provisioned"),
-    (sweep, SWEEPLESS, no_change, "NothingLeft"),
+    (sweep, NO_VAULTS, no_change, "NothingLeft"),
 ]
 MODELS: dict[str, type[FlowReport]] = {
     "provision": ProvisionReport,
@@ -217,7 +217,7 @@ def test_the_log_ends_with_the_outcome_and_the_next_step_once(
 
 
 def test_a_failed_stage_is_named_without_its_text_which_the_end_has(tools: FakeTools) -> None:
-    tools.configurator = FakeConfigurator((ConfigurationFailed("the task has failed", next_step="mend it"),))
+    tools.configurator = FakeConfigurator((ConfigurationFailed("the task has failed", next_step="fix it"),))
 
     ended = run_as_a_worker_does(provision, {"environment": "demo"})
 
@@ -400,7 +400,7 @@ def test_a_run_that_takes_too_long_says_how_far_it_came(tools: FakeTools, monkey
         (drift, None, "drift fleet"),
         (drift, ["demo"], "drift demo"),
         (audit, ["demo", "other"], "audit demo, other"),
-        (sweep, SWEEPLESS, "sweep"),
+        (sweep, NO_VAULTS, "sweep"),
     ],
 )
 @pytest.mark.usefixtures("tools")
@@ -494,7 +494,7 @@ def test_the_audit_of_the_others_goes_on_beside_a_broken_manifest(tools: FakeToo
     assert end_of(audit).name == "Vulnerable"
 
 
-def test_findings_of_an_environment_whose_manifest_breaks_are_not_new_when_it_is_mended(
+def test_findings_of_an_environment_whose_manifest_breaks_are_not_new_when_it_is_fixed(
     tools: FakeTools, fleet: Path
 ) -> None:
     vulnerable(tools)
@@ -509,10 +509,10 @@ def test_findings_of_an_environment_whose_manifest_breaks_are_not_new_when_it_is
     manifest.write_text("name: [")
     without = report_of(FleetAudit, end_of(audit))
     manifest.write_text(whole)
-    mended = report_of(FleetAudit, end_of(audit))
+    fixed = report_of(FleetAudit, end_of(audit))
 
     assert [len(without.changes.new), len(without.changes.fixed), len(without.changes.not_looked_at)] == [0, 0, 1]
-    assert [len(mended.changes.new), len(mended.changes.known)] == [0, 1]
+    assert [len(fixed.changes.new), len(fixed.changes.known)] == [0, 1]
 
 
 @pytest.mark.usefixtures("tools")
@@ -546,7 +546,7 @@ def test_a_defect_in_the_look_at_one_environment_hides_no_other(tools: FakeTools
 
 
 @pytest.mark.parametrize("run", [provision, validate, drift, audit, sweep], ids=lambda run: str(run.name))
-def test_a_failed_end_is_never_run_again(tools: FakeTools, run: Any) -> None:
+def test_flows_have_no_retries_whatever_the_default(tools: FakeTools, run: Any) -> None:
     assert run.retries == 0
     with temporary_settings({PREFECT_FLOW_DEFAULT_RETRIES: 2}):
         tools.engine = FakeStackEngine(plans=(ProgramFailed("no"),), stack_outputs=(ResourceMissing("no stack"),))

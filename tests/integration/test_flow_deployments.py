@@ -46,7 +46,7 @@ def test_scheduled_flows_say_when_and_in_which_timezone(name: str) -> None:
     assert schedule["active"] is True
 
 
-def test_environments_are_provisioned_side_by_side() -> None:
+def test_provision_has_no_concurrency_limit() -> None:
     limited = {item["name"] for item in DEPLOYMENTS if "concurrency_limit" in item}
     assert limited == {"drift", "sweep", "audit"}
 
