@@ -18,7 +18,7 @@ from prefect.context import TaskRunContext
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 
-from holdtrue.errors import HoldtrueError
+from holdtrue.errors import HoldtrueError, done_before
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.environment import Environment
 from holdtrue.models.outcome import StageOutcome, StageRecord
@@ -121,12 +121,12 @@ def staged(body: Callable[P, R]) -> Callable[P, R]:
         try:
             with span(f"stage {name}"):
                 result = clean(*args, **kwargs)
-        except Exception as error:
-            outcome = StageOutcome.FAILED
-            summary = type(error).__name__
+        except BaseException as error:
+            journal.results[name] = done_before(error)
+            if isinstance(error, Exception):
+                outcome, summary = StageOutcome.FAILED, type(error).__name__
             if isinstance(error, HoldtrueError):
                 summary = str(error)
-                journal.results[name] = error.done
                 _expect_failure_in_log()
             raise
         else:

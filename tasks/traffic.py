@@ -12,7 +12,14 @@ from holdtrue.core.hosts import placeholders
 from holdtrue.core.template import fill
 from holdtrue.core.traffic import plan_steps
 from holdtrue.credentials.environment_lock import HeldLock
-from holdtrue.errors import HoldtrueError, LockLost, TrafficRestored, TrafficStranded, ValidationFailed
+from holdtrue.errors import (
+    HoldtrueError,
+    LockLost,
+    TrafficRestored,
+    TrafficStranded,
+    ValidationFailed,
+    keep_done,
+)
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.credentials import HostAccess
 from holdtrue.models.environment import Environment
@@ -84,8 +91,9 @@ def shift_traffic(
             next_step="look at what is named, then provision again",
             done=TrafficShift(before=before, after=before, steps=tuple(steps)),
         ) from error
-    except BaseException:
+    except BaseException as error:
         _restore(switch, before, place, steps)
+        keep_done(error, TrafficShift(before=before, after=before, steps=tuple(steps)))
         raise
     return TrafficShift(before=before, after=switch.weights(), steps=tuple(steps))
 

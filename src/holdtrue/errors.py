@@ -36,6 +36,8 @@ Every message says what, where and what to do next, and holds no secret.
 `state_name` is the name of the Prefect state that a provision ends in.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -66,6 +68,26 @@ class HoldtrueError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Rebuild from its parts, so that the error crosses process and result boundaries."""
         return _rebuild, (type(self), self.what, self.where, self.next_step, self.done)
+
+
+def keep_done(error: BaseException, done: object) -> None:
+    """Note on any exception, signals to end included, what was carried out before it."""
+    error.done = done  # type: ignore[attr-defined] # exceptions take attributes
+
+
+@contextmanager
+def keeping_done(so_far: Callable[[], object]) -> Iterator[None]:
+    """Note on whatever leaves the block by exception, a signal to end included, what was carried out by then."""
+    try:
+        yield
+    except BaseException as error:
+        keep_done(error, so_far())
+        raise
+
+
+def done_before(error: BaseException) -> object | None:
+    """What was carried out before this exception, as far as somebody has noted it."""
+    return getattr(error, "done", None)
 
 
 def _rebuild(

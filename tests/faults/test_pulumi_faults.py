@@ -29,10 +29,11 @@ from holdtrue.errors import (
     ServiceUnreachable,
     StackLocked,
     ToolMissing,
+    done_before,
 )
 from holdtrue.models.base import Progress
 from holdtrue.models.credentials import StackAccess
-from holdtrue.models.stack import Operation
+from holdtrue.models.stack import ApplyResult, Operation
 from holdtrue.runtime.process import find_marked
 from sandbox import Sandbox
 from tests.integration.test_pulumi import access_to, copy_demo, fingerprint
@@ -348,10 +349,13 @@ def test_a_cancelled_apply_finishes_what_is_under_way_and_saves_it(tiny: Tiny) -
             wait_until((tiny.cloud / "started").exists)
             raise Cancelled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Cancelled) as cancelled:
         tiny.engine().apply(plan, cancel_once_started)
     assert not find_marked("THINGS", str(tiny.cloud))
     assert tiny.locks() == []
+    done = done_before(cancelled.value)
+    assert isinstance(done, ApplyResult)
+    assert [change.name for change in done.changes if change.name != "tiny-dev"] == ["a"], "made after the signal"
     assert tiny.things() == {"a": "slow", "started": ""}, "a was let finish, b was not begun"
     left = tiny.engine().preview()
     assert [change.name for change in left.changes] == ["b"], "a is in the state"

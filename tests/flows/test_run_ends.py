@@ -35,6 +35,7 @@ from holdtrue.errors import (
     RejectedError,
     ResourceMissing,
     ServiceUnreachable,
+    keeping_done,
 )
 from holdtrue.models.audit_changes import FleetAudit
 from holdtrue.models.configuration import ConfigurationRun, HostSummary, TaskOutcome, TaskResult
@@ -357,8 +358,11 @@ def test_each_broken_prerequisite_is_in_the_report(tools: FakeTools) -> None:
 def test_a_run_that_is_ended_from_outside_says_how_far_it_came(
     tools: FakeTools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    done = CONFIGURED.model_copy(update={"results": (WRITTEN,)})
+
     def end(*_: object) -> ConfigurationRun:
-        raise KeyboardInterrupt
+        with keeping_done(lambda: done):
+            raise KeyboardInterrupt
 
     tools.engine = FakeStackEngine(plans=(PLAN,), stack_outputs=(OUTPUTS,))
     monkeypatch.setattr(tools.configurator, "apply", end)
@@ -371,6 +375,7 @@ def test_a_run_that_is_ended_from_outside_says_how_far_it_came(
     assert report.outcome is not None
     assert report.outcome.state == "Interrupted"
     assert report.applied is not None
+    assert report.configured == done
     assert [stage.name for stage in report.outcome.stages if stage.outcome is StageOutcome.CANCELLED] == [
         "configure hosts"
     ]

@@ -25,7 +25,7 @@ from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY
 from flows.validate import validate
 from holdtrue.adapters.ledger import open_ledger
 from holdtrue.models.lease import LeaseKind
-from holdtrue.models.report import ValidationReport
+from holdtrue.models.report import ProvisionReport, ValidationReport
 from holdtrue.models.validation import VerdictOutcome
 from holdtrue.runtime.tracing import flush_tracing, start_tracing
 from sandbox import Sandbox, guardian
@@ -211,6 +211,12 @@ def test_cancelled_provision_leaves_nothing_behind(stage: Stage, tmp_path: Path)
         client.set_flow_run_state(run.id, Cancelling())
         wait_until(lambda: not take_snapshot(sandbox).processes - before.processes, "children are gone", CANCEL_SECONDS)
         wait_until(lambda: _type_of(run.id) is StateType.CANCELLED, "the run is cancelled", 30)
+    report = load_report(run.id)
+    assert isinstance(report, ProvisionReport)
+    assert report.outcome is not None
+    assert report.outcome.state == "Interrupted"
+    assert report.applied is not None
+    assert report.configured is not None
     assert [folder for folder in folders if folder.exists()] == []
     lock = open_ledger(flow_environment(sandbox)["HOLDTRUE_LEDGER_URL"]).locks.find("tiny")
     assert lock is not None

@@ -135,6 +135,42 @@ def test_the_tool_may_finish_its_work_within_the_grace(shell: _Shell) -> None:
     assert (shell.folder / "state").read_text() == "saved\n"
 
 
+def test_what_a_tool_says_while_it_ends_is_handed_on(shell: _Shell) -> None:
+    lines: list[str] = []
+    shell.on_line = lines.append
+    with pytest.raises(ToolTimeout):
+        shell.run(
+            "trap 'echo saving; echo saved; exit 0' INT; printf half; while :; do sleep 0.05; done", timeout_seconds=0.4
+        )
+    assert lines == ["halfsaving", "saved"]
+
+
+@pytest.mark.usefixtures("interrupting_alarm")
+def test_what_a_terminated_tool_says_while_it_ends_is_handed_on(shell: _Shell) -> None:
+    lines: list[str] = []
+
+    def take(line: str) -> None:
+        lines.append(line)
+        if line == "ready":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    shell.on_line = take
+    with pytest.raises(_Interrupted):
+        shell.run("trap 'echo saved; exit 0' INT; echo ready; echo second; while :; do sleep 0.05; done")
+    assert lines == ["ready", "second", "saved"]
+
+
+def test_a_tool_that_says_much_while_it_ends_does_not_hang_on_a_full_pipe(shell: _Shell) -> None:
+    count = 200_000
+    lines: list[str] = []
+    shell.on_line = lines.append
+    script = f"trap 'seq {count}; echo saved > state; exit 0' INT; echo ready; while :; do sleep 0.05; done"
+    with pytest.raises(ToolTimeout):
+        shell.run(script, timeout_seconds=0.4, grace_seconds=20)
+    assert (shell.folder / "state").read_text() == "saved\n"
+    assert lines[-1] == str(count)
+
+
 def test_the_tool_takes_the_interrupt_that_a_background_worker_ignores(shell: _Shell) -> None:
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

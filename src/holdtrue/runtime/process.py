@@ -9,6 +9,7 @@ the read and unwinds through the clean-up below.
 
 import codecs
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -33,6 +34,8 @@ _TAIL_LINES = 200
 _LINE_LIMIT = 1 << 20
 """Characters."""
 _CHUNK_BYTES = 1 << 16
+_LATE_CHUNKS = 64
+"""Of each stream, between two looks at a tool that is being ended: 4 MiB."""
 _DRAIN_SECONDS = 0.25
 """A daemon that a tool left behind may hold its pipes open for ever: the tool's own end is what counts."""
 _KILL_SECONDS = 5.0
@@ -90,7 +93,9 @@ def run_tool(
     That output is data, and handed on as it is: whoever shows a part of it redacts that part.
     A line of more than 1 Mi characters arrives in pieces. On timeout, on an exception from `on_line` and on termination
     of this process the whole tree gets SIGINT (the signal on which Pulumi saves its state and Ansible stops its hosts),
-    `grace_seconds` to end, then SIGKILL. After a tool ended by itself, what it left running is ended as well.
+    `grace_seconds` to end, then SIGKILL. What it says in that time is handed on too, unless `on_line` has failed: it
+    may finish work that a report has to name, and it must not hang on a full pipe. After a tool ended by itself, what
+    it left running is ended as well.
 
     Raises:
         ToolMissing: the executable is not there or cannot be executed.
@@ -101,10 +106,11 @@ def run_tool(
         raise ResourceMissing("The working folder is not there", where=str(folder), next_step="restore the folder")
     tree = _Tree(marker=uuid.uuid4().hex)
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    output, errors = _Lines(on_line), _Lines(tail.append, SECRETS.stream())
     try:
         process = tree.start(arguments, environment, folder)
         deadline = time.monotonic() + timeout_seconds
-        _converse(process, standard_input.encode(), on_line, tail.append, deadline=deadline)
+        _converse(process, standard_input.encode(), output, errors, deadline=deadline)
         _wait_until(lambda: _has_ended(process), deadline - time.monotonic())
         if not _has_ended(process):
             raise ToolTimeout(
@@ -113,7 +119,7 @@ def run_tool(
                 next_step="look at what it waits for, or raise timeout_seconds",
             )
     finally:
-        tree.end(grace_seconds)
+        tree.end(grace_seconds, output, errors)
     return ToolRun(exit_code=process.returncode, error_tail="\n".join(tail))
 
 
@@ -144,16 +150,43 @@ class _Tree:
             ) from error
         return self._process
 
-    def end(self, grace_seconds: float) -> None:
-        """Interrupt what is left, wait, kill, and close the pipes; a second termination shortens the wait only."""
+    def end(self, grace_seconds: float, output: "_Lines", errors: "_Lines") -> None:
+        """Interrupt what is left, read on while it ends, kill, and close the pipes.
+
+        A second termination shortens the wait only.
+        """
+
+        def ended() -> bool:
+            self._read_on(output, errors)
+            return not self._running()
+
         try:
             if left := self._running():
                 # A tool that ended by itself had its time: what it left behind is not waited for as long.
                 grace_seconds = grace_seconds if self._tool_runs() else min(grace_seconds, 1.0)
                 signal_processes(left, signal.SIGINT)
-                _wait_until(lambda: not self._running(), grace_seconds)
+                _wait_until(ended, grace_seconds)
+                self._read_on(output, errors)
+                for lines in (output, errors):
+                    lines.flush_late()
         finally:
             self._kill()
+
+    def _read_on(self, output: "_Lines", errors: "_Lines") -> None:
+        """Hand on what is in the pipes now; of a flood, a bounded part."""
+        if self._process is None or self._process.stdout is None or self._process.stderr is None:
+            return
+        lines = {self._process.stdout.fileno(): output, self._process.stderr.fileno(): errors}
+        pipes = select.poll()
+        for stream in lines:
+            pipes.register(stream, select.POLLIN)
+        for _ in range(_LATE_CHUNKS):
+            ready = pipes.poll(0)
+            for stream, _ in ready:
+                if not lines[stream].take_late(os.read(stream, _CHUNK_BYTES)):
+                    pipes.unregister(stream)
+            if not ready:
+                return
 
     def _kill(self) -> None:
         def dead() -> bool:
@@ -210,8 +243,8 @@ def _wait_until(done: Callable[[], bool], limit_seconds: float) -> None:
 def _converse(
     process: subprocess.Popen[bytes],
     request: bytes,
-    on_output: Callable[[str], None],
-    on_error: Callable[[str], None],
+    output: "_Lines",
+    errors: "_Lines",
     *,
     deadline: float,
 ) -> None:
@@ -219,7 +252,6 @@ def _converse(
     assert process.stdin is not None  # noqa: S101 - PIPE was asked for, three times
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
-    output, errors = _Lines(on_output), _Lines(on_error, SECRETS.stream())
     lines = {process.stdout.fileno(): output, process.stderr.fileno(): errors}
     unsent = memoryview(request)
     with selectors.DefaultSelector() as selector:
@@ -230,6 +262,8 @@ def _converse(
         drained_by = deadline
         while lines.keys() & selector.get_map().keys():
             now = time.monotonic()
+            if now >= deadline:
+                return  # In the middle of a line, perhaps: what follows is read while the tool is ended.
             if now >= drained_by:
                 break
             if drained_by == deadline and _has_ended(process):
@@ -266,6 +300,9 @@ class _Lines:
         self._redactor = redactor
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._buffer = ""
+        self._whole: deque[str] = deque()
+        """Lines that are not handed on yet: a termination may come between two of one chunk."""
+        self._has_failed = False
 
     def take(self, chunk: bytes) -> bool:
         """Pass on whole lines, and a beginning beyond the size limit; False at the end of the stream."""
@@ -275,6 +312,20 @@ class _Lines:
             self._end_line()
         return bool(chunk)
 
+    def take_late(self, chunk: bytes) -> bool:
+        """The same while the tool is being ended for another reason, which a failure in here must not replace."""
+        self._unless_failed(lambda: self.take(chunk))
+        return bool(chunk)
+
+    def flush_late(self) -> None:
+        """Pass on the rest while the tool is being ended for another reason."""
+        self._unless_failed(self.flush)
+
+    def _unless_failed(self, act: Callable[[], object]) -> None:
+        if not self._has_failed:
+            with suppress(Exception):  # It is noted, and nothing more is passed on.
+                act()
+
     def flush(self) -> None:
         """Pass on what was held back, and a last line without an end."""
         text = self._decoder.decode(b"", final=True)
@@ -283,13 +334,22 @@ class _Lines:
 
     def _pass_on(self, text: str) -> None:
         *whole, self._buffer = (self._buffer + text).split("\n")
-        for line in whole:
-            self._emit(line.rstrip("\r"))
+        self._whole.extend(whole)
+        self._hand_on()
 
     def _end_line(self) -> None:
         rest, self._buffer = self._buffer, ""
         if rest:
-            self._emit(rest.rstrip("\r"))
+            self._whole.append(rest)
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        while self._whole:
+            try:
+                self._emit(self._whole.popleft().rstrip("\r"))
+            except Exception:
+                self._has_failed = True
+                raise
 
 
 def find_marked(name: str, value: str) -> set[int]:

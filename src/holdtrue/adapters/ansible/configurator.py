@@ -19,7 +19,7 @@ from holdtrue.adapters.ansible.settings import (
     forks,
 )
 from holdtrue.core.redaction import redact
-from holdtrue.errors import ConfigurationFailed, HoldtrueError, ResourceMissing, ToolMissing
+from holdtrue.errors import ConfigurationFailed, ResourceMissing, ToolMissing, keeping_done
 from holdtrue.models.base import ProgressSink, ignore_progress
 from holdtrue.models.configuration import ConfigurationRun
 from holdtrue.models.credentials import SshAccess
@@ -86,7 +86,7 @@ class AnsibleConfigurator:
         self._refuse_the_impossible()
         record = RunRecord(on_progress)
         with span(_PROGRAM, check=check) as current, private_folder("ht-ansible") as folder:
-            try:
+            with keeping_done(lambda: _recorded(record, check=check)):
                 ended = self._run_child(folder, record, check=check)
                 failure = find_failure(
                     record,
@@ -97,9 +97,6 @@ class AnsibleConfigurator:
                 )
                 if failure is not None:
                     raise failure
-            except HoldtrueError as error:
-                error.done = _recorded(record, check=check)
-                raise
             current.set_attribute("ansible.changed", sum(summary.changed for summary in record.summaries()))
         return _recorded(record, check=check)
 

@@ -22,7 +22,7 @@ from holdtrue.adapters.pulumi.journal import Journal
 from holdtrue.adapters.pulumi.messages import Command, Request, write_request
 from holdtrue.adapters.pulumi.plans import PlanKey, SavedPlan, keep_plan, take_plan
 from holdtrue.adapters.pulumi.workspace import Project, Workspace, open_workspace, read_project, secret_values
-from holdtrue.errors import HoldtrueError, ProgramFailed
+from holdtrue.errors import ProgramFailed, keeping_done
 from holdtrue.models.base import ProgressSink, ignore_progress
 from holdtrue.models.credentials import StackAccess
 from holdtrue.models.stack import ApplyResult, Plan, RefreshResult, StackOutputs
@@ -152,15 +152,12 @@ class PulumiEngine:
         with self._open(project, saved.settings) as (_, workspace):
             workspace.plan_file.write_bytes(saved.content)
             journal = Journal(on_progress, self._secrets, total)
-            try:
+            with keeping_done(lambda: _carried_out(journal)):
                 run = self._run_child(project, workspace, Command.APPLY, journal, create_stack=saved.stack_absent)
                 if not journal.finished:
                     declared = {step.urn for step in journal.planned()}
                     left_out = sorted(saved.urns() - declared)
                     raise translate(replace(self._evidence("up", journal, run), missing_urns=left_out))
-            except HoldtrueError as error:
-                error.done = _carried_out(journal)
-                raise
             return _carried_out(journal)
 
     def _require_same(self, plan: Plan, current: Plan) -> None:
