@@ -3,7 +3,7 @@
 from holdtrue.models.drift import DriftReport
 from holdtrue.models.environment import GivenName
 from tasks.conclusions import DRIFT, drift_report
-from tasks.drift import look_at
+from tasks.drift import list_unreadable, look_at
 from tasks.fleet import load_fleet
 from tasks.journal import current_journal
 from tasks.policy import FLOW
@@ -21,5 +21,6 @@ def drift(environments: list[GivenName] | None = None) -> DriftReport:
     """
     journal = current_journal()
     fleet = load_fleet(environments)
+    unreadable = list_unreadable(fleet)
     found = [look_at(declared, today=journal.started_at.date()) for declared in fleet.environments]
-    return drift_report(fleet, found, journal)
+    return drift_report(fleet, [*unreadable, *found], journal)

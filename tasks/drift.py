@@ -19,6 +19,7 @@ from holdtrue.models.environment import DriftLayer, Environment
 from holdtrue.runtime.redaction import redact_text
 from holdtrue.runtime.scrubbing import scrubbed
 from tasks.configuration import check_configuration
+from tasks.fleet import Fleet
 from tasks.hosts import host_access_on_demand
 from tasks.infrastructure import refresh_stack
 from tasks.journal import current_journal, log_defect, watch
@@ -54,6 +55,14 @@ def look_at(environment: Environment, *, today: date) -> EnvironmentDrift:
     )
     current_journal().results[f"drift of {environment.name}"] = found
     _publish(found)
+    return found
+
+
+def list_unreadable(fleet: Fleet) -> list[EnvironmentDrift]:
+    """The environments whose manifest cannot be read, each with a page that takes the place of its last one."""
+    found = [environment_unknown(name, reason) for name, reason in fleet.unreadable.items()]
+    for drift in found:
+        _publish(drift)
     return found
 
 

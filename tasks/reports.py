@@ -102,15 +102,19 @@ def load_report(flow_run_id: UUID | str) -> FlowReport:
     Raises:
         ResourceMissing: Prefect keeps none: the run is of another flow, has not ended, or was killed; or the report
             was too large for an artifact.
-        RejectedError: it was written by another version of Holdtrue, which this one cannot read.
+        RejectedError: it was written by another version of Holdtrue, which this one cannot read; or the id is not a UUID.
     """
+    where = f"flow run {flow_run_id}"
+    try:
+        run_id = UUID(str(flow_run_id))
+    except ValueError:
+        raise RejectedError("this is not the id of a flow run", where=where, next_step="give the run's UUID") from None
     wanted = ArtifactFilter(
-        flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(str(flow_run_id))]),
+        flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]),
         type=ArtifactFilterType(any_=[_REPORT_TYPE]),
     )
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=wanted)
-    where = f"flow run {flow_run_id}"
     if not found:
         raise ResourceMissing(
             "Prefect keeps no report of this run",

@@ -24,12 +24,13 @@ from holdtrue.core.render import report_page
 from holdtrue.core.run_subject import RunSubject
 from holdtrue.credentials.scope import RunLabel, credential_scope
 from holdtrue.errors import BlockMissing, HoldtrueError, ManifestError, SettingInvalid, TransientError, UnavailableError
+from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.outcome import FlowReport, RunOutcome
 from holdtrue.runtime.redaction import redact_data, redact_text
 from holdtrue.runtime.scrubbing import scrubbed
 from holdtrue.runtime.tracing import continued_span, flush_tracing, start_tracing, trace_carrier
 from holdtrue.settings import load_settings
-from tasks.journal import Journal, log_defect, open_journal
+from tasks.journal import Journal, log_defect, open_journal, watch
 from tasks.redaction import redacted_run
 from tasks.reports import keep_report, save_report
 from tasks.run_log import end_log_with
@@ -168,6 +169,7 @@ class _Run(Generic[Report]):
             f"the run was ended from outside ({type(signal).__name__})",
             next_step="run it again; the stages say how far it came",
         )
+        watch(Progress(message=f"Interrupted: {error}", level=ProgressLevel.ERROR))
         try:
             self._fail(journal, error, "Interrupted")
         except Exception as problem:  # noqa: BLE001 - the signal is what counts

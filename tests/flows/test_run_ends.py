@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -458,9 +459,22 @@ def test_stages_name_their_environment_and_no_column_is_empty(tools: FakeTools, 
 # One broken environment hides no other
 
 
-@pytest.mark.parametrize("text", ["", "name: [", "name: other\n", "\x00"], ids=["empty", "no YAML", "short", "binary"])
-def test_one_broken_manifest_leaves_the_others_to_be_looked_at(tools: FakeTools, fleet: Path, text: str) -> None:
-    (fleet / "environments" / "broken.yaml").write_text(text)
+BREAKS: dict[str, Callable[[Path], object]] = {
+    "empty": Path.touch,
+    "not YAML": lambda path: path.write_text("name: ["),
+    "short": lambda path: path.write_text("name: other\n"),
+    "binary": lambda path: path.write_bytes(b"\x00\xff"),
+    "folder": Path.mkdir,
+    "dangling": lambda path: path.symlink_to("nowhere"),
+    "pipe": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("make", BREAKS.values(), ids=BREAKS)
+def test_one_broken_manifest_leaves_the_others_to_be_looked_at(
+    tools: FakeTools, fleet: Path, make: Callable[[Path], object]
+) -> None:
+    make(fleet / "environments" / "broken.yaml")
 
     state = end_of(drift)
 
@@ -473,7 +487,21 @@ def test_one_broken_manifest_leaves_the_others_to_be_looked_at(tools: FakeTools,
     ]
     assert report.environments[0].not_checked[0].layer is None
     assert "broken.yaml" in report.environments[0].not_checked[0].reason
+    assert "unknown" in artifacts_of(state)["drift-report-broken"], "its last page may have been a green one"
     assert tools.engine.calls == ["detect", "outputs"]
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_manifest_that_is_called_yml_is_listed_and_not_passed_over(fleet: Path) -> None:
+    (fleet / "environments" / "second.yml").write_text((fleet / "environments" / "demo.yaml").read_text())
+
+    report = report_of(DriftReport, end_of(drift))
+
+    assert [(item.environment, item.verdict) for item in report.environments] == [
+        ("demo", "in_sync"),
+        ("second", "unknown"),
+    ]
+    assert "second.yaml" in report.environments[1].not_checked[0].reason
 
 
 def test_drift_beside_a_broken_manifest_is_drift_and_the_broken_one_is_listed(tools: FakeTools, fleet: Path) -> None:
@@ -591,6 +619,11 @@ def test_a_run_without_a_report_is_told_so() -> None:
 
     with pytest.raises(ResourceMissing, match=str(state.state_details.flow_run_id)):
         load_report(str(state.state_details.flow_run_id))
+
+
+def test_an_id_that_is_not_one_is_refused_by_name() -> None:
+    with pytest.raises(RejectedError, match="not-a-run"):
+        load_report("not-a-run")
 
 
 @pytest.mark.usefixtures("tools")

@@ -1,19 +1,22 @@
 """Read environment manifests from the fleet folder; a wrong one is refused with file, line and field."""
 
 from pathlib import Path
+from typing import Final
 
 from holdtrue.errors import ManifestError, ResourceMissing
 from holdtrue.models.environment import Environment
 from holdtrue.runtime.yaml_document import FieldPath, YamlDocument, read_yaml
 
+_SUFFIXES: Final = (".yaml", ".yml")
+
 
 def environment_names(fleet: Path) -> tuple[str, ...]:
-    """Names of all environments of the fleet, sorted.
+    """Names of all environments of the fleet, sorted; those of files that are called `.yml` too, to be refused by name.
 
     Raises:
         ResourceMissing: the fleet folder has no manifest.
     """
-    names = tuple(sorted(path.stem for path in (fleet / "environments").glob("*.yaml")))
+    names = tuple(sorted({path.stem for path in (fleet / "environments").glob("*.y*ml") if path.suffix in _SUFFIXES}))
     if not names:
         raise ResourceMissing(
             "there is no environment manifest",
@@ -35,6 +38,11 @@ def load_environment(fleet: Path, name: str) -> Environment:
             f"there is no environment '{name}'",
             where=str(fleet / "environments"),
             next_step=f"use one of: {', '.join(environment_names(fleet))}",
+        )
+    misnamed = fleet / "environments" / f"{name}.yml"
+    if misnamed.exists():
+        raise ManifestError(
+            "a manifest has to end in .yaml", where=str(misnamed), next_step=f"rename it to {name}.yaml"
         )
     document = _read(fleet / "environments" / f"{name}.yaml")
     environment = document.parse(Environment.model_validate)

@@ -1,5 +1,6 @@
 """YAML files that people write: plain values, and the line of every field for the message about it."""
 
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def read_yaml(path: Path, *, help: str) -> YamlDocument:  # noqa: A002 - what th
     """Read a file whose top level is a mapping.
 
     Raises:
-        ManifestError: it cannot be read, is no YAML, has aliases or tags, or gives a field twice.
+        ManifestError: it cannot be read, is not YAML, has aliases or tags, or gives a field twice.
     """
     node = _compose(path, help)
     values = _construct(path, node, set())
@@ -64,7 +65,10 @@ def read_yaml(path: Path, *, help: str) -> YamlDocument:  # noqa: A002 - what th
 
 def _compose(path: Path, help_text: str) -> yaml.MappingNode:
     try:
-        if path.stat().st_size > _SIZE_LIMIT_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # Reading a pipe would wait for its writer for ever.
+            raise ManifestError("this is not a regular file", where=f"{path}:1", next_step="put a file there")
+        if status.st_size > _SIZE_LIMIT_BYTES:
             raise ManifestError("the file is larger than 1 MiB", where=f"{path}:1", next_step="split it")
         node = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
