@@ -102,7 +102,8 @@ def load_report(flow_run_id: UUID | str) -> FlowReport:
     Raises:
         ResourceMissing: Prefect keeps none: the run is of another flow, has not ended, or was killed; or the report
             was too large for an artifact.
-        RejectedError: it was written by another version of Holdtrue, which this one cannot read; or the id is not a UUID.
+        RejectedError: it was written by another version of Holdtrue, which this one cannot read; or the id is not a
+            UUID.
     """
     where = f"flow run {flow_run_id}"
     try:
