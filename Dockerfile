@@ -42,6 +42,8 @@ COPY tasks tasks
 COPY flows flows
 COPY fleet fleet
 COPY prefect.yaml ./
+# Each flow run is a new process of a user who cannot write here. By hash, unchecked: a copied file may have another time.
+RUN .venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash src blocks tasks flows
 # PYTHONPATH reaches child processes that start elsewhere than in WORKDIR.
 ENV PATH=/opt/holdtrue/.venv/bin:/opt/pulumi/bin:$PATH \
     PYTHONPATH=/opt/holdtrue:/opt/holdtrue/src \

@@ -1,10 +1,11 @@
+import sys
 from pathlib import Path
 
 import pytest
 
 from tools.console import SetupFailedError
 from tools.machine_cache import cache_folder, link_atomically, search_path_without
-from tools.setup import STAMP, drop_moved_environment, sync
+from tools.setup import STAMP, compile_sources, drop_moved_environment, sync
 
 
 def _environment(checkout: Path, *, stamped_for: Path | None) -> Path:
@@ -53,9 +54,39 @@ def test_the_installation_takes_the_lock_file_and_its_own_environment_only(
 
     seen = (tmp_path / "seen").read_text(encoding="utf-8").splitlines()
     assert "--frozen" in seen[0]
+    assert "--compile-bytecode" in seen[0]
     assert f"UV_PROJECT_ENVIRONMENT={tmp_path}/.venv" in seen
     assert "UV_PYTHON_DOWNLOADS=never" in seen
     assert not any(line.startswith("VIRTUAL_ENV=") for line in seen)
+
+
+def _checkout_with_sources(folder: Path, source: str) -> Path:
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/bin/python").symlink_to(sys.executable)
+    for package in ("src/holdtrue", "blocks", "tasks", "flows", "sandbox"):
+        (folder / package).mkdir(parents=True)
+        (folder / package / "module.py").write_text(source, encoding="utf-8")
+    return folder
+
+
+def test_the_checkouts_own_packages_are_compiled_where_python_may_write_no_bytecode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    checkout = _checkout_with_sources(tmp_path, "pass\n")
+
+    compile_sources(checkout)
+
+    compiled = {path.parent.parent.name for path in checkout.rglob("__pycache__/module.*.pyc")}
+    assert compiled == {"holdtrue", "blocks", "tasks", "flows", "sandbox"}
+
+
+def test_sources_that_cannot_be_compiled_do_not_end_the_setup(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compile_sources(_checkout_with_sources(tmp_path, "def broken(:\n"))
+
+    assert "could not be compiled" in capsys.readouterr().out
 
 
 def test_the_cache_follows_the_xdg_rules(tmp_path: Path) -> None:
