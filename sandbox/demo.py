@@ -136,7 +136,7 @@ def stop_service(sandbox: Sandbox) -> int:
 
 
 def drift_by_schedule(story: Story) -> str:
-    """Give drift, and audit beside it, a cron of each minute until both have begun, and wait for the drift run."""
+    """Let drift and audit start every minute until both have begun, and wait for the drift run."""
     print(
         "        nobody starts drift or audit: for this step their hourly and daily schedules are set to every minute"
     )
@@ -151,7 +151,7 @@ def audit_by_schedule(story: Story) -> str:
 
 
 def sweep_by_schedule(story: Story) -> str:
-    """Find the first sweep of this demo: deployed with a cron of each minute, it has run beside the other steps."""
+    """Find the first sweep of this demo: it is deployed to start every minute, so it ran beside the other steps."""
     return show_scheduled(end_of(wait_for_start(SWEEP, story.began)), "NothingLeft")
 
 

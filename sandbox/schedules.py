@@ -1,4 +1,4 @@
-"""Deployments that start runs by themselves: what is scheduled, who asked, and a cron of each minute for a while."""
+"""Schedules of deployments: who started a run, and a cron that fires every minute for a while."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -53,9 +53,9 @@ def resume_schedules() -> None:
 
 @contextmanager
 def every_minute(*deployments: str) -> Iterator[datetime]:
-    """Give the only schedule of each deployment a cron of each minute, and set back what it had.
+    """Let the only schedule of each deployment fire every minute, and restore it afterwards.
 
-    Yields when it was set: slots from then on come of it.
+    Yields the time at which it was set: slots after this time come from it.
 
     Raises:
         SandboxError: A deployment has no schedule, or several.

@@ -1,14 +1,14 @@
-"""Errors in the logs of services: found, compared with those that are expected, and told with what to do.
+"""Finds errors in the logs of services, sets the expected ones aside, and says what to do about the others.
 
 Every service writes to `log/NAME.log` of its sandbox. An entry is a line with what belongs to it: the lines of a
 traceback, or all that follows up to the next line with a time. These entries are errors:
 
 - any with a Python traceback,
 - those of level ERROR or above, in the words of each service (ALERT of HAProxy, a panic of OpenBao),
-- of what flow and task runs log on a worker, only tracebacks and crashes: a run that logs an error and ends in a state
-  of its own has said what it found.
+- in the log of a worker, of what flow and task runs write: only tracebacks and crashes. A run may log an error as its
+  result.
 
-OpenSSH's server writes no levels where it logs to stderr, so an error of sshd is not told from what else it says.
+OpenSSH's server writes no levels to stderr, so its errors cannot be told from its other lines.
 """
 
 import re
@@ -53,17 +53,17 @@ class LoggedError:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedError:
-    """An error that is no fault."""
+    """An error that a service logs in normal operation."""
 
     service: str
     """The service's name; `*` stands for any text, as in `worker-*`."""
     pattern: str
     """A regular expression that is searched for in the whole entry."""
     reason: str
-    """When it comes and why nothing has to be done about it."""
+    """When it occurs, and why nothing has to be done about it."""
 
     def names(self, service: str) -> bool:
-        """Tell whether this is about a service."""
+        """Tell whether this expectation is for a service."""
         return fnmatchcase(service, self.service)
 
     def covers(self, error: LoggedError) -> bool:
@@ -96,7 +96,7 @@ EXPECTED: Final = (
         ),
     ),
 )
-"""What every session may have in its logs. What only one test provokes is declared by that test."""
+"""What any session may have in its logs. An error that one test provokes is declared by that test."""
 
 
 def errors_in(folder: Path) -> list[LoggedError]:

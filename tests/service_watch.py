@@ -1,4 +1,4 @@
-"""Fails a session whose services logged an error that nobody expected, and names the test that ran meanwhile."""
+"""Fails a session whose services logged an unexpected error, and names the test that was running."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,65 +12,65 @@ from sandbox.service_logs import EXPECTED, ExpectedError, LoggedError, advice, d
 
 MARKER: Final = "expected_service_errors"
 EXPECTATIONS: Final = pytest.StashKey[dict[ExpectedError, bool]]()
-"""What was expected of the services of this session, and whether any of them logged it."""
+"""The errors that were expected in this session, and whether each was logged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """What was written from the start of one test on."""
+class Period:
+    """The time from the start of one test to the start of the next."""
 
     test: str
     expected: tuple[ExpectedError, ...]
     sizes: Mapping[Path, int]
-    """How long each log was then."""
+    """The size of each log when the test started, in bytes."""
 
 
 class ServiceWatch:
-    """A plugin that remembers how long the logs of a folder were when each test began."""
+    """A plugin that remembers the sizes of a folder's logs at the start of each test."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._stretches: list[Stretch] = []
+        self._periods: list[Period] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Begin a stretch before the test's fixtures do something."""
+        """Begin a period before the fixtures of the test are set up."""
         self.begin(item)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
-        """Begin a stretch for the test whose fixtures started the services."""
-        if not self._stretches:
+        """Begin a period for the test whose fixtures started the services."""
+        if not self._periods:
             self.begin(item)
 
     def begin(self, item: pytest.Item) -> None:
         """Note that a test begins; the first one has everything that was written before, too."""
-        sizes = {path: path.stat().st_size for path in self._folder.glob("*.log")} if self._stretches else {}
-        self._stretches.append(Stretch(item.nodeid, expected_by(item), sizes))
+        sizes = {path: path.stat().st_size for path in self._folder.glob("*.log")} if self._periods else {}
+        self._periods.append(Period(item.nodeid, expected_by(item), sizes))
 
     def unexpected(self) -> tuple[list[str], dict[ExpectedError, bool]]:
-        """Return the errors that nobody expected, in words, and of what was expected whether it came."""
-        declared = (*EXPECTED, *(entry for stretch in self._stretches for entry in stretch.expected))
+        """Return a description of each unexpected error, and for each expected one whether it was logged."""
+        declared = (*EXPECTED, *(entry for period in self._periods for entry in period.expected))
         came = {entry: False for entry in declared if self._has(entry)}
         found = []
         for error in errors_in(self._folder):
-            stretch = self._during(error)
-            covering = [entry for entry in (*EXPECTED, *stretch.expected) if entry.covers(error)]
+            period = self._during(error)
+            covering = [entry for entry in (*EXPECTED, *period.expected) if entry.covers(error)]
             came.update(dict.fromkeys(covering, True))
             if not covering:
-                found.append(describe(error, stretch.test))
+                found.append(describe(error, period.test))
         return found, came
 
-    def _during(self, error: LoggedError) -> Stretch:
-        began_before = [stretch for stretch in self._stretches if stretch.sizes.get(error.path, 0) <= error.offset]
-        return began_before[-1] if began_before else Stretch("", (), {})
+    def _during(self, error: LoggedError) -> Period:
+        began_before = [period for period in self._periods if period.sizes.get(error.path, 0) <= error.offset]
+        return began_before[-1] if began_before else Period("", (), {})
 
     def _has(self, entry: ExpectedError) -> bool:
         return any(entry.names(path.stem) for path in self._folder.glob("*.log"))
 
 
 def expected_by(item: pytest.Item) -> tuple[ExpectedError, ...]:
-    """What a test says that services will log, by its own markers and those of its module."""
+    """Return the errors that the markers of a test and of its module declare."""
     return tuple(ExpectedError(*marker.args, **marker.kwargs) for marker in item.iter_markers(MARKER))
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
+from holdtrue.adapters.ledger import open_ledger
+from holdtrue.models.ledger import Ledger
 from holdtrue.runtime.folder import private_folder
 from sandbox import Sandbox, SandboxOptions
 from sandbox.login import SshLogin
@@ -110,3 +113,34 @@ def untouched_but_state(stage: "Stage") -> Iterator[None]:
 
     with nothing_left(stage.sandbox, state_may_change=True):
         yield
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty ledger in either database, known to this process and its children."""
+    if request.param == "sqlite":
+        address = f"sqlite:///{tmp_path}/ledger.db"
+        monkeypatch.setenv("HOLDTRUE_LEDGER_URL", address)
+        yield address
+        return
+    sandbox: Sandbox = request.getfixturevalue("sandbox")
+    name = f"locks_{uuid4().hex[:8]}"
+    sandbox.postgres.execute(f"CREATE DATABASE {name}")
+    address = sandbox.postgres.url(name).get_secret_value()
+    monkeypatch.setenv("HOLDTRUE_LEDGER_URL", address)
+    yield address
+    sandbox.postgres.start()
+    sandbox.postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Ledger:
+    return open_ledger(ledger_url)
+
+
+@pytest.fixture
+def sqlite_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """For what is the same in both databases."""
+    address = f"sqlite:///{tmp_path}/ledger.db"
+    monkeypatch.setenv("HOLDTRUE_LEDGER_URL", address)
+    return open_ledger(address)

@@ -1,17 +1,12 @@
-"""Locks between real processes: one writer at a time, and a lock is lost to proof only."""
+"""Locks between real processes: who waits, who takes over, and when a lock is released."""
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
-from textwrap import dedent
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import update
@@ -28,46 +23,13 @@ from holdtrue.credentials.scope import RunLabel, credential_scope
 from holdtrue.credentials.sweep import sweep
 from holdtrue.errors import EnvironmentLocked, LockLost, ServiceUnreachable, TransientError
 from holdtrue.models.base import Progress
-from holdtrue.models.lease import Holder, LeaseKind
+from holdtrue.models.lease import LeaseKind
 from holdtrue.models.ledger import Ledger
-from holdtrue.models.lock import Standing
-from holdtrue.runtime.liveness import current_process
+from holdtrue.models.lock import HolderStatus
 from sandbox import Sandbox
+from tests.integration.lock_processes import child, line_of
 
-ROUNDS = 50
 SECONDS = 30.0
-
-Child = subprocess.Popen[str]
-
-RACER = """
-    import os
-    import sys
-    import time
-    from holdtrue.credentials.environment_lock import lock_environment
-    from holdtrue.credentials.scope import RunLabel, credential_scope
-
-    witness, is_guarded = sys.argv[1], sys.argv[2] == "locked"
-
-    def write():
-        try:
-            os.close(os.open(witness, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return "two writers"
-        time.sleep(0.01)
-        os.unlink(witness)
-        return "alone"
-
-    with credential_scope(RunLabel("an-id", "a-racer", "race")) as scope:
-        scope.ledger()
-        print("ready", flush=True)
-        for _ in sys.stdin:
-            lock = lock_environment("demo", wait_seconds=60) if is_guarded else None
-            seen = write()
-            if lock:
-                lock.release()
-            print(lock.fence if lock else 0, seen, sep=",", flush=True)
-"""
-"""Writes once for each line it reads. The witness is a file that only one can make."""
 
 HOLDER = """
     import sys
@@ -91,129 +53,11 @@ HOLDER = """
 """Holds the lock until it is ended; perhaps with a tool at work that does not mind an interrupt."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An empty ledger in either database, known to this process and its children."""
-    if request.param == "sqlite":
-        address = f"sqlite:///{tmp_path}/ledger.db"
-        monkeypatch.setenv("HOLDTRUE_LEDGER_URL", address)
-        yield address
-        return
-    sandbox: Sandbox = request.getfixturevalue("sandbox")
-    name = f"locks_{uuid4().hex[:8]}"
-    sandbox.postgres.execute(f"CREATE DATABASE {name}")
-    address = sandbox.postgres.url(name).get_secret_value()
-    monkeypatch.setenv("HOLDTRUE_LEDGER_URL", address)
-    yield address
-    sandbox.postgres.start()
-    sandbox.postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def ledger(url: str) -> Ledger:
-    return open_ledger(url)
-
-
-@pytest.fixture
-def sqlite_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """For what is the same in both databases."""
-    address = f"sqlite:///{tmp_path}/ledger.db"
-    monkeypatch.setenv("HOLDTRUE_LEDGER_URL", address)
-    return open_ledger(address)
-
-
-@contextmanager
-def child(script: str, *arguments: str) -> Iterator[Child]:
-    process = subprocess.Popen(
-        (sys.executable, "-c", dedent(script), *arguments),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def line_of(process: Child) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def tell(process: Child) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
-
-
 def wait_for(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SECONDS
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def left_by_a_dead_run(ledger: Ledger) -> int:
-    """The fence of a lock whose holder's process is gone."""
-    own, now = current_process(), datetime.now(UTC)
-    gone = own.model_copy(update={"started_ticks": own.started_ticks + 1})
-    holder = Holder(
-        id=uuid4(),
-        run="",
-        run_name="a-dead-run",
-        flow="",
-        process=gone,
-        opened_at=now,
-        beat_at=now,
-        closed_at=None,
-    )
-    ledger.open_holder(holder)
-    lock = ledger.locks.acquire("demo", holder.id)
-    assert lock is not None
-    return lock.fence
-
-
-# Never two writers
-
-
-def race(folder: Path, mode: str, before_each: Callable[[int], None]) -> list[tuple[int, str]]:
-    """What two processes report that want to write at the same moment, each as often as there are rounds."""
-    reports: list[tuple[int, str]] = []
-    with ExitStack() as stack:
-        racers = [stack.enter_context(child(RACER, str(folder / "witness"), mode)) for _ in range(2)]
-        assert [line_of(racer) for racer in racers] == ["ready", "ready"]
-        for number in range(ROUNDS):
-            before_each(number)
-            for racer in racers:
-                tell(racer)
-            for racer in racers:
-                fence, seen = line_of(racer).split(",")
-                reports.append((int(fence), seen))
-    return reports
-
-
-def test_two_processes_that_want_one_environment_never_write_at_once(ledger: Ledger, tmp_path: Path) -> None:
-    """In every other round both find the lock of a dead run, and race to take it over."""
-    of_the_dead: list[int] = []
-
-    def leave(number: int) -> None:
-        if number % 2:
-            of_the_dead.append(left_by_a_dead_run(ledger))
-
-    reports = race(tmp_path, "locked", leave)
-
-    assert [seen for _, seen in reports] == ["alone"] * 2 * ROUNDS
-    fences = sorted([*of_the_dead, *(fence for fence, _ in reports)])
-    assert fences == list(range(1, 2 * ROUNDS + ROUNDS // 2 + 1)), "each acquisition has a fence of its own, in order"
-
-
-@pytest.mark.usefixtures("sqlite_ledger")
-def test_the_witness_of_that_race_sees_two_writers_where_nobody_locks(tmp_path: Path) -> None:
-    reports = race(tmp_path, "unlocked", lambda _: None)
-
-    assert "two writers" in {seen for _, seen in reports}
 
 
 @pytest.mark.usefixtures("ledger")
@@ -341,7 +185,7 @@ def test_the_tools_of_a_killed_holder_keep_its_lock(ledger: Ledger) -> None:
         tool = int(line_of(holder))
         holder.kill()
         holder.wait()
-        with pytest.raises(EnvironmentLocked, match=Standing.ORPHANED) as caught:
+        with pytest.raises(EnvironmentLocked, match=HolderStatus.ORPHANED) as caught:
             lock_environment("demo", wait_seconds=1)
         assert str(tool) in caught.value.next_step
         assert main(["unlock", "demo", "--fence", "1"]) == ExitCode.BAD_INPUT
@@ -400,7 +244,7 @@ def test_sigterm_in_the_middle_of_a_tool_leaves_the_lock_until_the_tool_has_ende
         assert lock is not None
         assert lock.holder is not None
         assert lock.holder.closed_at is None
-        with pytest.raises(EnvironmentLocked, match=Standing.ORPHANED):
+        with pytest.raises(EnvironmentLocked, match=HolderStatus.ORPHANED):
             lock_environment("demo", wait_seconds=0)
         os.kill(tool, signal.SIGKILL)
         assert lock_environment("demo", wait_seconds=SECONDS).fence == 2
@@ -425,7 +269,7 @@ def test_without_a_ledger_there_is_no_lock(monkeypatch: pytest.MonkeyPatch) -> N
     assert caught.value.next_step
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 def test_a_ledger_that_goes_away_stops_writing_and_the_lock_is_released_when_it_is_back(
     sandbox: Sandbox, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -455,11 +299,11 @@ def test_whoever_only_looks_sees_whether_somebody_wrote_in_between(sqlite_ledger
         before, again = lock_of("demo"), lock_of("demo")
         assert before == again
         assert before is not None
-        assert (before.lock.fence, before.standing) == (1, None)
+        assert (before.lock.fence, before.status) == (1, None)
         assert writer_meanwhile(before, again) == ""
         writes([2, 3])
         after = lock_of("demo")
         assert after is not None
-        assert (after.lock.fence, after.standing) == (3, None)
+        assert (after.lock.fence, after.status) == (3, None)
         assert writer_meanwhile(before, after)
     assert len(sqlite_ledger.locks.all()) == 1

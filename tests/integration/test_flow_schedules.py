@@ -1,6 +1,6 @@
 """What `prefect deploy --all` sets up happens by itself: runs are scheduled for their slots, started, and end.
 
-One minute is waited for: `sweep` has a cron of each minute as shipped, and `drift` and `audit` are given one meanwhile.
+The test waits one minute: `sweep` starts every minute as shipped, and so do `drift` and `audit` during the test.
 """
 
 import time

@@ -72,7 +72,7 @@ def worker(joined_stage: Stage) -> Iterator[PrefectWorker]:
     deploy_all(sandbox)
     assert made.keys() - first.keys() or first
     assert deployments() == made
-    # A sweep each minute would hold a token of its own, and these tests count tokens.
+    # A sweep every minute would hold a token of its own, and these tests count tokens.
     pause_schedules()
     environment = flow_environment(sandbox) | {"HOLDTRUE_FLEET": str(joined_stage.fleet.root)}
     running = sandbox.start_worker(env=environment)
@@ -248,7 +248,7 @@ def test_what_a_killed_run_held_is_swept(stage: Stage, tmp_path: Path) -> None:
     assert swept.state_name == "Swept", swept.message
     assert token.reference in swept.report.replace("\\", "")
     wait_until(lambda: sandbox.openbao.accessors() <= before, "no token of either run is left", 5)
-    assert ledger.unsettled() == (), "what nobody can revoke is left to its own end"
+    assert ledger.unsettled() == (), "what nobody can revoke is left to expire"
     stage.require_no_secret(worker_texts(stage, swept.id), "Swept")
 
 

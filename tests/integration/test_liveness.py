@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from holdtrue.models.lease import Liveness, ProcessIdentity
-from holdtrue.models.lock import Sighting
+from holdtrue.models.lock import Observation
 from holdtrue.runtime import liveness as module
-from holdtrue.runtime.liveness import current_process, liveness, sight
+from holdtrue.runtime.liveness import current_process, liveness, observe
 
 
 def identity_of(child: "subprocess.Popen[Any]") -> ProcessIdentity:
@@ -82,29 +82,29 @@ def test_the_tools_of_a_killed_process_are_seen_until_the_last_has_ended() -> No
         assert child.stdout is not None
         child.stdout.readline()
         owner = identity_of(child)
-        wait_for(lambda: len(sight(owner).tool_pids) == 2)
-        assert sight(owner).process is sight(owner).tools is Liveness.ALIVE
+        wait_for(lambda: len(observe(owner).tool_pids) == 2)
+        assert observe(owner).process is observe(owner).tools is Liveness.ALIVE
         child.kill()
-    assert (sight(owner).process, sight(owner).tools) == (Liveness.DEAD, Liveness.ALIVE)
-    first, last = sight(owner).tool_pids
+    assert (observe(owner).process, observe(owner).tools) == (Liveness.DEAD, Liveness.ALIVE)
+    first, last = observe(owner).tool_pids
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: sight(owner).tool_pids == (last,))
+    wait_for(lambda: observe(owner).tool_pids == (last,))
     os.kill(last, signal.SIGKILL)
-    wait_for(lambda: sight(owner).tools is Liveness.DEAD)
-    assert sight(current_process()).tools is Liveness.DEAD
+    wait_for(lambda: observe(owner).tools is Liveness.DEAD)
+    assert observe(current_process()).tools is Liveness.DEAD
 
 
 def test_the_tools_of_another_machine_cannot_be_seen() -> None:
     elsewhere = current_process().model_copy(update={"machine": "another-boot/pid:[1]"})
-    assert sight(elsewhere) == Sighting(process=Liveness.UNKNOWN, tools=Liveness.UNKNOWN)
+    assert observe(elsewhere) == Observation(process=Liveness.UNKNOWN, tools=Liveness.UNKNOWN)
 
 
 def test_another_user_s_tools_are_not_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = current_process().model_copy(update={"pid": 2**22 + 1})
-    assert sight(gone).tools is Liveness.DEAD
-    assert sight(gone.model_copy(update={"user_id": None})).tools is Liveness.UNKNOWN
+    assert observe(gone).tools is Liveness.DEAD
+    assert observe(gone.model_copy(update={"user_id": None})).tools is Liveness.UNKNOWN
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    assert sight(gone).tools is Liveness.UNKNOWN
+    assert observe(gone).tools is Liveness.UNKNOWN
 
 
 def test_what_may_not_be_read_counts_unless_it_is_older_than_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,8 +119,8 @@ def test_what_may_not_be_read_counts_unless_it_is_older_than_the_process(monkeyp
     monkeypatch.setattr(Path, "read_bytes", refuse)
     before = own.model_copy(update={"pid": 2**22 + 1, "started_ticks": own.started_ticks - 1})
     after = own.model_copy(update={"pid": 2**22 + 1, "started_ticks": own.started_ticks + 1})
-    assert sight(before).tools is Liveness.UNKNOWN
-    assert sight(after).tools is Liveness.DEAD
+    assert observe(before).tools is Liveness.UNKNOWN
+    assert observe(after).tools is Liveness.DEAD
 
 
 def wait_for(done: Callable[[], bool]) -> None:

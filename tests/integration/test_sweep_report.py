@@ -266,7 +266,7 @@ def test_a_run_whose_ledger_is_locked_at_its_end_leaves_nothing_alive(morning: M
         accessor, warnings = child.communicate(timeout=60)
     assert child.returncode == 0, warnings
     assert morning.left() == frozenset()
-    assert "the ledger was not told" in warnings
+    assert "could not record in the ledger" in warnings
     assert "could not revoke" not in warnings, "it was revoked"
     report = morning.sweep()
     assert [lease.reference for lease in report.of(SweepOutcome.GONE)] == [accessor.strip()]

@@ -87,7 +87,7 @@ def test_the_list_is_also_a_document(ledger: Ledger, capsys: pytest.CaptureFixtu
     assert main(["locks", "--json"]) == ExitCode.GOOD
 
     (found,) = json.loads(capsys.readouterr().out)["locks"]
-    assert found["standing"] == "live"
+    assert found["status"] == "live"
     assert (found["lock"]["fence"], found["lock"]["holder"]["id"]) == (1, str(holder.id))
 
 

@@ -29,7 +29,7 @@ def add_unlock(parser: argparse.ArgumentParser) -> None:
 def run_locks(options: argparse.Namespace) -> ExitCode:
     """List the locks; a holder that nobody can tell about needs a person, and is a finding."""
     from holdtrue.credentials.environment_lock import listed  # noqa: PLC0415 - a command imports what it needs
-    from holdtrue.models.lock import LockList, Standing  # noqa: PLC0415
+    from holdtrue.models.lock import HolderStatus, LockList  # noqa: PLC0415
 
     with unwound_on_termination():
         found = LockList(locks=tuple(listed(lock) for lock in _ledger().locks.all()))
@@ -37,7 +37,7 @@ def run_locks(options: argparse.Namespace) -> ExitCode:
         show(found.model_dump_json(indent=2), is_document=True)
     else:
         show("\n".join(plain(_line(item)) for item in found.locks) or "no environment was ever locked")
-    is_unclear = any(item.standing is Standing.SILENT for item in found.locks)
+    is_unclear = any(item.status is HolderStatus.SILENT for item in found.locks)
     return ExitCode.FINDINGS if is_unclear else ExitCode.GOOD
 
 
@@ -56,7 +56,7 @@ def run_unlock(options: argparse.Namespace) -> ExitCode:
                 where=f"environment {options.environment}",
                 next_step="check the name with `holdtrue locks`, and that HOLDTRUE_LEDGER_URL is the workers' ledger.",
             )
-        require_releasable(lock, listed(lock).standing, options.fence)
+        require_releasable(lock, listed(lock).status, options.fence)
         is_released = locks.release(lock.environment, options.fence)
     done = "released" if is_released else "was free already"
     show(plain(f"{lock.environment}: the lock with fence {options.fence} {done}"))
@@ -74,4 +74,4 @@ def _line(item: "ListedLock") -> str:
     from holdtrue.core.locks import holder_line  # noqa: PLC0415 - a command imports what it needs when it runs
 
     name = f"{item.lock.environment}: fence {item.lock.fence}"
-    return f"{name}, free" if item.standing is None else f"{name}, {holder_line(item.lock, item.standing)}"
+    return f"{name}, free" if item.status is None else f"{name}, {holder_line(item.lock, item.status)}"

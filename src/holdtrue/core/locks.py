@@ -2,65 +2,67 @@
 
 from holdtrue.errors import EnvironmentLocked, LockLost, RejectedError
 from holdtrue.models.lease import Holder, Liveness
-from holdtrue.models.lock import EnvironmentLock, ListedLock, Sighting, Standing
+from holdtrue.models.lock import EnvironmentLock, HolderStatus, ListedLock, Observation
 
 
-def standing(holder: Holder, silent_seconds: float, seen: Sighting, silence_seconds: float) -> Standing:
-    """What the holder is. Only one that is over has lost its claim: silence proves nothing.
+def holder_status(holder: Holder, silent_seconds: float, seen: Observation, silence_seconds: float) -> HolderStatus:
+    """Tell whether the holder lives. Its lock may be taken over only when it is over: silence proves nothing.
 
     Args:
-        holder: As the ledger lists it. It is closed there when no tool of it runs any more.
+        holder: As the ledger lists it. A holder is closed there once none of its tools runs any more.
         silent_seconds: How long ago it last said that it lives.
         seen: What this machine sees of it.
-        silence_seconds: A holder elsewhere that has not said for longer than this that it lives is silent.
+        silence_seconds: A holder on another machine counts as silent after this time.
     """
     if holder.closed_at is not None:
-        return Standing.OVER
+        return HolderStatus.OVER
     match seen.process, seen.tools:
         case Liveness.ALIVE, _:
-            return Standing.LIVE
+            return HolderStatus.LIVE
         case Liveness.DEAD, Liveness.ALIVE:
-            return Standing.ORPHANED
+            return HolderStatus.ORPHANED
         case Liveness.DEAD, Liveness.DEAD:
-            return Standing.OVER
+            return HolderStatus.OVER
         case Liveness.DEAD, _:
-            return Standing.SILENT
+            return HolderStatus.SILENT
         case _:
-            return Standing.SILENT if silent_seconds > silence_seconds else Standing.LIVE
+            return HolderStatus.SILENT if silent_seconds > silence_seconds else HolderStatus.LIVE
 
 
-def holder_line(lock: EnvironmentLock, held_as: Standing) -> str:
-    """Who holds it, where, since when, and when it was last heard of."""
-    assert lock.holder is not None  # noqa: S101 - a free lock has no standing
+def holder_line(lock: EnvironmentLock, status: HolderStatus) -> str:
+    """Who holds the lock, where, since when, and when the holder last reported."""
+    assert lock.holder is not None  # noqa: S101 - callers ask about held locks only
     since = lock.acquired_at.isoformat(sep=" ", timespec="seconds")
     return (
         f"{_run(lock.holder)} on host {lock.holder.process.host}, pid {lock.holder.process.pid}, since {since}, "
-        f"last heard of {lock.silent_seconds:.0f} s ago ({held_as})"
+        f"last heard of {lock.silent_seconds:.0f} s ago ({status})"
     )
 
 
-def locked(lock: EnvironmentLock, held_as: Standing, seen: Sighting, waited_seconds: float) -> EnvironmentLocked:
+def locked_error(
+    lock: EnvironmentLock, status: HolderStatus, seen: Observation, waited_seconds: float
+) -> EnvironmentLocked:
     """The error of a run that could not get the lock in time."""
-    match held_as:
-        case Standing.ORPHANED:
+    match status:
+        case HolderStatus.ORPHANED:
             pids = ", ".join(map(str, seen.tool_pids))
             next_step = f"its process is gone, but its tools still run: wait until they end, or end them (pids {pids})."
-        case Standing.SILENT:
+        case HolderStatus.SILENT:
             next_step = (
-                "nobody here can tell whether it still writes. If it is certainly dead, release its lock with "
-                f"`{unlock_command(lock)}`, and provision again."
+                "nobody here can tell whether it still writes. If you are certain that it is dead, release its lock "
+                f"with `{unlock_command(lock)}`, and provision again."
             )
         case _:
             next_step = "wait until that run ends, or cancel it, and provision again."
     return EnvironmentLocked(
-        f"the environment is locked by {holder_line(lock, held_as)}; waited {waited_seconds:.0f} s for it",
+        f"the environment is locked by {holder_line(lock, status)}; waited {waited_seconds:.0f} s for it",
         where=f"environment {lock.environment}, fence {lock.fence}",
         next_step=next_step,
     )
 
 
-def lost(environment: str, fence: int, found: EnvironmentLock | None) -> LockLost:
-    """The error of a run whose lock is not its own any more."""
+def lost_error(environment: str, fence: int, found: EnvironmentLock | None) -> LockLost:
+    """The error of a run that no longer holds its lock."""
     if found is None or found.holder is None:
         how = "it was released by somebody else"
     else:
@@ -72,11 +74,11 @@ def lost(environment: str, fence: int, found: EnvironmentLock | None) -> LockLos
     )
 
 
-def require_releasable(lock: EnvironmentLock, held_as: Standing | None, fence: int) -> None:
-    """Let a person release this very lock.
+def require_releasable(lock: EnvironmentLock, status: HolderStatus | None, fence: int) -> None:
+    """Check that a person may release this acquisition of the lock.
 
     Raises:
-        RejectedError: another acquisition holds it by now, or its holder lives.
+        RejectedError: the lock was taken again since, or its holder lives.
     """
     where = f"environment {lock.environment}"
     if lock.fence != fence:
@@ -85,9 +87,9 @@ def require_releasable(lock: EnvironmentLock, held_as: Standing | None, fence: i
             where=where,
             next_step="run `holdtrue locks` and use the fence that it shows.",
         )
-    if held_as in (Standing.LIVE, Standing.ORPHANED):
+    if status in (HolderStatus.LIVE, HolderStatus.ORPHANED):
         raise RejectedError(
-            f"the holder may still write: {holder_line(lock, held_as)}",
+            f"the holder may still write: {holder_line(lock, status)}",
             where=where,
             next_step="cancel that run and wait until it has ended; its lock is released with it.",
         )
@@ -96,17 +98,17 @@ def require_releasable(lock: EnvironmentLock, held_as: Standing | None, fence: i
 def writer_meanwhile(before: ListedLock | None, after: ListedLock | None) -> str:
     """Who wrote, or may have written, to an environment between two looks at its lock; empty when nobody did.
 
-    A holder elsewhere that was not heard of for long does not count: else a machine that died would blind every look.
+    A silent holder on another machine does not count: otherwise a dead machine would make every check unknown.
     """
     for seen in (before, after):
-        if seen is not None and seen.standing in (Standing.LIVE, Standing.ORPHANED):
-            return holder_line(seen.lock, seen.standing)
+        if seen is not None and seen.status in (HolderStatus.LIVE, HolderStatus.ORPHANED):
+            return holder_line(seen.lock, seen.status)
     fences = [seen.lock.fence if seen is not None else 0 for seen in (before, after)]
     return "" if fences[0] == fences[1] else f"a run that has ended by now (fence {fences[1]})"
 
 
 def unlock_command(lock: EnvironmentLock) -> str:
-    """What releases this lock and no later one."""
+    """The command that releases this acquisition of the lock and no later one."""
     return f"holdtrue unlock {lock.environment} --fence {lock.fence}"
 
 

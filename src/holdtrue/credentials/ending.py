@@ -1,4 +1,4 @@
-"""The end of what a run holds: revoked first, all of it, and then settled in the ledger."""
+"""Ends what a run holds: first revokes all of it, then records the result in the ledger."""
 
 import logging
 from typing import Final
@@ -11,10 +11,10 @@ _LOGGER: Final = logging.getLogger(__name__)
 
 
 class Ending:
-    """Revokes one lease after the other, and tells the ledger when nothing is left to revoke.
+    """Revokes one lease after the other, and writes to the ledger only when nothing is left to revoke.
 
-    So a ledger that is away delays no revocation. A server that does not answer is asked once, and so is the ledger;
-    what remains is left to the sweep. A signal that comes meanwhile is raised by `settle`, when all is done.
+    So a ledger that cannot be reached delays no revocation. A server, or the ledger, that does not answer is asked only
+    once; the sweep ends what remains. A signal that arrives in between is raised by `settle`, when all is done.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Ending:
             self._interruption = error
 
     def settle(self) -> None:
-        """Tell the ledger what became of all that was released. Raises the signal that came meanwhile."""
+        """Write the result of every release to the ledger, then raise a signal that arrived in between."""
         is_away = False
         while self._over and not is_away:
             holding, state = self._over.pop(0)
@@ -56,21 +56,21 @@ class Ending:
 def _warn_of_what_may_live(holding: Holding, error: HoldtrueError) -> None:
     until = holding.lease.expires_at
     _LOGGER.warning(
-        "could not revoke %s, which %s issued; the sweep tries again, and its own end %s %s: %s",
+        "could not revoke %s, issued by %s; the sweep will try again, and it %s %s: %s",
         holding.lease.reference,
         holding.lease.path,
-        "was" if holding.is_past_its_end else "is",
-        until.isoformat(timespec="seconds") if until else "unknown",
+        "expired at" if holding.is_past_its_end else "expires at",
+        until.isoformat(timespec="seconds") if until else "a time that is not known",
         error,
     )
 
 
 def _warn_of_what_the_ledger_missed(holding: Holding, state: LeaseState, others: int, error: HoldtrueError) -> None:
     _LOGGER.warning(
-        "the ledger was not told that %s, which %s issued, is %s%s; the next sweep finds it out: %s",
+        "could not record in the ledger that %s, issued by %s, is %s%s; the next sweep will do it: %s",
         holding.lease.reference,
         holding.lease.path,
-        "left to its own end" if state is LeaseState.LEFT else state,
+        "left to expire" if state is LeaseState.LEFT else state,
         f", nor of {others} more" if others else "",
         error,
     )

@@ -9,7 +9,7 @@ from typing import Final
 from holdtrue.errors import HoldtrueError
 from holdtrue.models.lease import Holder, Liveness
 from holdtrue.models.ledger import Ledger
-from holdtrue.runtime.liveness import sight
+from holdtrue.runtime.liveness import observe
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class LedgerEntry:
         self._ledger = None
 
     def _leaves_a_writer(self, ledger: Ledger) -> bool:
-        if sight(self._holder.process).tools is Liveness.DEAD:
+        if observe(self._holder.process).tools is Liveness.DEAD:
             return False
         return any(lock.holder is not None and lock.holder.id == self._holder.id for lock in ledger.locks.all())
 

@@ -50,7 +50,7 @@ class Holding:
         return self.lease.expires_at is not None and self.lease.expires_at <= datetime.now(UTC)
 
     def release(self) -> LeaseState:
-        """Revoke it, and say what became of it; what nobody can revoke is left to its own end.
+        """Revoke it, and say what became of it; what nobody can revoke is left to expire.
 
         The ledger is not told yet: see `settle`.
 

@@ -133,7 +133,7 @@ class CredentialScope:
     def close(self) -> None:
         """Revoke what is held, the latest first. What cannot be revoked now stays in the ledger for the sweep.
 
-        What nobody can revoke is left to its own end. A server that does not answer is asked once; the rest of what it
+        What nobody can revoke is left to expire. A server that does not answer is asked once; the rest of what it
         issued is left to the sweep, too. In a child that was forked, nothing is done: all of it is its parent's. Called
         again, it waits for the first call.
         """

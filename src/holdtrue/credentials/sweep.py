@@ -1,4 +1,4 @@
-"""Ends what dead runs left: reads the ledger, revokes at the server, and looks again to prove it."""
+"""Ends what dead runs left: reads the ledger, revokes at the server, and checks there that it is gone."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,38 +13,38 @@ from holdtrue.credentials.vault import VaultCredentials
 from holdtrue.errors import HoldtrueError, ResourceMissing, TransientError
 from holdtrue.models.lease import Holder, Holding, Lease, LeaseKind, LeaseLedger, LeaseState, Liveness, Vitality
 from holdtrue.models.sweep import SweepOutcome, SweepReport, SweptLease
-from holdtrue.runtime.liveness import liveness, sight
+from holdtrue.runtime.liveness import liveness, observe
 
 KEPT_DAYS: Final = 30
 """How long the ledger keeps runs of which nothing is left."""
 
 LOST_HOURS: Final = 24
-"""How long what was asked for, and never answered, may live: the lifetime of nothing that a run should be given."""
+"""How long a lease whose request was never answered may live: nothing that a run gets should live longer."""
 
 _CLOCKS_SECONDS: Final = 300
-"""As much as the clocks of two machines may differ: an end by the other one's clock is believed after this."""
+"""How far the clocks of two machines may differ: an expiry by another clock counts only after this."""
 
 _Ended = tuple[SweepOutcome, str]
-"""What became of a lease, and why."""
+"""The outcome of one lease, and why."""
 
 _SETTLED: Final = {
     SweepOutcome.REVOKED: LeaseState.REVOKED,
     SweepOutcome.GONE: LeaseState.EXPIRED,
     SweepOutcome.IRREVOCABLE: LeaseState.LEFT,
 }
-"""How the ledger keeps what needs no further sweep."""
+"""The ledger's state for each outcome that needs no further sweep."""
 
 
 def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepReport:
     """Revoke every lease of every dead run, the latest first and tokens last, through the login that knows its server.
 
-    A lease of a live run, and one that the ledger does not list, is never touched. A run that only seems dead loses
-    what it held, and may obtain anew when it comes back. What another sweep settles at the same time is in the report
-    of one of the two, and what a sweep has settled is in no later one. A server that does not answer is asked once.
+    Leases of live runs, and leases that the ledger does not list, are never touched. A run that only seems dead loses
+    what it held, and can obtain it again when it comes back. Each lease that was settled is in one report only, also
+    when two sweeps run at once. A server that does not answer is asked once.
 
     Raises:
-        HoldtrueError: the ledger cannot be read. What fails at a server is an outcome of its lease, and a ledger that
-            cannot be written keeps nothing out of the report.
+        HoldtrueError: the ledger cannot be read. A failure at a server is the outcome of its lease; when the ledger
+            cannot be written, the report is still whole and says so.
     """
     started_at, clock = datetime.now(UTC), time.monotonic()
     left = ledger.unsettled()
@@ -53,8 +53,8 @@ def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepRepor
     sweeper = _Sweeper(ledger, vaults, started_at)
     swept = [(holding.holder, lease) for holding, seen in dead for lease in sweeper.end(holding, seen)]
     for holding, seen in dead:
-        # Closed, it has lost its locks too: not while a tool that it has started may still write.
-        if seen is Vitality.OVER and sight(holding.holder.process).tools is Liveness.DEAD:
+        # Closing a run also frees its locks, so that must wait while one of its tools may still write.
+        if seen is Vitality.OVER and observe(holding.holder.process).tools is Liveness.DEAD:
             sweeper.close(holding.holder)
     sweeper.prune()
     return SweepReport(
@@ -72,7 +72,7 @@ def _turn(lease: Lease) -> tuple[bool, datetime]:
 
 
 class _Sweeper:
-    """One sweep: its logins, the servers that have not answered it, and why the ledger could not be written."""
+    """One sweep: its logins, the servers that did not answer, and why the ledger could not be written."""
 
     def __init__(self, ledger: LeaseLedger, vaults: Sequence[VaultCredentials], now: datetime) -> None:
         self._ledger = ledger
@@ -82,7 +82,7 @@ class _Sweeper:
         self.ledger_failure = ""
 
     def end(self, holding: Holding, seen: Vitality) -> Iterator[SweptLease]:
-        """End what a dead run left, and settle it; what another sweep has settled meanwhile is not among it."""
+        """End what a dead run left, and settle it. Leases that another sweep settled first are left out."""
         holder = holding.holder
         for lease in sorted(holding.leases, key=_turn, reverse=True):
             if self._may_be_answered(lease, seen):
@@ -112,19 +112,19 @@ class _Sweeper:
         self._write(lambda: self._ledger.prune(self._now - timedelta(days=KEPT_DAYS)))
 
     def _may_be_answered(self, lease: Lease, seen: Vitality) -> bool:
-        """Whether a run that may come back has asked for what nobody can revoke: to settle it would be too early."""
+        """Tell whether it is too early to settle: the run may come back, and nobody can revoke what it asked for."""
         waits = lease.state is LeaseState.REQUESTED and not lease.kind.revocable
         return waits and seen is Vitality.SILENT and not self._is_answer_overdue(lease)
 
     def _settle(self, lease: Lease, outcome: SweepOutcome) -> bool:
-        """Whether to report this: not what another sweep has settled, but what the ledger could not be told."""
+        """Settle the lease; False when another sweep did so first, and True also when the ledger cannot be written."""
         state = _SETTLED.get(outcome)
         if lease.state is LeaseState.REQUESTED and self._is_answer_overdue(lease):
             state = LeaseState.LOST
         return state is None or self._write(lambda: self._ledger.settle(lease.id, state)) is not False
 
     def _write(self, write: Callable[[], object]) -> object:
-        """What the ledger answers; None when it cannot be written, after which it is not asked again."""
+        """Return the ledger's answer; None once it could not be written, after which it is not asked again."""
         if self.ledger_failure:
             return None
         try:
@@ -143,9 +143,12 @@ class _Sweeper:
         server = (lease.server, lease.namespace)
         vault = self._logins.get(server)
         if vault is None:
-            return SweepOutcome.FAILED, "no Vault login of this sweep is for this server and namespace: name its block"
+            return (
+                SweepOutcome.FAILED,
+                "this sweep has no Vault login for this server and namespace: name its block in `vaults`",
+            )
         if server in self._silent:
-            return SweepOutcome.FAILED, f"not asked, as the server did not answer before: {self._silent[server]}"
+            return SweepOutcome.FAILED, f"not asked, because the server had not answered before: {self._silent[server]}"
         try:
             return self._revoke(lease, vault.connect())
         except HoldtrueError as error:
@@ -174,11 +177,11 @@ class _Sweeper:
                 return SweepOutcome.GONE, "it is on the revocation list"
             vault.call(lambda session: session.revoke_certificate(mount, serial))
             if vault.call(lambda session: session.valid_certificate(mount, serial)) is not None:
-                return SweepOutcome.FAILED, "the server took the revocation, but still holds it for valid"
+                return SweepOutcome.FAILED, "the server accepted the revocation, but still considers it valid"
         except ForeignAnswer:
             raise
         except ResourceMissing:
-            return self._leave(lease, "its mount does not know it, so it cannot be revoked, and ends by itself")
+            return self._leave(lease, "its mount does not know it, so it cannot be revoked; it expires by itself")
         return SweepOutcome.REVOKED, "looked up afterwards: on the revocation list"
 
     def _leave(self, lease: Lease, why: str) -> _Ended:
@@ -187,11 +190,11 @@ class _Sweeper:
         return SweepOutcome.IRREVOCABLE, why
 
     def _unanswered(self, lease: Lease) -> _Ended:
-        what = f"asked for, and the answer was never written down: it may live, until {LOST_HOURS} h after that at most"
+        what = f"requested, but the answer was never recorded: it may live, at most {LOST_HOURS} h from the request"
         if lease.kind.revocable:
-            return SweepOutcome.LOST, f"{what}; nothing is known to revoke it by"
+            return SweepOutcome.LOST, f"{what}; without the answer nothing identifies it, so it cannot be revoked"
         if self._is_answer_overdue(lease):
-            return SweepOutcome.GONE, "asked for, never answered, and over by now"
+            return SweepOutcome.GONE, "requested, never answered, and expired by now"
         return SweepOutcome.IRREVOCABLE, what
 
     def _is_answer_overdue(self, lease: Lease) -> bool:
@@ -205,11 +208,11 @@ def _revoke(
     vault: SharedVault, find: Callable[[VaultSession], int | None], revoke: Callable[[VaultSession], None]
 ) -> _Ended:
     if vault.call(find) is None:
-        return SweepOutcome.GONE, "the server does not know it any more"
+        return SweepOutcome.GONE, "the server no longer knows it"
     try:
         vault.call(revoke)
     except LeaseGone:
-        return SweepOutcome.GONE, "it ended meanwhile"
+        return SweepOutcome.GONE, "it ended in the meantime"
     if vault.call(find) is not None:
-        return SweepOutcome.FAILED, "the server took the revocation, but still knows it"
+        return SweepOutcome.FAILED, "the server accepted the revocation, but still knows it"
     return SweepOutcome.REVOKED, "looked up afterwards: not there"

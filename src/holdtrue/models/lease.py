@@ -40,9 +40,9 @@ class LeaseState(StrEnum):
     EXPIRED = "expired"
     """It ended by itself, or with its token."""
     LEFT = "left"
-    """Nobody can revoke it: it was left to its own end."""
+    """Nobody can revoke it: it was left to expire."""
     LOST = "lost"
-    """A run asked, the answer was never written down, and what may have come of it is over by now."""
+    """A run requested it, the answer was never recorded, and it has expired by now."""
     REFUSED = "refused"
     """Nothing was issued."""
 

@@ -24,32 +24,32 @@ class EnvironmentLock(Value):
     )
 
 
-class Sighting(Value):
-    """What this machine sees of a holder."""
+class Observation(Value):
+    """What this machine sees of the process that holds a lock."""
 
     process: Liveness
-    tools: Liveness = Field(description="Whether anything lives that the process has started to do its work.")
+    tools: Liveness = Field(description="Whether a tool that the process started still runs.")
     tool_pids: tuple[int, ...] = ()
 
 
-class Standing(StrEnum):
-    """What the holder of a lock is, as far as can be proven from here."""
+class HolderStatus(StrEnum):
+    """Whether the holder of a lock still lives, as far as this machine can prove it."""
 
     LIVE = "live"
-    """It runs, or it runs elsewhere and has told the ledger so lately."""
+    """It runs here, or it runs elsewhere and has lately told the ledger so."""
     ORPHANED = "orphaned"
     """Its process is gone, but tools that it has started still run and may write."""
     SILENT = "silent"
-    """Nobody can tell: it runs elsewhere and has not told the ledger for long that it lives."""
+    """Nobody can tell: it ran elsewhere, and has not told the ledger for a long time that it lives."""
     OVER = "over"
     """It ended, or its process and all its tools on this machine are gone: the lock may be taken over."""
 
 
 class ListedLock(Value):
-    """A lock and what its holder is."""
+    """A lock, and whether its holder still lives."""
 
     lock: EnvironmentLock
-    standing: Standing | None = Field(description="None when the lock is free.")
+    status: HolderStatus | None = Field(description="None when the lock is free.")
 
 
 class LockList(Value):
@@ -61,10 +61,16 @@ class LockList(Value):
 class EnvironmentLocks(Protocol):
     """Where locks are kept: one for each environment, and of those who want one at once, one gets it."""
 
-    def acquire(self, environment: str, holder: UUID, *, over: int | None = None) -> EnvironmentLock | None:
-        """Take it with the next fence if it is free, or if its fence is `over`, whose holder is proven dead.
+    def acquire(self, environment: str, holder: UUID, *, take_over_fence: int | None = None) -> EnvironmentLock | None:
+        """Take it with the next fence if it is free, or if its fence is `take_over_fence`; None when it is held.
 
-        None when it is held. Nothing is for a run that ended: RejectedError.
+        Args:
+            environment: Whose lock.
+            holder: The run that takes it, as the ledger lists it.
+            take_over_fence: The fence of a holder that is proven dead.
+
+        Raises:
+            RejectedError: the run that asks has ended.
         """
 
     def release(self, environment: str, fence: int) -> bool:

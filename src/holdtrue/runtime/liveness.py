@@ -1,4 +1,4 @@
-"""Which process this is, and whether another one or the tools that it has started still live, told from /proc."""
+"""Identifies this process, and tells from /proc whether another process and its tools still live."""
 
 import os
 import socket
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from holdtrue.models.lease import Liveness, ProcessIdentity
-from holdtrue.models.lock import Sighting
+from holdtrue.models.lock import Observation
 
 OWNER_VARIABLE: Final = "HOLDTRUE_TOOL_OWNER"
-"""Every tool and all that it starts carry it: which process started the tool."""
+"""Environment variable of every tool, and of all that it starts: the process that started the tool."""
 
 
 def current_process() -> ProcessIdentity:
-    """This process, told apart from any other one there ever was or will be."""
+    """Identify this process uniquely, among past and future processes too."""
     pid = os.getpid()
     stat = _stat(pid)
     return ProcessIdentity(
@@ -28,9 +28,9 @@ def current_process() -> ProcessIdentity:
 
 
 def liveness(process: ProcessIdentity) -> Liveness:
-    """Whether it lives. Only a process of this boot and this pid namespace can be seen; a stopped one lives.
+    """Tell whether a process lives. Only one of this boot and pid namespace can be seen; a stopped one lives.
 
-    Where /proc hides the processes of others (hidepid, proc(5)), all that can be told is that one has this id.
+    Where /proc hides the processes of others (hidepid, proc(5)), all that can be told is that the id is in use.
     """
     if process.machine != _machine():
         return Liveness.UNKNOWN
@@ -46,26 +46,26 @@ def owner_mark(process: ProcessIdentity) -> str:
     return f"{process.pid}.{process.started_ticks}"
 
 
-def sight(process: ProcessIdentity) -> Sighting:
-    """What can be seen of it from here, and of the tools that it has started.
+def observe(process: ProcessIdentity) -> Observation:
+    """Tell whether a process and the tools that it started live.
 
-    Tools outlive a process that is killed: an interrupted engine still saves its state. They are known to be gone only
-    to the same user, or to root: the environments of other users' processes cannot be read.
+    Tools outlive a process that is killed: an interrupted engine still saves its state. Only the same user, or root,
+    can prove that they are gone: nobody else may read the environments of those processes.
     """
     if process.machine != _machine():
-        return Sighting(process=Liveness.UNKNOWN, tools=Liveness.UNKNOWN)
+        return Observation(process=Liveness.UNKNOWN, tools=Liveness.UNKNOWN)
     # The process first: while it lives it may start another tool.
     alive = liveness(process)
     found, is_hidden = _tools(process)
-    if not found:  # What was forked during that look, by a process that has ended since, is seen by another one.
+    if not found:  # A second look finds what was forked during the first by a process that has ended since.
         found, is_hidden = _tools(process)
     if found:
-        return Sighting(process=alive, tools=Liveness.ALIVE, tool_pids=tuple(sorted(found)))
-    return Sighting(process=alive, tools=Liveness.UNKNOWN if is_hidden else Liveness.DEAD)
+        return Observation(process=alive, tools=Liveness.ALIVE, tool_pids=tuple(sorted(found)))
+    return Observation(process=alive, tools=Liveness.UNKNOWN if is_hidden else Liveness.DEAD)
 
 
 def _tools(process: ProcessIdentity) -> tuple[set[int], bool]:
-    """Processes with its mark, and whether one may be hidden. The environment of a zombie is empty."""
+    """Find the processes with its mark, and tell whether others may be hidden. A zombie's environment is empty."""
     wanted = f"{OWNER_VARIABLE}={owner_mark(process)}".encode()
     found: set[int] = set()
     is_hidden = process.user_id is None or os.geteuid() not in (0, process.user_id)
@@ -82,7 +82,10 @@ def _tools(process: ProcessIdentity) -> tuple[set[int], bool]:
 
 
 def _may_be_started_by(process: ProcessIdentity, entry: Path) -> bool:
-    """Whether an unreadable process is of its user and not older: root cannot read those with more capabilities."""
+    """Tell whether an unreadable process belongs to its user and is not older.
+
+    Even root cannot read a process that has more capabilities than itself.
+    """
     stat = _stat(int(entry.name))
     with suppress(FileNotFoundError, ProcessLookupError):
         return stat is not None and stat[1] >= process.started_ticks and entry.stat().st_uid == process.user_id

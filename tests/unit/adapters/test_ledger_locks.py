@@ -81,7 +81,7 @@ def test_nobody_gets_what_is_held_not_even_its_holder(ledger: Ledger) -> None:
 
     assert ledger.locks.acquire("demo", other) is None
     assert ledger.locks.acquire("demo", one) is None
-    assert ledger.locks.acquire("demo", other, over=99) is None
+    assert ledger.locks.acquire("demo", other, take_over_fence=99) is None
     found = ledger.locks.find("demo")
     assert held is not None
     assert found is not None
@@ -109,14 +109,14 @@ def test_a_takeover_names_the_fence_it_takes_over(ledger: Ledger) -> None:
     dead, one, other = open_run(ledger), open_run(ledger), open_run(ledger)
     ledger.locks.acquire("demo", dead)
 
-    assert fence_of(ledger.locks.acquire("demo", one, over=1)) == 2
-    assert ledger.locks.acquire("demo", other, over=1) is None, "it has seen the one before"
+    assert fence_of(ledger.locks.acquire("demo", one, take_over_fence=1)) == 2
+    assert ledger.locks.acquire("demo", other, take_over_fence=1) is None, "it has seen the one before"
 
 
 def test_a_release_never_frees_what_another_run_has_since_taken(ledger: Ledger) -> None:
     dead, one = open_run(ledger), open_run(ledger)
     ledger.locks.acquire("demo", dead)
-    ledger.locks.acquire("demo", one, over=1)
+    ledger.locks.acquire("demo", one, take_over_fence=1)
 
     assert not ledger.locks.release("demo", 1)
     ledger.close_holder(dead, NOW)

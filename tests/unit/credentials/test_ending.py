@@ -106,7 +106,7 @@ def test_a_ledger_that_is_away_keeps_nothing_alive(error: HoldtrueError, caplog:
     assert "could not revoke" not in caplog.text, "it was revoked"
 
 
-@pytest.mark.parametrize(("left", "verb"), [(timedelta(hours=1), "is"), (timedelta(seconds=-1), "was")])
+@pytest.mark.parametrize(("left", "verb"), [(timedelta(hours=1), "expires at"), (timedelta(seconds=-1), "expired at")])
 def test_what_could_not_be_revoked_is_named_with_its_own_end(
     left: timedelta, verb: str, caplog: pytest.LogCaptureFixture
 ) -> None:

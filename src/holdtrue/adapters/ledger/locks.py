@@ -26,14 +26,14 @@ class SqlLocks:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def acquire(self, environment: str, holder: UUID, *, over: int | None = None) -> EnvironmentLock | None:
-        """Take it with the next fence if it is free, or if its fence is `over`; None when it is held.
+    def acquire(self, environment: str, holder: UUID, *, take_over_fence: int | None = None) -> EnvironmentLock | None:
+        """Take it with the next fence if it is free, or if its fence is `take_over_fence`; None when it is held.
 
         Raises:
             RejectedError: the run ended, or is not listed.
         """
         with transaction(self._engine, "take the environment's lock") as connection:
-            if connection.execute(self._taking(environment, holder, over)).first() is None:
+            if connection.execute(self._taking(environment, holder, take_over_fence)).first() is None:
                 self._require_open(connection, holder)
                 return None
             return self._find(connection, environment)
@@ -54,7 +54,7 @@ class SqlLocks:
         with transaction(self._engine, "read the locks") as connection:
             return tuple(_lock(row) for row in connection.execute(_found().order_by(LOCKS.c.environment)))
 
-    def _taking(self, environment: str, holder: UUID, over: int | None) -> Any:
+    def _taking(self, environment: str, holder: UUID, take_over_fence: int | None) -> Any:
         """One statement that looks and takes.
 
         Both databases run it alone on its row: SQLite has one writer at a time, PostgreSQL locks the row and looks at
@@ -73,7 +73,7 @@ class SqlLocks:
                 "holder": new.excluded.holder,
                 "acquired_at": new.excluded.acquired_at,
             },
-            where=is_free if over is None else or_(is_free, LOCKS.c.fence == over),
+            where=is_free if take_over_fence is None else or_(is_free, LOCKS.c.fence == take_over_fence),
         ).returning(LOCKS.c.fence)
 
     def _find(self, connection: Connection, environment: str) -> EnvironmentLock | None:
