@@ -63,8 +63,10 @@ def locked_error(
 
 def lost_error(environment: str, fence: int, found: EnvironmentLock | None) -> LockLost:
     """The error of a run that no longer holds its lock."""
-    if found is None or found.holder is None:
-        how = "it was released by somebody else"
+    if found is None:
+        how = "the ledger does not list it any more: the ledger was deleted or exchanged"
+    elif found.holder is None:
+        how = "somebody released it"
     else:
         how = f"it is held by {_run(found.holder)} on host {found.holder.process.host} with fence {found.fence}"
     return LockLost(

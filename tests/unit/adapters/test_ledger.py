@@ -271,5 +271,5 @@ def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_text("this is a text and no database at all, and long enough to be read as one" * 20)
-    with pytest.raises(RejectedError, match="no SQLite database"):
+    with pytest.raises(RejectedError, match="not an SQLite database"):
         open_ledger(f"sqlite:///{tmp_path}/ledger.db")

@@ -105,6 +105,7 @@ def test_a_lost_lock_is_not_retried_and_tells_who_has_it(found: EnvironmentLock 
     assert error.state_name == "LockLost"
     assert "fence 3" in error.where
     assert error.next_step
+    assert ("does not list it" in str(error)) == (found is None)
     assert (found is not None and found.holder is not None) == ("fat-cow" in str(error) and "fence 4" in str(error))
 
 

@@ -23,6 +23,11 @@ _MASK: Final = "***"
 
 _CHECK_URL: Final = "correct HOLDTRUE_LEDGER_URL; docs/ledger.md shows its forms."
 
+_REPLACE: Final = (
+    "restore it from a backup, or move it away: a new one is made then. Correct HOLDTRUE_LEDGER_URL if it was "
+    "meant to name another file."
+)
+
 _MEANINGS: Final[tuple[tuple[str, type[HoldtrueError], str, str], ...]] = (
     ("database is locked", ServiceNotReady, "another process keeps it locked", "see who writes to it for so long."),
     ("lock timeout", ServiceNotReady, "another process keeps it locked", "see who writes to it for so long."),
@@ -33,8 +38,8 @@ _MEANINGS: Final[tuple[tuple[str, type[HoldtrueError], str, str], ...]] = (
     ("disk is full", ServiceNotReady, "the disk is full", "free some space."),
     ("disk i/o", ServiceNotReady, "the disk fails", "look at the machine's log."),
     ("no space left", ServiceNotReady, "the disk is full", "free some space."),
-    ("not a database", RejectedError, "the file is no SQLite database", _CHECK_URL),
-    ("malformed", RejectedError, "the file is damaged", "restore it from a backup, or move it away."),
+    ("not a database", RejectedError, "the file is not an SQLite database", _REPLACE),
+    ("malformed", RejectedError, "the file is damaged", _REPLACE),
     ("password authentication failed", AccessDenied, "the server refused user or password", _CHECK_URL),
     ("no password supplied", AccessDenied, "the server wants a password", _CHECK_URL),
     ("no pg_hba.conf entry", AccessDenied, "the server does not admit this host or user", "change its pg_hba.conf."),
