@@ -31,7 +31,7 @@ from tests.long_form import long_form
 
 MOUNT, ROLE = "pg", "reader"
 ADMIN = "vault_admin"
-TTL_SECONDS, MAX_TTL_SECONDS = 5, long_form(40, 900)
+TTL_SECONDS, MAX_TTL_SECONDS = long_form(5, 30), long_form(40, 900)
 WRONG_PASSWORD = "no-longer-the-password"
 GONE_SECONDS = 5.0
 """A run's users have to be gone this long after its end."""
