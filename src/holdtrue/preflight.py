@@ -75,6 +75,8 @@ def ask_chain(
     chain = _Chain()
     for tool in _TOOLS:
         chain.ask(f"tool {tool}", partial(find_tool, tool))
+    if reason := environment.infrastructure.without_tests:
+        chain.note("program tests", PrerequisiteOutcome.NOT_APPLICABLE, f"there are none: {reason}")
     names = environment.credentials
     vault = chain.ask("block vault", lambda: load(VaultCredentials, names.vault), lambda block: block.address)
     aws = chain.ask("block aws", lambda: load(VaultAwsCredentials, names.aws), lambda block: block.region)

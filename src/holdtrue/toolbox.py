@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from holdtrue.credentials.reference import CredentialReference
-from holdtrue.models.base import ProgressSink
+from holdtrue.models.base import Progress, ProgressLevel, ProgressSink
 from holdtrue.models.configuration import Configurator
 from holdtrue.models.credentials import HostAccess, SshAccess
 from holdtrue.models.dependency import Gap, Inventory
@@ -88,12 +88,16 @@ def _stack_engine(load: ReferenceLoader, environment: Environment) -> Iterator[S
         stack=environment.infrastructure.stack,
         access=load(PulumiBackend, environment.credentials.pulumi).open(cloud, operation_seconds=limit),
         timeout_seconds=limit,
+        update_plan=environment.infrastructure.update_plan,
     )
 
 
 def _program_tests(environment: Environment, on_progress: ProgressSink) -> ProgramTests:
     from holdtrue.adapters.program_tests import run_program_tests  # noqa: PLC0415
 
+    if reason := environment.infrastructure.without_tests:
+        on_progress(Progress(message=f"the program has no tests: {reason}", level=ProgressLevel.WARNING))
+        return ProgramTests(passed=0, none_because=reason)
     return run_program_tests(
         _fleet() / environment.infrastructure.tests_path,
         project=_fleet() / environment.infrastructure.project,

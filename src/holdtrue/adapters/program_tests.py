@@ -39,7 +39,10 @@ def run_program_tests(
     """
     if not tests.exists():
         raise ProgramTestsFailed(
-            "The program has no tests", where=str(tests), next_step="write some, or name them in infrastructure.tests"
+            "The program has no tests",
+            where=str(tests),
+            next_step="write some, name them in `infrastructure.tests`, or say in `infrastructure.without_tests` why "
+            "there are none",
         )
 
     def on_case(case: CollectedCase, result: CaseResult, done: int, total: int) -> None:

@@ -192,7 +192,7 @@ def test_the_cli_s_own_refusal_is_told(tmp_path: Path) -> None:
 def test_a_saved_plan_is_handed_out_once_and_the_oldest_is_forgotten() -> None:
     keys = [PlanKey("/p", "dev", "file:///s", str(number)) for number in range(9)]
     for key in keys:
-        keep_plan(key, SavedPlan(content=key.digest.encode(), settings="", stack_absent=False))
+        keep_plan(key, SavedPlan(key.digest.encode(), settings="", stack_absent=False, steps={}, outputs={}))
     assert take_plan(keys[0]) is None
     last = take_plan(keys[8])
     assert last is not None
