@@ -1,7 +1,6 @@
 """Pulumi as a StackEngine: each operation is one child process in a private folder, with its own credentials."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -36,6 +35,7 @@ from holdtrue.errors import ProgramFailed, keeping_done
 from holdtrue.models.base import ProgressSink, ignore_progress
 from holdtrue.models.credentials import StackAccess
 from holdtrue.models.stack import ApplyResult, Plan, RefreshResult, StackOutputs
+from holdtrue.runtime.interpreter import own_python, python_command, python_environment
 from holdtrue.runtime.process import ToolRun, ToolTimeout, run_tool
 from holdtrue.runtime.tracing import span
 
@@ -46,18 +46,26 @@ _GRACE_SECONDS: Final = 30.0
 class PulumiEngine:
     """One stack of an ordinary Pulumi Python project.
 
-    The project runs unchanged, in the Python that runs this, and is never written to. Plugins are not downloaded:
-    what the program needs must be in the worker's plugin folder (`PULUMI_HOME` or `~/.pulumi`).
+    The project runs unchanged, in the interpreter that `python` gives, and is never written to. Plugins are not
+    downloaded: what the program needs must be in the worker's plugin folder (`PULUMI_HOME` or `~/.pulumi`).
     """
 
     def __init__(
-        self, *, project: Path, stack: str, access: StackAccess, timeout_seconds: float, update_plan: bool = True
+        self,
+        *,
+        project: Path,
+        stack: str,
+        access: StackAccess,
+        timeout_seconds: float,
+        update_plan: bool = True,
+        python: Callable[[], Path] = own_python,
     ) -> None:
         self._folder = project.resolve()
         self._stack = stack
         self._access = access
         self._timeout_seconds = timeout_seconds
         self._update_plan = update_plan
+        self._python = python
         self._secrets = secret_values(access)
 
     def preview(self, on_progress: ProgressSink = ignore_progress) -> Plan:
@@ -264,7 +272,9 @@ class PulumiEngine:
             create_stack=create_stack,
             allowed=None if allowed is None else {urn: [*operations] for urn, operations in allowed.items()},
         )
-        arguments = [sys.executable, "-P", "-m", "holdtrue.adapters.pulumi.child"]
+        python = self._python()
+        arguments = python_command(python, "-P", module="holdtrue.adapters.pulumi.child", folder=workspace.folder)
+        workspace = replace(workspace, environment=python_environment(python, workspace.environment))
         return self._run(arguments, command.value, workspace, journal.read_line, write_request(request))
 
     def _run(
