@@ -111,7 +111,17 @@ class EnvironmentMaker:
         return self._run(["pip", "freeze", "--python", str(folder / "bin" / "python")], folder, named_in, deadline)
 
     def _run(self, arguments: list[str], folder: Path, named_in: Path, deadline: float) -> str:
-        answer = UvResolver(timeout_seconds=max(1.0, deadline - time.monotonic())).run(arguments, folder)
+        try:
+            answer = UvResolver(timeout_seconds=max(1.0, deadline - time.monotonic())).run(arguments, folder)
+        except RejectedError as error:
+            if "--locked" in error.what:
+                raise RejectedError(
+                    "uv.lock does not fit its pyproject.toml",
+                    where=str(named_in),
+                    next_step="run `uv lock` in the project's folder, and commit the file",
+                ) from error
+            error.where = error.where or str(named_in)
+            raise
         if isinstance(answer, NoSolution):
             raise RejectedError(
                 f"the packages of the program do not go together: {answer.reason}",
