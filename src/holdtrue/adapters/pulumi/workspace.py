@@ -20,6 +20,7 @@ from holdtrue.runtime.process import tool_environment
 
 _PLACES = re.compile(r".*_(?:ADDR|ENDPOINT_URL|URL|REGION|CACERT|CAPATH|NAMESPACE)(?:_\w+)?|AWS_ENDPOINT_URL_\w+")
 _PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml")
+_PASSPHRASES = frozenset({"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"})
 _ADVICE = "point `infrastructure.project` at a folder with a Pulumi.yaml whose runtime is python"
 
 
@@ -124,7 +125,7 @@ def stack_settings(project: Project, stack: str, access: StackAccess) -> str:
 
     Raises:
         ProgramFailed: the file is not valid.
-        AccessDenied: the state was encrypted with another provider.
+        AccessDenied: the state or the file was encrypted with another provider, or with a key that nobody names.
     """
     path = project.folder / project.settings_folder / f"Pulumi.{stack}.yaml"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -137,11 +138,47 @@ def stack_settings(project: Project, stack: str, access: StackAccess) -> str:
             where=str(path),
             next_step="repair the file",
         ) from error
-    if known & {"secretsprovider", "encryptedkey", "encryptionsalt"} or access.secrets_provider in {"", "default"}:
+    if access.secrets_provider in {"", "default"}:
+        return text
+    if known & {"secretsprovider", "encryptedkey", "encryptionsalt"}:
+        _require_passphrase(raw, access, path)
         return text
     if access.secrets_provider != "passphrase":
         raw["secretsprovider"] = access.secrets_provider
-    return yaml.safe_dump(raw | _recorded_key(access, project.name, stack), sort_keys=False)
+    recorded = _recorded_key(access, project.name, stack)
+    if not recorded and urlsplit(access.backend_url).scheme == "file" and _has_secret(raw.get("config")):
+        raise AccessDenied(
+            "the stack's settings have secret values, but not the key that they were encrypted with, nor has the state",
+            where=str(path),
+            next_step="restore the line `encryptedkey` of that file, or set the values again with "
+            "`pulumi config set --secret`",
+        )
+    return yaml.safe_dump(raw | recorded, sort_keys=False)
+
+
+def _require_passphrase(raw: Mapping[str, Any], access: StackAccess, path: Path) -> None:
+    """Refuse settings that a passphrase opens where the run has none. Another key of the user's own stays."""
+    named = raw.get("secretsprovider") or ("passphrase" if "encryptionsalt" in raw else "")
+    given = access.environment.keys() | tool_environment({}).keys()
+    if named == "passphrase" and access.secrets_provider != "passphrase" and not given & _PASSPHRASES:
+        raise AccessDenied(
+            f"the stack's settings were encrypted with a passphrase, and the run has {access.secrets_provider}",
+            where=str(path),
+            next_step=f'run `pulumi stack change-secrets-provider "{access.secrets_provider}"` in the project\'s '
+            "folder, and commit the file",
+        )
+
+
+def _has_secret(value: object) -> bool:
+    match value:
+        case {"secure": _}:
+            return True
+        case dict():
+            return any(map(_has_secret, value.values()))
+        case list():
+            return any(map(_has_secret, value))
+        case _:
+            return False
 
 
 def secret_values(access: StackAccess) -> tuple[str, ...]:
