@@ -88,6 +88,25 @@ def test_planned_deletes_follow_an_export_that_differs(deployed: Tiny, guard: st
     assert deployed.things() == {"a": "three"}
 
 
+def test_a_plan_with_an_output_that_differs_each_time_can_be_approved(deployed: Tiny) -> None:
+    deployed.write(
+        "import os, pulumi\nfrom things import Thing\na = Thing('a', 'one')\npulumi.export('pid', os.getpid())\n"
+    )
+    reviewed, later = engine_of(deployed).preview(), engine_of(deployed).preview()
+    assert reviewed.digest == later.digest
+    plans._plans.clear()  # as in another process
+    assert names(engine_of(deployed).apply(reviewed).changes) == {("delete", "b")}
+    deployed.write("import pulumi\nfrom things import Thing\na = Thing('a', 'one')\npulumi.export('other', 1)\n")
+    assert engine_of(deployed).preview().digest != reviewed.digest
+
+
+def test_what_is_gone_is_made_again(deployed: Tiny, guard: str) -> None:
+    (deployed.cloud / "b").unlink()
+    engine = engine_of(deployed, update_plan=guard == "plan")
+    assert names(engine.apply(engine.preview()).changes) == {("create", "b")}
+    assert deployed.things() == {"a": "one", "b": "two"}
+
+
 def test_outputs_that_stay_go_or_are_of_a_component_may_differ(tiny: Tiny) -> None:
     component = (
         "import os, pulumi\nfrom things import Thing\n"

@@ -162,7 +162,8 @@ class PulumiEngine:
                 stack=self._stack,
                 changes=changes,
                 unchanged=len(unchanged),
-                digest=plan_digest(self._stack, changes, unchanged, journal.stack_outputs()),
+                # Names only: an output that differs each time changes nothing, and nobody could approve it.
+                digest=plan_digest(self._stack, changes, unchanged, dict.fromkeys(journal.stack_outputs())),
             )
             content = without_output_values(workspace.plan_file.read_bytes()) if self._update_plan else None
             keep_plan(
