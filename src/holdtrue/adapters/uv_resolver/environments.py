@@ -69,8 +69,8 @@ class EnvironmentMaker:
             with _locked(home.with_name(f"{home.name}.lock"), deadline):
                 if python := _ready(home):
                     return python
-                for left in home.iterdir():
-                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+                for left in home.iterdir():  # The uv of a killed maker may write to its folder for a moment yet.
+                    shutil.rmtree(left, ignore_errors=True)
                 folder = home / uuid.uuid4().hex
                 self.on_progress(Progress(message=f"making the program's environment from {named_in.name}"))
                 self._make(folder, named_in, deadline)
