@@ -75,6 +75,9 @@ def ask_chain(
     chain = _Chain()
     for tool in _TOOLS:
         chain.ask(f"tool {tool}", partial(find_tool, tool))
+    chain.ask("program packages", partial(_ask_packages, environment, tools))
+    if reason := environment.infrastructure.without_tests:
+        chain.note("program tests", PrerequisiteOutcome.NOT_APPLICABLE, f"there are none: {reason}")
     names = environment.credentials
     vault = chain.ask("block vault", lambda: load(VaultCredentials, names.vault), lambda block: block.address)
     aws = chain.ask("block aws", lambda: load(VaultAwsCredentials, names.aws), lambda block: block.region)
@@ -94,6 +97,13 @@ def ask_chain(
     if outputs is not None:
         _ask_fleet(chain, environment, outputs, tools, signs=ssh in usable)
     return tuple(chain.links)
+
+
+def _ask_packages(environment: Environment, tools: Toolbox) -> str:
+    packages = tools.program_packages(environment)
+    if packages.named_in is not None:
+        find_tool("uv")
+    return str(packages)
 
 
 def _ask_vault(

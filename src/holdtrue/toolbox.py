@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from holdtrue.credentials.reference import CredentialReference
-from holdtrue.models.base import ProgressSink
+from holdtrue.models.base import Progress, ProgressLevel, ProgressSink, ignore_progress
 from holdtrue.models.configuration import Configurator
 from holdtrue.models.credentials import HostAccess, SshAccess
 from holdtrue.models.dependency import Gap, Inventory
 from holdtrue.models.environment import Environment, Traffic
 from holdtrue.models.host import Host
 from holdtrue.models.osv import AdvisorySource
+from holdtrue.models.program import ProgramPackages
 from holdtrue.models.report import ProgramTests
 from holdtrue.models.stack import StackEngine
 from holdtrue.models.traffic import TrafficSwitch
 from holdtrue.models.validation import CheckResult, HostChecks, Prober
-from holdtrue.settings import load_settings
+from holdtrue.runtime.interpreter import own_python
+from holdtrue.settings import in_home, load_settings
 
 R = TypeVar("R", bound=CredentialReference)
 
@@ -44,6 +46,7 @@ class Toolbox:
     """One factory a seam."""
 
     stack_engine: Callable[[Environment], AbstractContextManager[StackEngine]]
+    program_packages: Callable[[Environment], ProgramPackages]
     program_tests: Callable[[Environment, ProgressSink], ProgramTests]
     host_access: Callable[[Environment, Sequence[Host]], AbstractContextManager[SshAccess]]
     reach: Callable[[HostAccess], tuple[CheckResult, ...]]
@@ -59,6 +62,7 @@ def real_tools(load: ReferenceLoader) -> Toolbox:
     """The adapters, with the credentials that `load` finds."""
     return Toolbox(
         stack_engine=partial(_stack_engine, load),
+        program_packages=_program_packages,
         program_tests=_program_tests,
         host_access=partial(_host_access, load),
         reach=_reach,
@@ -88,18 +92,45 @@ def _stack_engine(load: ReferenceLoader, environment: Environment) -> Iterator[S
         stack=environment.infrastructure.stack,
         access=load(PulumiBackend, environment.credentials.pulumi).open(cloud, operation_seconds=limit),
         timeout_seconds=limit,
+        update_plan=environment.infrastructure.update_plan,
+        python=partial(_program_python, environment),
     )
 
 
 def _program_tests(environment: Environment, on_progress: ProgressSink) -> ProgramTests:
     from holdtrue.adapters.program_tests import run_program_tests  # noqa: PLC0415
 
+    if reason := environment.infrastructure.without_tests:
+        on_progress(Progress(message=f"the program has no tests: {reason}", level=ProgressLevel.WARNING))
+        return ProgramTests(passed=0, none_because=reason)
     return run_program_tests(
         _fleet() / environment.infrastructure.tests_path,
         project=_fleet() / environment.infrastructure.project,
         timeout_seconds=environment.infrastructure.timeout_seconds,
+        python=_program_python(environment, on_progress),
         on_progress=on_progress,
     )
+
+
+def _program_packages(environment: Environment) -> ProgramPackages:
+    from holdtrue.adapters.pulumi.packages import program_packages  # noqa: PLC0415
+
+    return program_packages(_fleet() / environment.infrastructure.project)
+
+
+def _program_python(environment: Environment, on_progress: ProgressSink = ignore_progress) -> Path:
+    """The interpreter for the program and its tests, made if need be."""
+    from holdtrue.adapters.pulumi.packages import require_usable  # noqa: PLC0415
+    from holdtrue.adapters.uv_resolver import EnvironmentMaker  # noqa: PLC0415
+
+    packages = _program_packages(environment)
+    if packages.environment is not None:
+        return require_usable(packages.environment / "bin" / "python", packages)
+    if packages.named_in is None:
+        return own_python()
+    cache = in_home(load_settings().cache, setting="HOLDTRUE_CACHE") / "programs"
+    maker = EnvironmentMaker(cache, environment.infrastructure.timeout_seconds, on_progress)
+    return require_usable(maker.python_for(packages.named_in), packages)
 
 
 @contextmanager

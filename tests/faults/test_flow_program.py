@@ -1,6 +1,7 @@
 """A program that is wrong, untested, absent tools, and plans that need a person."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from flows.drift import drift
 from flows.provision import provision
 from flows.validate import validate
 from tests.integration.flow_stage import IDLE_PLAYBOOK, TINY_PROGRAM, Stage, other_python
+from tests.integration.program_wheels import wheels
+
+__all__ = ["wheels"]
 
 PROGRAM = "pulumi/tiny/__main__.py"
 TESTS = "pulumi/tiny/tests/test_tiny.py"
@@ -75,3 +79,28 @@ def test_deletes_wait_for_the_approval_of_this_very_plan(stage: Stage) -> None:
     stage.require(other, "ApprovalRequired", f"plan {found[1]}")
     approved = stage.run(provision, "tiny", approved_plan=found[1])
     stage.require(approved, "Provisioned", "1 resource")
+
+
+@pytest.mark.usefixtures("untouched_but_state", "wheels")
+def test_a_program_of_its_own_packages_without_tests_and_update_plans(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDTRUE_CACHE", str(tmp_path / "cache"))
+    stage.fleet.write("ansible/tiny.yml", IDLE_PLAYBOOK)
+    stage.fleet.write(
+        PROGRAM, TINY_PROGRAM + "import os, palette\npulumi.export('pid', [palette.COLOUR, os.getpid()])\n"
+    )
+    stage.fleet.write("pulumi/tiny/requirements.txt", "pulumi\npalette\n")
+    stage.fleet.replace(
+        "pulumi/tiny/Pulumi.yaml", "runtime: python", "runtime: {name: python, options: {virtualenv: venv}}"
+    )
+    shutil.rmtree(stage.fleet.root / "pulumi/tiny/tests")
+    refused = stage.run(provision, "tiny")
+    assert "infrastructure.without_tests" in refused.message
+    stage.fleet.edit_manifest("tiny", infrastructure={"without_tests": "made by a tool", "update_plan": False})
+    run = stage.run(provision, "tiny")
+    assert run.type == "COMPLETED", run.message
+    assert "made by a tool" in run.message
+    page = stage.texts(run)["artifact provision-report-tiny"]
+    assert "made by a tool" in page
+    assert "differ from what the preview knew: pid" in page

@@ -22,6 +22,7 @@ from holdtrue.models.configuration import ConfigurationRun, HostSummary
 from holdtrue.models.credentials import HostAccess, SshAccess
 from holdtrue.models.dependency import Inventory
 from holdtrue.models.preflight import Prerequisite, PrerequisiteOutcome
+from holdtrue.models.program import ProgramPackages
 from holdtrue.models.report import ProgramTests
 from holdtrue.models.stack import StackOutputs
 from holdtrue.models.validation import CheckOutcome, CheckResult
@@ -134,6 +135,7 @@ class FakeTools:
     def toolbox(self) -> Toolbox:
         return Toolbox(
             stack_engine=lambda _: self._engine(),
+            program_packages=lambda _: ProgramPackages(),
             program_tests=lambda _environment, _on_progress: self.program_tests(),
             host_access=lambda _environment, _hosts: self._access(),
             reach=self._reach,

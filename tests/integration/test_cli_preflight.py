@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
+from holdtrue.adapters.manifest import load_environment
 from holdtrue.adapters.vault import VaultServer, open_vault
 from holdtrue.adapters.vault.auth import AppRole
 from holdtrue.adapters.vault.failures import Call
@@ -58,6 +60,18 @@ def test_each_broken_link_is_a_line_with_what_to_do(stage: Stage) -> None:
     assert "Vault login" in line
     assert "Next: " in line
     assert "not-the-secret-id" not in done.stdout + done.stderr
+
+
+def test_packages_that_cannot_be_had_and_tests_that_are_not_there_are_told(stage: Stage) -> None:
+    stage.fleet.edit_manifest("tiny", infrastructure={"without_tests": "made by a generator"})
+    project = stage.fleet.root / load_environment(stage.fleet.root, "tiny").infrastructure.project
+    options = {"name": "python", "options": {"toolchain": "poetry"}}
+    text = (project / "Pulumi.yaml").read_text()
+    (project / "Pulumi.yaml").write_text(yaml.safe_dump(yaml.safe_load(text) | {"runtime": options}))
+    done = ask(stage)
+    (line,) = [line for line in broken(done) if "packages" in line]
+    assert "poetry" in line
+    assert re.search(r"^not.applicable +program tests.*made by a generator", done.stdout, re.MULTILINE)
 
 
 def broken(done: "subprocess.CompletedProcess[str]") -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from holdtrue.errors import ManifestError, ResourceMissing
-from holdtrue.models.environment import Environment
+from holdtrue.models.environment import Environment, Infrastructure
 from holdtrue.runtime.yaml_document import FieldPath, YamlDocument, read_yaml
 
 _SUFFIXES: Final = (".yaml", ".yml")
@@ -48,6 +48,7 @@ def load_environment(fleet: Path, name: str) -> Environment:
     environment = document.parse(Environment.model_validate)
     if environment.name != name:
         raise document.error(("name",), f"is '{environment.name}', but the file is called {document.path.name}")
+    _require_tests(document, fleet, environment.infrastructure)
     for field, relative in _named_paths(environment):
         if not (fleet / relative).exists():
             raise document.error(field, f"{relative} does not exist in {fleet}")
@@ -67,12 +68,20 @@ def _read(path: Path) -> YamlDocument:
     return read_yaml(path, help="fix the manifest; `holdtrue schema` prints what it may say")
 
 
+def _require_tests(document: YamlDocument, fleet: Path, infrastructure: Infrastructure) -> None:
+    if infrastructure.without_tests is None and not (fleet / infrastructure.tests_path).exists():
+        raise document.error(
+            ("infrastructure", "tests"),
+            f"{infrastructure.tests_path} does not exist in {fleet}: put the program's unit tests there, or say in "
+            "`infrastructure.without_tests` why it has none",
+        )
+
+
 def _named_paths(environment: Environment) -> list[tuple[FieldPath, str]]:
     """Every path below the fleet that the manifest names, with its field."""
     infrastructure = environment.infrastructure
     named: list[tuple[FieldPath, str]] = [
         (("infrastructure", "project"), f"{infrastructure.project}/Pulumi.yaml"),
-        (("infrastructure", "tests"), infrastructure.tests_path),
         (("configuration", "playbook"), environment.configuration.playbook),
     ]
     named += [(("validation", "suites", index), path) for index, path in enumerate(environment.validation.suites)]

@@ -8,6 +8,7 @@ from holdtrue.errors import ProgramTestsFailed
 from holdtrue.models.base import Progress, ProgressLevel, ProgressSink, ignore_progress
 from holdtrue.models.report import ProgramTests
 from holdtrue.runtime.folder import private_folder
+from holdtrue.runtime.interpreter import own_python
 from holdtrue.runtime.pytest_run import (
     CaseOutcome,
     CaseResult,
@@ -26,20 +27,29 @@ _SHOWN: Final = 10
 
 
 def run_program_tests(
-    tests: Path, *, project: Path, timeout_seconds: float, on_progress: ProgressSink = ignore_progress
+    tests: Path,
+    *,
+    project: Path,
+    timeout_seconds: float,
+    python: Path | None = None,
+    on_progress: ProgressSink = ignore_progress,
 ) -> ProgramTests:
     """Run the tests in `tests` as `pytest` in the project's folder would, with its pytest configuration.
 
+    They run in `python`, which has to find pytest, or else in the interpreter that runs this.
     They see no credential: neither the worker's variables nor its home folder. Nothing is written into the project.
 
     Raises:
         ProgramTestsFailed: a test failed or did not end, a file could not be collected, or no test ran; the message
             has a line for each, with file and line.
-        ToolMissing: this Python cannot be started.
+        ToolMissing: the interpreter cannot be started.
     """
     if not tests.exists():
         raise ProgramTestsFailed(
-            "The program has no tests", where=str(tests), next_step="write some, or name them in infrastructure.tests"
+            "The program has no tests",
+            where=str(tests),
+            next_step="write some, name them in `infrastructure.tests`, or say in `infrastructure.without_tests` why "
+            "there are none",
         )
 
     def on_case(case: CollectedCase, result: CaseResult, done: int, total: int) -> None:
@@ -53,6 +63,7 @@ def run_program_tests(
                 folder=project.absolute(),
                 configuration=_configuration(project.absolute()),
                 environment={"HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true"},
+                python=python or own_python(),
             ),
             timeout_seconds=timeout_seconds,
             on_case=on_case,

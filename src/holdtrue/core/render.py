@@ -15,7 +15,7 @@ from holdtrue.models.configuration import ConfigurationRun, TaskOutcome
 from holdtrue.models.drift import DriftReport, EnvironmentDrift, NotChecked
 from holdtrue.models.outcome import RunOutcome, StageRecord
 from holdtrue.models.preflight import PreflightReport
-from holdtrue.models.report import ProvisionReport, ValidationReport
+from holdtrue.models.report import ProgramTests, ProvisionReport, ValidationReport
 from holdtrue.models.stack import ApplyResult, Plan, PropertyChange, ResourceChange, StackOutputs
 from holdtrue.models.validation import CheckOutcome, Verdict
 
@@ -134,16 +134,23 @@ def provision_line(report: ProvisionReport) -> str:
     """One line of outcome of a provision that reached its end."""
     resources = report.applied or ApplyResult(changes=(), unchanged=0, outputs=StackOutputs(values={}))
     passed = _passed(report.verdict) if report.verdict is not None else "no check was made"
+    untested = _untested(report.program_tests)
     if not report.changed:
         return (
             f"{report.environment}: no changes; {count(resources.unchanged, 'resource')} and "
-            f"{count(len(report.hosts), 'host')} are as declared, {passed}"
+            f"{count(len(report.hosts), 'host')} are as declared, {passed}{untested}"
         )
     moved = "traffic moved" if report.traffic is not None and report.traffic.moved else "traffic stayed"
     tasks = report.configured.changed if report.configured is not None else ()
     return (
         f"{report.environment}: {count(len(resources.changes), 'resource')} and "
-        f"{count(len(tasks), 'host task')} changed, second run changed 0, {passed}, {moved}"
+        f"{count(len(tasks), 'host task')} changed, second run changed 0, {passed}, {moved}{untested}"
+    )
+
+
+def _untested(tests: ProgramTests | None) -> str:
+    return (
+        f"; the program has no tests ({' '.join(tests.none_because.split())})" if tests and tests.none_because else ""
     )
 
 
@@ -155,11 +162,13 @@ def _passed(verdict: Verdict) -> str:
 def provision_sections(report: ProvisionReport) -> str:
     """What a provision did, for a person; of one that failed, what it had done by then."""
     sections = []
+    if report.program_tests is not None and report.program_tests.none_because:
+        reason = for_markdown(report.program_tests.none_because, _CELL_LIMIT)
+        sections.append(_section("Program tests", f"None ran. Why, says the manifest: {reason}"))
     if report.audit is not None:
         sections.append(_section("Dependencies", _dependencies(report.audit)))
     if report.applied is not None:
-        changes = report.applied.changes
-        sections.append(_section("Infrastructure", changes_table(changes) if changes else "No changes."))
+        sections.append(_section("Infrastructure", _applied(report.applied)))
     elif report.plan is not None:
         sections.append(_section("Plan", _plan(report.plan)))
     if report.configured is not None:
@@ -179,6 +188,12 @@ def provision_sections(report: ProvisionReport) -> str:
         ends = f"Before: {_weights(report.traffic.before)}. After: {_weights(report.traffic.after)}."
         sections.append(_section("Traffic", f"{ends}\n\n{steps if report.traffic.moved else 'No steps were needed.'}"))
     return "\n".join(sections)
+
+
+def _applied(applied: ApplyResult) -> str:
+    parts = [changes_table(applied.changes) if applied.changes else "No changes."]
+    parts += [for_markdown(note, _CELL_LIMIT) for note in applied.notes]
+    return "\n\n".join(parts)
 
 
 def _plan(plan: Plan) -> str:

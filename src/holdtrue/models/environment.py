@@ -4,7 +4,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from holdtrue.models.audit import AuditPolicy
 from holdtrue.models.base import Value
@@ -34,6 +34,9 @@ FleetPath = Annotated[str, Field(min_length=1), AfterValidator(_below_the_fleet)
 HostFolder = Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]*$")]
 """An absolute path on a host."""
 
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=300)]
+"""Why a rule does not hold here, for whoever reads the report."""
+
 Template = Annotated[str, Field(min_length=1)]
 """Text with `{name}` placeholders, filled from the stack's outputs and, for one host, its own values."""
 
@@ -45,8 +48,22 @@ class Infrastructure(Value):
     project: FleetPath = Field(description="Folder of an ordinary Pulumi Python project.")
     stack: Name
     tests: FleetPath | None = Field(default=None, description="Folder of its unit tests; default: <project>/tests.")
+    without_tests: Reason | None = Field(
+        default=None, description="Why the program has no unit tests that can run; each report of a provision shows it."
+    )
     hosts_output: str = Field(default="hosts", description="Stack output that lists the hosts.")
     timeout_seconds: int = Field(default=1800, ge=10, description="Longest time one engine operation may take.")
+    update_plan: bool = Field(
+        default=True,
+        description="Let the engine's update plan (`--plan`) refuse unplanned steps and inputs before they run. "
+        "Without it an unplanned step interrupts the engine, but may have begun; inputs are not compared.",
+    )
+
+    @model_validator(mode="after")
+    def _tests_or_none(self) -> Self:
+        if self.tests is not None and self.without_tests is not None:
+            raise ValueError("give either tests or without_tests")
+        return self
 
     @property
     def tests_path(self) -> str:

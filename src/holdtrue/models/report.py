@@ -21,6 +21,9 @@ class ProgramTests(Value):
     passed: int = Field(ge=0)
     failed: tuple[str, ...] = ()
     skipped: int = Field(default=0, ge=0)
+    none_because: str = Field(
+        default="", description="Why the manifest lets the program go without tests; then none has run."
+    )
 
 
 class ProvisionReport(FlowReport):

@@ -65,6 +65,7 @@ class ApplyResult(Value):
     changes: tuple[ResourceChange, ...]
     unchanged: int = Field(ge=0)
     outputs: StackOutputs
+    notes: tuple[str, ...] = Field(default=(), description="What a reviewer of the plan could not foresee.")
 
 
 class RefreshResult(Value):

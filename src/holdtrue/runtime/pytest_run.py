@@ -5,7 +5,6 @@ Every case's result arrives as it ends; what was collected and never ended is li
 """
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +15,7 @@ from pydantic import Field, RootModel, ValidationError
 
 from holdtrue.models.base import Value
 from holdtrue.runtime.folder import private_folder
+from holdtrue.runtime.interpreter import own_python, python_command, python_environment
 from holdtrue.runtime.process import ToolTimeout, run_tool, tool_environment
 from holdtrue.runtime.redaction import redact_data
 
@@ -128,6 +128,8 @@ class PytestRequest:
     configuration: Path = _NO_CONFIGURATION
     case_timeout_seconds: float = 0.0
     """Limit on one case's set-up, call and teardown each; 0 is none."""
+    python: Path = field(default_factory=own_python)
+    """The interpreter; it has to find pytest."""
 
 
 CaseSink = Callable[[CollectedCase, CaseResult, int, int], None]
@@ -138,7 +140,7 @@ def run_pytest(request: PytestRequest, *, timeout_seconds: float, on_case: CaseS
     """Run the request to its end; never raises for what the tests do, nor for running out of time.
 
     Raises:
-        ToolMissing: this Python cannot be started.
+        ToolMissing: the interpreter cannot be started.
     """
     reading = _Reading(on_case)
     with private_folder("holdtrue-pytest") as scratch:
@@ -146,7 +148,7 @@ def run_pytest(request: PytestRequest, *, timeout_seconds: float, on_case: CaseS
         try:
             ended = run_tool(
                 _command(request, scratch),
-                environment=tool_environment({**request.environment, **extra}),
+                environment=python_environment(request.python, tool_environment({**request.environment, **extra})),
                 folder=request.folder,
                 on_line=reading.take,
                 timeout_seconds=timeout_seconds,
@@ -159,9 +161,7 @@ def run_pytest(request: PytestRequest, *, timeout_seconds: float, on_case: CaseS
 
 def _command(request: PytestRequest, scratch: Path) -> list[str]:
     return [
-        sys.executable,
-        "-m",
-        "holdtrue.runtime.pytest_child",
+        *python_command(request.python, module="holdtrue.runtime.pytest_child", folder=scratch),
         str(request.case_timeout_seconds),
         "-q",
         "--tb=short",

@@ -109,6 +109,24 @@ def test_a_manifest_that_is_not_utf8_is_refused(fleet: Path) -> None:
         load_environment(fleet, "demo")
 
 
+def test_a_program_without_tests_needs_a_reason_in_the_manifest(fleet: Path) -> None:
+    (fleet / "pulumi/demo/tests").rmdir()
+    with pytest.raises(ManifestError, match=r"infrastructure\.without_tests") as refusal:
+        load_environment(fleet, "demo")
+    assert refusal.value.where.endswith(" infrastructure.tests")
+
+    rewrite(fleet, "  stack: demo", "  stack: demo\n  without_tests: generated code")
+    assert load_environment(fleet, "demo").infrastructure.without_tests == "generated code"
+
+
+@pytest.mark.parametrize("given", ["''", "'   '", "true", "why not\n  tests: checks"])
+def test_a_program_is_not_without_tests_for_no_reason(fleet: Path, given: str) -> None:
+    rewrite(fleet, "  stack: demo", f"  stack: demo\n  without_tests: {given}")
+    with pytest.raises(ManifestError) as refusal:
+        load_environment(fleet, "demo")
+    assert " infrastructure" in refusal.value.where
+
+
 def test_an_ignore_rule_needs_reason_owner_and_date(fleet: Path) -> None:
     rule = {"layer": "runtime", "target": "*", "reason": "known", "owner": "sre", "expires": date(2031, 1, 1)}
     path = fleet / "environments" / "demo.yaml"

@@ -65,6 +65,28 @@ def test_every_row_has_its_kind(text: str, kind: type[HoldtrueError]) -> None:
     assert error.next_step
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Missing required configuration variable 'shop:owner'\n\tplease set a value using", ["shop:owner"]),
+        ("error: validating stack config: Stack 'demo' is missing configuration value 'owner'", ["owner"]),
+        ("error: Stack 'demo' is missing configuration values 'owner', 'size' and 'key'", ["owner", "size", "key"]),
+    ],
+)
+def test_a_missing_configuration_value_is_named_with_its_command(text: str, names: list[str]) -> None:
+    error = translate(evidence(text))
+    assert all(name in error.what for name in names)
+    assert all(f"pulumi config set {name} <value> --stack demo" in error.next_step for name in names)
+    assert "Pulumi.demo.yaml" in error.next_step
+
+
+def test_a_missing_secret_is_to_be_set_as_one() -> None:
+    text = (
+        "Missing required configuration variable 'a:b'\n\tset it using the command `pulumi config set --secret a:b <v>`"
+    )
+    assert "pulumi config set --secret a:b" in translate(evidence(text)).next_step
+
+
 def test_a_lock_names_its_holder() -> None:
     assert "ann@build7 (pid 42)" in translate(evidence(LOCKED)).what
 

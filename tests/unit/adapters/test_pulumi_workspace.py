@@ -93,6 +93,31 @@ def test_the_users_own_provider_stays(tmp_path: Path) -> None:
     assert stack_settings(found, "dev", access(tmp_path / "state")) == text
 
 
+@pytest.mark.parametrize("text", ["encryptionsalt: v1:abc\n", "secretsprovider: passphrase\nencryptionsalt: v1:abc\n"])
+def test_settings_of_a_passphrase_need_one(tmp_path: Path, text: str) -> None:
+    found = read_project(project(tmp_path / "p", settings=text))
+    with pytest.raises(AccessDenied, match="passphrase") as refusal:
+        stack_settings(found, "dev", access(tmp_path / "state"))
+    assert f'change-secrets-provider "{PROVIDER}"' in refusal.value.next_step
+    for given in (
+        access(tmp_path / "state", PULUMI_CONFIG_PASSPHRASE="x"),
+        access(tmp_path / "state", PULUMI_CONFIG_PASSPHRASE_FILE="x"),
+        access(tmp_path / "state", "passphrase"),
+    ):
+        assert stack_settings(found, "dev", given) == text
+
+
+@pytest.mark.parametrize("value", ["{secure: abc}", "[a, {b: {secure: abc}}]"])
+def test_secret_values_without_a_key_are_refused(tmp_path: Path, value: str) -> None:
+    found = read_project(project(tmp_path / "p", settings=f"config:\n  demo:token: {value}\n"))
+    backend = tmp_path / "state"
+    with pytest.raises(AccessDenied, match="not the key") as refusal:
+        stack_settings(found, "dev", access(backend))
+    assert refusal.value.where.endswith("Pulumi.dev.yaml")
+    checkpoint(backend, {"url": PROVIDER, "encryptedkey": "k3y"})
+    assert yaml.safe_load(stack_settings(found, "dev", access(backend)))["encryptedkey"] == "k3y"
+
+
 def test_another_provider_than_the_states_is_refused(tmp_path: Path) -> None:
     found = read_project(project(tmp_path / "p"))
     checkpoint(tmp_path / "state", {"url": "hashivault://other", "encryptedkey": "k"})
@@ -192,7 +217,7 @@ def test_the_cli_s_own_refusal_is_told(tmp_path: Path) -> None:
 def test_a_saved_plan_is_handed_out_once_and_the_oldest_is_forgotten() -> None:
     keys = [PlanKey("/p", "dev", "file:///s", str(number)) for number in range(9)]
     for key in keys:
-        keep_plan(key, SavedPlan(content=key.digest.encode(), settings="", stack_absent=False))
+        keep_plan(key, SavedPlan(key.digest.encode(), settings="", stack_absent=False, steps={}, outputs={}))
     assert take_plan(keys[0]) is None
     last = take_plan(keys[8])
     assert last is not None

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +21,7 @@ from pulumi import automation
 
 from holdtrue.adapters.pulumi.events import to_message
 from holdtrue.adapters.pulumi.messages import (
+    UNCHANGING,
     Command,
     Failed,
     Finished,
@@ -27,6 +29,8 @@ from holdtrue.adapters.pulumi.messages import (
     Message,
     Request,
     StackAbsent,
+    Step,
+    Unplanned,
     parse_request,
     write_message,
 )
@@ -72,8 +76,9 @@ class KnownStack(automation.Stack):
 class Channel:
     """The way back to the worker; events come from several threads."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, allowed: Mapping[str, Sequence[str]] | None = None) -> None:
         self._stream = stream
+        self._allowed = allowed
         self._lock = threading.Lock()
         self.lost: str = ""
         """Why an event could not be passed on: the SDK swallows what its callbacks raise."""
@@ -94,9 +99,20 @@ class Channel:
             message = to_message(event)
             if message is not None:
                 self.send(message)
+                self._guard(message)
         except Exception as error:
             self.lost = f"an engine event could not be read: {type(error).__name__}: {error}"
             raise
+
+    def _guard(self, message: Message) -> None:
+        """Interrupt the engine when it starts what is not allowed; it finishes what is under way by then."""
+        if self._allowed is None or not isinstance(message, Step) or message.phase != "started":
+            return
+        if message.operation in UNCHANGING or message.operation in self._allowed.get(message.urn, ()):
+            return
+        self._allowed = None
+        self.send(Unplanned(message.urn, message.operation))
+        _interrupt_run()
 
 
 class WorkerWatch:
@@ -114,10 +130,14 @@ class WorkerWatch:
         while os.getppid() == self._worker:
             time.sleep(_WATCH_SECONDS)
         self.orphaned = True
-        # The worker gave this process a session of its own: the group is this run and nothing else.
-        os.killpg(0, signal.SIGINT)
+        _interrupt_run()
         time.sleep(_ORPHAN_GRACE_SECONDS)
         os.killpg(0, signal.SIGKILL)
+
+
+def _interrupt_run() -> None:
+    # The worker gave this process a session of its own: the group is this run and nothing else.
+    os.killpg(0, signal.SIGINT)
 
 
 def run(request: Request, channel: Channel) -> None:
@@ -160,7 +180,7 @@ def _carry_out(request: Request, stack: KnownStack, channel: Channel) -> None:
             if request.create_stack:
                 _create(stack)
             stack.up(
-                refresh=True, plan=request.plan_file, on_event=channel.pass_on, color="never",
+                refresh=True, plan=request.plan_file or None, on_event=channel.pass_on, color="never",
                 suppress_outputs=True, suppress_progress=True, show_secrets=False,
             )  # fmt: skip
         case Command.DETECT:
@@ -172,7 +192,7 @@ def _carry_out(request: Request, stack: KnownStack, channel: Channel) -> None:
 
 def _preview(request: Request, stack: KnownStack, channel: Channel) -> None:
     stack.preview(
-        refresh=True, plan=request.plan_file, on_event=channel.pass_on, color="never",
+        refresh=True, plan=request.plan_file or None, on_event=channel.pass_on, color="never",
         suppress_outputs=True, suppress_progress=True,
     )  # fmt: skip
 
@@ -212,7 +232,7 @@ def main() -> None:
     request = parse_request(sys.stdin.read())
     # Not SIG_IGN: the CLI would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
-    run(request, Channel(answers))
+    run(request, Channel(answers, request.allowed))
     sys.stderr.flush()
     # A program that was cut short, or that left threads behind, would hold a regular exit for as long as it likes.
     os._exit(0)

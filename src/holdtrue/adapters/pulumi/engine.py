@@ -1,8 +1,7 @@
 """Pulumi as a StackEngine: each operation is one child process in a private folder, with its own credentials."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +16,26 @@ from holdtrue.adapters.pulumi.changes import (
     unchanged_urns,
 )
 from holdtrue.adapters.pulumi.cli import find_cli, require_cli
+from holdtrue.adapters.pulumi.deviations import interrupted, is_wordless, unfinished, wordless
 from holdtrue.adapters.pulumi.failures import Evidence, name_of, translate
 from holdtrue.adapters.pulumi.journal import Journal
-from holdtrue.adapters.pulumi.messages import Command, Request, write_request
-from holdtrue.adapters.pulumi.plans import PlanKey, SavedPlan, keep_plan, take_plan
+from holdtrue.adapters.pulumi.messages import Command, Json, Request, write_request
+from holdtrue.adapters.pulumi.plans import (
+    PlanKey,
+    SavedPlan,
+    Steps,
+    changing_steps,
+    differing_outputs,
+    keep_plan,
+    take_plan,
+    without_output_values,
+)
 from holdtrue.adapters.pulumi.workspace import Project, Workspace, open_workspace, read_project, secret_values
 from holdtrue.errors import ProgramFailed, keeping_done
 from holdtrue.models.base import ProgressSink, ignore_progress
 from holdtrue.models.credentials import StackAccess
 from holdtrue.models.stack import ApplyResult, Plan, RefreshResult, StackOutputs
+from holdtrue.runtime.interpreter import own_python, python_command, python_environment
 from holdtrue.runtime.process import ToolRun, ToolTimeout, run_tool
 from holdtrue.runtime.tracing import span
 
@@ -36,15 +46,26 @@ _GRACE_SECONDS: Final = 30.0
 class PulumiEngine:
     """One stack of an ordinary Pulumi Python project.
 
-    The project runs unchanged, in the Python that runs this, and is never written to. Plugins are not downloaded:
-    what the program needs must be in the worker's plugin folder (`PULUMI_HOME` or `~/.pulumi`).
+    The project runs unchanged, in the interpreter that `python` gives, and is never written to. Plugins are not
+    downloaded: what the program needs must be in the worker's plugin folder (`PULUMI_HOME` or `~/.pulumi`).
     """
 
-    def __init__(self, *, project: Path, stack: str, access: StackAccess, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        project: Path,
+        stack: str,
+        access: StackAccess,
+        timeout_seconds: float,
+        update_plan: bool = True,
+        python: Callable[[], Path] = own_python,
+    ) -> None:
         self._folder = project.resolve()
         self._stack = stack
         self._access = access
         self._timeout_seconds = timeout_seconds
+        self._update_plan = update_plan
+        self._python = python
         self._secrets = secret_values(access)
 
     def preview(self, on_progress: ProgressSink = ignore_progress) -> Plan:
@@ -64,9 +85,14 @@ class PulumiEngine:
         first, may have run by then; they are in the state. So is what the refresh read, even when every step was
         refused: the next preview plans a difference back, while a drift check no longer sees it.
 
-        Update plans live in the memory of the process that previewed; in another process, or when the plan was
-        dropped (the newest eight are kept), the preview is made again first, and the apply is refused as a whole
-        unless its digest is the plan's.
+        Outputs may differ from what the preview knew; the result's notes name them.
+
+        Without update plans the engine's events are held against the plan as they come, and the first step that the
+        plan does not hold interrupts the engine: that step may have begun, and may be carried out.
+
+        What an apply needs of its preview lives in the memory of the process that previewed; in another process, or
+        when it was dropped (the newest eight are kept), the preview is made again first, and the apply is refused as a
+        whole unless its digest is the plan's.
 
         Raises:
             ProgramFailed: a step was refused, the program raised, or a resource failed; names the resource. Like
@@ -136,29 +162,67 @@ class PulumiEngine:
                 stack=self._stack,
                 changes=changes,
                 unchanged=len(unchanged),
-                digest=plan_digest(self._stack, changes, unchanged, journal.stack_outputs()),
+                # Names only: an output that differs each time changes nothing, and nobody could approve it.
+                digest=plan_digest(self._stack, changes, unchanged, dict.fromkeys(journal.stack_outputs())),
             )
+            content = without_output_values(workspace.plan_file.read_bytes()) if self._update_plan else None
             keep_plan(
                 self._plan_key(plan),
                 SavedPlan(
-                    content=workspace.plan_file.read_bytes(),
+                    content=content,
                     settings=workspace.settings_file.read_text(encoding="utf-8"),
                     stack_absent=journal.stack_absent,
+                    steps=changing_steps(steps),
+                    outputs=journal.stack_outputs(),
                 ),
             )
             return plan
 
     def _apply(self, project: Project, saved: SavedPlan, on_progress: ProgressSink, total: int) -> ApplyResult:
         with self._open(project, saved.settings) as (_, workspace):
-            workspace.plan_file.write_bytes(saved.content)
+            if saved.content is not None:
+                workspace.plan_file.write_bytes(saved.content)
             journal = Journal(on_progress, self._secrets, total)
             with keeping_done(lambda: _carried_out(journal)):
-                run = self._run_child(project, workspace, Command.APPLY, journal, create_stack=saved.stack_absent)
+                allowed = saved.steps if saved.content is None else None
+                run = self._run_child(
+                    project, workspace, Command.APPLY, journal, create_stack=saved.stack_absent, allowed=allowed
+                )
+                outputs: Mapping[str, Json] = journal.stack_outputs()
                 if not journal.finished:
-                    declared = {step.urn for step in journal.planned()}
-                    left_out = sorted(saved.urns() - declared)
-                    raise translate(replace(self._evidence("up", journal, run), missing_urns=left_out))
-            return _carried_out(journal)
+                    outputs = self._record_outputs(project, workspace, saved, journal, run)
+                elif saved.content is None and (undone := saved.undone(journal.steps)):
+                    raise unfinished(undone, self._place)
+            return _carried_out(journal).model_copy(
+                update={"outputs": outputs_of(outputs), "notes": _output_notes(saved.outputs, outputs)}
+            )
+
+    def _record_outputs(
+        self, project: Project, workspace: Workspace, saved: SavedPlan, journal: Journal, run: ToolRun
+    ) -> Mapping[str, Json]:
+        """The outputs of a stack whose apply failed, where it failed only because the plan lacks one of their names.
+
+        They are not in the state then, so the engine runs once more: without its update plan, and without any change.
+
+        Raises:
+            HoldtrueError: it failed for another reason.
+        """
+        if journal.unplanned is not None:
+            raise interrupted(journal.unplanned, journal, self._place)
+        if not is_wordless(journal):
+            declared = {step.urn for step in journal.planned()}
+            raise translate(replace(self._evidence("up", journal, run), missing_urns=sorted(saved.urns() - declared)))
+        if saved.content is None or saved.undone(journal.steps):
+            raise wordless(journal, _carried_out(journal).changes, self._place)
+        again = Journal(ignore_progress, self._secrets, 0)
+        run = self._run_child(project, workspace, Command.APPLY, again, update_plan=False, allowed={})
+        if again.unplanned is not None:
+            raise interrupted(again.unplanned, again, self._place)
+        if is_wordless(again):
+            raise wordless(again, _carried_out(journal).changes, self._place)
+        if not again.finished:
+            raise translate(self._evidence("up", again, run))
+        return again.stack_outputs()
 
     def _require_same(self, plan: Plan, current: Plan) -> None:
         """Refuse a plan that a fresh preview does not confirm, naming what differs."""
@@ -169,9 +233,13 @@ class PulumiEngine:
         names = ", ".join(map(name_of, moved[:5])) or "the stack's outputs"
         raise ProgramFailed(
             f"the plan is out of date; a preview made now differs in {names}",
-            where=f"stack {self._stack} of {self._folder}",
+            where=self._place,
             next_step="preview again, and approve that plan",
         )
+
+    @property
+    def _place(self) -> str:
+        return f"stack {self._stack} of {self._folder}"
 
     def _plan_key(self, plan: Plan) -> PlanKey:
         return PlanKey(str(self._folder), self._stack, self._access.backend_url, plan.digest)
@@ -189,6 +257,8 @@ class PulumiEngine:
         journal: Journal,
         *,
         create_stack: bool = False,
+        update_plan: bool = True,
+        allowed: Steps | None = None,
     ) -> ToolRun:
         """Run one command in a child; the journal collects what it says."""
         request = Request(
@@ -197,12 +267,15 @@ class PulumiEngine:
             project=project.name,
             stack=self._stack,
             program=str(project.program),
-            plan_file=str(workspace.plan_file),
+            plan_file=str(workspace.plan_file) if self._update_plan and update_plan else "",
             secrets_provider=self._access.secrets_provider,
             cli_version=require_cli(workspace.environment),
             create_stack=create_stack,
+            allowed=None if allowed is None else {urn: [*operations] for urn, operations in allowed.items()},
         )
-        arguments = [sys.executable, "-P", "-m", "holdtrue.adapters.pulumi.child"]
+        python = self._python()
+        arguments = python_command(python, "-P", module="holdtrue.adapters.pulumi.child", folder=workspace.folder)
+        workspace = replace(workspace, environment=python_environment(python, workspace.environment))
         return self._run(arguments, command.value, workspace, journal.read_line, write_request(request))
 
     def _run(
@@ -226,7 +299,7 @@ class PulumiEngine:
         except ToolTimeout as error:
             raise ToolTimeout(
                 f"pulumi {operation} did not end within {self._timeout_seconds:g} s and was interrupted",
-                where=f"stack {self._stack} of {self._folder}",
+                where=self._place,
                 next_step="look at the last progress line for what it waits on, or raise timeout_seconds",
             ) from error
 
@@ -254,6 +327,11 @@ def _carried_out(journal: Journal) -> ApplyResult:
         unchanged=len(unchanged_urns(steps)),
         outputs=outputs_of(journal.stack_outputs()),
     )
+
+
+def _output_notes(previewed: Mapping[str, Json], applied: Mapping[str, Json]) -> tuple[str, ...]:
+    names = differing_outputs(previewed, applied)
+    return (f"Outputs that differ from what the preview knew: {', '.join(names)}.",) if names else ()
 
 
 def _document(lines: Sequence[str]) -> dict[str, Any] | None:

@@ -134,6 +134,18 @@ def _off_plan(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     )
 
 
+def _no_config(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
+    names = re.findall(r"'([^']+)'", match["one"] or match["several"])
+    secret = "--secret " if re.search(r"pulumi config set --secret", evidence.all_text) else ""
+    commands = "; ".join(f"`pulumi config set {secret}{name} <value> --stack {evidence.stack}`" for name in names)
+    return ProgramFailed(
+        f"the stack's configuration has no value for {', '.join(names)}",
+        where=evidence.place,
+        next_step=f"run {commands} in the project's folder, with `--secret` for a secret, and commit "
+        f"Pulumi.{evidence.stack}.yaml",
+    )
+
+
 def _no_plugin(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     return ToolMissing(
         f"a provider plugin is missing: {_words(match)}",
@@ -287,6 +299,11 @@ _TABLE: tuple[Row, ...] = (
         r"(?:resource \S+ )?violates plan",
         r"is not allowed by the plan",
         r"expected resource operations for \S+",
+    ),
+    _row(
+        _no_config,
+        r"Missing required configuration variable (?P<one>'[^']+')",
+        r"[Ss]tack '[^']+' is missing configuration values? (?P<several>'.+)",
     ),
     _row(_no_plugin, r"(?:no resource plugin|no language plugin|could not (?:find|load) plugin).{0,200}"),
     _row(_vault_down, rf".*{_VAULT}.*{_NETWORK}"),

@@ -12,6 +12,7 @@ from holdtrue.adapters.pulumi.messages import (
     Json,
     StackAbsent,
     Step,
+    Unplanned,
     parse_message,
 )
 from holdtrue.core.redaction import Redactor
@@ -60,6 +61,7 @@ class Journal:
         self.diagnostics: list[Diagnostic] = []
         self.inventory: tuple[str, ...] = ()
         self.stack_absent = False
+        self.unplanned: Unplanned | None = None
         self.failure: str | None = None
         self.finished = False
 
@@ -80,6 +82,8 @@ class Journal:
             case StackAbsent():
                 self.stack_absent = True
                 self._tell("the stack does not exist yet: everything is planned as new")
+            case Unplanned():
+                self.unplanned = self.unplanned or message
             case Failed():
                 self.failure = self._clean(message.text)
             case Finished():

@@ -1,6 +1,7 @@
 """What the worker and the engine's child say to each other: one request in, JSON lines out. Standard library only."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
@@ -9,6 +10,9 @@ Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json
 
 SECRET = "[secret]"  # noqa: S105 - the placeholder, not a secret
 UNKNOWN = "[unknown]"
+
+UNCHANGING = frozenset({"same", "refresh", "read"})
+"""Operations that may come unplanned, because they change nothing. Any name not listed here counts as a change."""
 
 
 class Command(StrEnum):
@@ -32,11 +36,13 @@ class Request:
     program: str
     """Folder or file that `pulumi up` would run."""
     plan_file: str
-    """Where a preview saves its update plan, and where an apply finds it."""
+    """Where a preview saves its update plan, and where an apply finds it; empty for none."""
     secrets_provider: str
     cli_version: str
     create_stack: bool = False
     """An apply makes the stack first."""
+    allowed: dict[str, list[str]] | None = None
+    """The operations, by URN, that an apply without an update plan may start; None to watch nothing."""
 
 
 def write_request(request: Request) -> str:
@@ -102,6 +108,15 @@ class Inventory:
 
 
 @dataclass(frozen=True, slots=True)
+class Unplanned:
+    """An apply without an update plan started a step that is not allowed; the engine was interrupted."""
+
+    urn: str
+    operation: str
+    kind: Literal["unplanned"] = "unplanned"
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The command failed; `text` is what the CLI wrote."""
 
@@ -116,7 +131,17 @@ class Finished:
     kind: Literal["finished"] = "finished"
 
 
-Message: TypeAlias = Step | Diagnostic | StackAbsent | Inventory | Failed | Finished
+Message: TypeAlias = Step | Diagnostic | StackAbsent | Inventory | Unplanned | Failed | Finished
+
+
+_FLAT: dict[str, Callable[..., Message]] = {
+    "diagnostic": Diagnostic,
+    "absent": StackAbsent,
+    "unplanned": Unplanned,
+    "failed": Failed,
+    "finished": Finished,
+}
+"""Messages whose fields are the line's own."""
 
 
 def write_message(message: Message) -> str:
@@ -135,15 +160,9 @@ def parse_message(line: str) -> Message:
         case {"kind": "step"}:
             sides = {side: Snapshot(**raw[side]) if raw[side] else None for side in ("before", "after")}
             return Step(**{**raw, **sides})
-        case {"kind": "diagnostic"}:
-            return Diagnostic(**raw)
         case {"kind": "inventory"}:
             return Inventory(urns=tuple(raw["urns"]))
-        case {"kind": "absent"}:
-            return StackAbsent()
-        case {"kind": "failed"}:
-            return Failed(text=raw["text"])
-        case {"kind": "finished"}:
-            return Finished()
+        case {"kind": "diagnostic" | "absent" | "unplanned" | "failed" | "finished" as kind}:
+            return _FLAT[kind](**raw)
         case _:
             raise ValueError(f"not a message of the engine's child: {line[:80]}")

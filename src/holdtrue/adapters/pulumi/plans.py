@@ -1,33 +1,63 @@
-"""The engine's own update plans between a preview and its apply, kept in this process's memory only.
+"""What an apply needs of its preview, kept in this process's memory only.
 
 A `Plan` is a small value that crosses tasks; the update plan that the engine enforces is larger, and its secrets are
 ciphertext under the data key of the same settings file. Losing one costs a second preview, never safety.
 """
 
 import json
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import Final
+from typing import Any, Final
+
+from holdtrue.adapters.pulumi.messages import UNCHANGING, UNKNOWN, Json, Step
 
 _KEPT: Final = 8
+_UNKNOWN_OUTPUT: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""An update plan's placeholder for a value that it does not know, which any value satisfies (plugin/rpc.go)."""
+
+_MARKERS: Final = frozenset({"replace"})
+"""Operations that announce others on the same URN and carry out nothing themselves."""
+
+Steps = Mapping[str, tuple[str, ...]]
+"""The engine's operations by the URN that they are for."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
     """What an apply needs of its preview."""
 
-    content: bytes
-    """The update plan file."""
+    content: bytes | None
+    """The update plan file; None where the engine is not to enforce one."""
     settings: str
     """The stack settings that the plan's ciphertexts belong to."""
     stack_absent: bool
     """The backend had no such stack: the apply makes it."""
+    steps: Steps
+    """What the engine announced, without what changes nothing."""
+    outputs: Mapping[str, Json]
+    """The stack's outputs as far as the preview knew them."""
 
     def urns(self) -> frozenset[str]:
-        """Every resource that the plan speaks of."""
-        plan: dict[str, dict[str, object]] = json.loads(self.content)
+        """Every resource that the update plan speaks of."""
+        plan: dict[str, dict[str, object]] = json.loads(self.content or b"{}")
         return frozenset(plan.get("resourcePlans", {}))
+
+    def undone(self, seen: Iterable[Step]) -> tuple[str, ...]:
+        """URNs with a planned step that was not carried out; a planned update may turn out unneeded.
+
+        A component and the stack are done when they were announced: their end is told only with their outputs.
+        """
+        done = {(step.urn, step.operation) for step in seen if step.phase == "done" or not step.custom}
+        return tuple(
+            sorted(
+                urn
+                for urn, operations in self.steps.items()
+                for operation in {*operations} - _MARKERS
+                if (urn, operation) not in done and not (operation == "update" and (urn, "same") in done)
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +87,58 @@ def take_plan(key: PlanKey) -> SavedPlan | None:
     """Hand the plan out once: state has moved on after an apply, whether it succeeded or not."""
     with _lock:
         return _plans.pop(key, None)
+
+
+def changing_steps(announced: Iterable[Step]) -> Steps:
+    """The operations that change something, by URN."""
+    found: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for step in announced:
+        if step.operation not in UNCHANGING:
+            found[step.urn][step.operation] = None
+    return {urn: tuple(operations) for urn, operations in found.items()}
+
+
+def without_output_values(content: bytes) -> bytes:
+    """The update plan with any value allowed for the outputs of the stack and of components.
+
+    The engine holds them to the preview's values too, and ends without a word where one differs, although outputs
+    change no resource: `datetime.now()`, or an address that a provider's dry run only guesses. Inputs and operations
+    stay as planned. Names that only the apply brings cannot be allowed in advance (checkDiff in
+    pkg/resource/deploy/plan.go, v3.259).
+    """
+    plan: dict[str, Any] = json.loads(content)
+    for resource in plan.get("resourcePlans", {}).values():
+        goal = resource.get("goal")
+        if not goal or goal.get("custom"):
+            continue
+        planned = goal.get("outputDiff") or {}
+        added = planned.get("adds") or {}
+        # An update to an unknown value also admits that the value stays, or goes.
+        kept = {*(resource.get("state") or {}), *(planned.get("updates") or {}), *(planned.get("deletes") or [])}
+        goal["outputDiff"] = {
+            "adds": dict.fromkeys(sorted(added), _UNKNOWN_OUTPUT),
+            "updates": dict.fromkeys(sorted(kept - added.keys()), _UNKNOWN_OUTPUT),
+        }
+    return json.dumps(plan).encode()
+
+
+def differing_outputs(previewed: Mapping[str, Json], applied: Mapping[str, Json]) -> tuple[str, ...]:
+    """Names of outputs whose value after an apply is not the one that the preview knew."""
+    return tuple(
+        name
+        for name in sorted(previewed.keys() | applied.keys())
+        if not (name in previewed and _may_be(previewed[name], applied.get(name)))
+    )
+
+
+def _may_be(previewed: Json, applied: Json) -> bool:
+    """Whether a value with placeholders could become the other one."""
+    match previewed, applied:
+        case str(), _ if previewed == UNKNOWN:
+            return True
+        case dict(), dict():
+            return previewed.keys() == applied.keys() and all(_may_be(previewed[key], applied[key]) for key in applied)
+        case list(), list():
+            return len(previewed) == len(applied) and all(map(_may_be, previewed, applied))
+        case _:
+            return previewed == applied

@@ -20,6 +20,8 @@ from holdtrue.runtime.process import tool_environment
 
 _PLACES = re.compile(r".*_(?:ADDR|ENDPOINT_URL|URL|REGION|CACERT|CAPATH|NAMESPACE)(?:_\w+)?|AWS_ENDPOINT_URL_\w+")
 _PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml")
+_PASSPHRASES = frozenset({"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"})
+_ADVICE = "point `infrastructure.project` at a folder with a Pulumi.yaml whose runtime is python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +48,48 @@ class Workspace:
     plan_file: Path
 
 
+def project_file(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The project file and what it says, of which `name` and `runtime` are there.
+
+    Raises:
+        ProgramFailed: there is none, or it is not an ordinary Python project's.
+    """
+    path = next((folder / name for name in _PROJECT_FILES if (folder / name).is_file()), None)
+    if path is None:
+        raise ProgramFailed("there is no Pulumi project", where=str(folder), next_step=_ADVICE)
+    try:
+        raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        runtime, _ = raw["runtime"], raw["name"]
+        language = runtime["name"] if isinstance(runtime, dict) else runtime
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ProgramFailed(
+            f"the project file is not valid ({type(error).__name__})", where=str(path), next_step=_ADVICE
+        ) from error
+    if language != "python":
+        raise ProgramFailed(f"the project's runtime is {language}, not python", where=str(path), next_step=_ADVICE)
+    return path, raw
+
+
 def read_project(folder: Path) -> Project:
     """Read Pulumi.yaml.
 
     Raises:
         ProgramFailed: there is none, or it is not an ordinary Python project's.
     """
-    advice = "point `infrastructure.project` at a folder with a Pulumi.yaml whose runtime is python"
-    path = next((folder / name for name in _PROJECT_FILES if (folder / name).is_file()), None)
-    if path is None:
-        raise ProgramFailed("there is no Pulumi project", where=str(folder), next_step=advice)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        runtime = raw["runtime"]
-        language = runtime["name"] if isinstance(runtime, dict) else runtime
-        name, main, settings = str(raw["name"]), raw.get("main") or ".", raw.get("stackConfigDir") or "."
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise ProgramFailed(
-            f"the project file is not valid ({type(error).__name__})", where=str(path), next_step=advice
-        ) from error
-    if language != "python":
-        raise ProgramFailed(f"the project's runtime is {language}, not python", where=str(path), next_step=advice)
+    _, raw = project_file(folder)
+    name, main, settings = str(raw["name"]), raw.get("main") or ".", raw.get("stackConfigDir") or "."
     program = (folder / main).resolve()
     if not program.exists() or (program.is_dir() and not (program / "__main__.py").is_file()):
-        raise ProgramFailed("the program that `main` names is not there", where=str(program), next_step=advice)
+        raise ProgramFailed("the program that `main` names is not there", where=str(program), next_step=_ADVICE)
     return Project(folder=folder, name=name, program=program, settings_folder=settings, text=_relocated(raw, folder))
 
 
 def _relocated(raw: dict[str, Any], folder: Path) -> str:
-    """The project file for a folder that holds neither the program nor the plugins that it names by path."""
-    moved = {name: value for name, value in raw.items() if name != "main"}
+    """The project file for a folder that holds neither the program nor what it names by path.
+
+    The child runs the program, so the engine needs no language host and no options of one.
+    """
+    moved = {name: value for name, value in raw.items() if name != "main"} | {"runtime": "python"}
     plugins = raw.get("plugins")
     if isinstance(plugins, dict):
         moved["plugins"] = {
@@ -111,7 +125,7 @@ def stack_settings(project: Project, stack: str, access: StackAccess) -> str:
 
     Raises:
         ProgramFailed: the file is not valid.
-        AccessDenied: the state was encrypted with another provider.
+        AccessDenied: the state or the file was encrypted with another provider, or with a key that nobody names.
     """
     path = project.folder / project.settings_folder / f"Pulumi.{stack}.yaml"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -124,11 +138,47 @@ def stack_settings(project: Project, stack: str, access: StackAccess) -> str:
             where=str(path),
             next_step="repair the file",
         ) from error
-    if known & {"secretsprovider", "encryptedkey", "encryptionsalt"} or access.secrets_provider in {"", "default"}:
+    if access.secrets_provider in {"", "default"}:
+        return text
+    if known & {"secretsprovider", "encryptedkey", "encryptionsalt"}:
+        _require_passphrase(raw, access, path)
         return text
     if access.secrets_provider != "passphrase":
         raw["secretsprovider"] = access.secrets_provider
-    return yaml.safe_dump(raw | _recorded_key(access, project.name, stack), sort_keys=False)
+    recorded = _recorded_key(access, project.name, stack)
+    if not recorded and urlsplit(access.backend_url).scheme == "file" and _has_secret(raw.get("config")):
+        raise AccessDenied(
+            "the stack's settings have secret values, but not the key that they were encrypted with, nor has the state",
+            where=str(path),
+            next_step="restore the line `encryptedkey` of that file, or set the values again with "
+            "`pulumi config set --secret`",
+        )
+    return yaml.safe_dump(raw | recorded, sort_keys=False)
+
+
+def _require_passphrase(raw: Mapping[str, Any], access: StackAccess, path: Path) -> None:
+    """Refuse settings that a passphrase opens where the run has none. Another key of the user's own stays."""
+    named = raw.get("secretsprovider") or ("passphrase" if "encryptionsalt" in raw else "")
+    given = access.environment.keys() | tool_environment({}).keys()
+    if named == "passphrase" and access.secrets_provider != "passphrase" and not given & _PASSPHRASES:
+        raise AccessDenied(
+            f"the stack's settings were encrypted with a passphrase, and the run has {access.secrets_provider}",
+            where=str(path),
+            next_step=f'run `pulumi stack change-secrets-provider "{access.secrets_provider}"` in the project\'s '
+            "folder, and commit the file",
+        )
+
+
+def _has_secret(value: object) -> bool:
+    match value:
+        case {"secure": _}:
+            return True
+        case dict():
+            return any(map(_has_secret, value.values()))
+        case list():
+            return any(map(_has_secret, value))
+        case _:
+            return False
 
 
 def secret_values(access: StackAccess) -> tuple[str, ...]:

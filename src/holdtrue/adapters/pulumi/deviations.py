@@ -1,0 +1,78 @@
+"""Applies that did not go as planned, in ways that the engine has no words for. Pure."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from holdtrue.adapters.pulumi.failures import name_of
+from holdtrue.adapters.pulumi.journal import Journal
+from holdtrue.adapters.pulumi.messages import Unplanned
+from holdtrue.errors import ProgramFailed
+from holdtrue.models.stack import ResourceChange
+
+_LABELS: Final = re.compile(r"^\s*(?:code: -?\d+|stdout: |stderr: )", re.MULTILINE)
+_CODE: Final = re.compile(r"^\s*code: (-?\d+)", re.MULTILINE)
+_ERRORS: Final = re.compile(r"^\s*stderr: ", re.MULTILINE)
+_LINES: Final = 3
+_NAMES: Final = 5
+_MAXIMUM_CHARACTERS: Final = 600
+
+
+def is_wordless(journal: Journal) -> bool:
+    """Whether the CLI failed and neither it, the engine nor a resource gave a reason."""
+    if journal.failure is None or any(item.severity == "error" for item in journal.diagnostics):
+        return False
+    if any(step.phase == "failed" for step in journal.steps):
+        return False
+    *output, errors = _ERRORS.split(journal.failure)
+    return bool(output) and not errors.strip() and "error: " not in "".join(output)
+
+
+def wordless(journal: Journal, done: Sequence[ResourceChange], place: str) -> ProgramFailed:
+    """The error for such a failure: the engine's last lines, and what it had carried out."""
+    code = _CODE.search(journal.failure or "")
+    ended = f" ({_end(int(code[1]))})" if code else ""
+    lines = [line.strip() for line in _LABELS.sub("", journal.failure or "").splitlines() if line.strip()]
+    last = " / ".join(lines[-_LINES:])[-_MAXIMUM_CHARACTERS:]
+    return ProgramFailed(
+        f"the engine failed{ended} and gave no reason; its last lines: {last or 'none'}; {_told(done)}",
+        where=place,
+        next_step="preview again and apply that plan; if it ends the same way, run `pulumi up` by hand to see"
+        " whether the program or the engine's update plan is the cause (`infrastructure.update_plan: false`)",
+    )
+
+
+def interrupted(unplanned: Unplanned, journal: Journal, place: str) -> ProgramFailed:
+    """The error for a step that the plan does not hold, and for which the engine was interrupted."""
+    ended = any(step.phase == "done" and step.urn == unplanned.urn for step in journal.carried_out())
+    fate = "it was carried out" if ended else "it had begun, and may be carried out in part"
+    return ProgramFailed(
+        f"{name_of(unplanned.urn)}: the plan does not hold the step `{unplanned.operation}`; the engine was "
+        f"interrupted, but {fate}",
+        where=place,
+        next_step="look at that resource; then preview again, and approve that plan",
+    )
+
+
+def unfinished(undone: Sequence[str], place: str) -> ProgramFailed:
+    """The error for planned steps that never came."""
+    return ProgramFailed(
+        f"planned steps did not come: {_names([name_of(urn) for urn in undone])}",
+        where=place,
+        next_step="the program changed after the preview: preview again, and approve that plan",
+    )
+
+
+def _end(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _told(done: Sequence[ResourceChange]) -> str:
+    if not done:
+        return "nothing was carried out"
+    return f"carried out: {_names([f'{change.operation} {name_of(change.urn)}' for change in done])}"
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return ", ".join(names[:_NAMES]) + more
