@@ -11,7 +11,7 @@ from holdtrue.adapters.vault import VaultSession
 from holdtrue.adapters.vault.failures import Call
 from holdtrue.core.hosts import parse_hosts, placeholders
 from holdtrue.core.template import fill
-from holdtrue.core.traffic import plan_steps
+from holdtrue.core.traffic import plan_steps, require_in_service
 from holdtrue.credentials.aws import VaultAwsCredentials
 from holdtrue.credentials.logins import AppRoleAuth, UserpassAuth
 from holdtrue.credentials.pulumi import PulumiBackend
@@ -228,7 +228,12 @@ def _ask_hosts(chain: _Chain, environment: Environment, outputs: StackOutputs, t
 
 def _weights(traffic: Traffic, environment: Environment, outputs: StackOutputs, tools: Toolbox) -> str:
     socket = fill(traffic.socket, placeholders(outputs), where="traffic.socket")
-    weights = tools.traffic_switch(traffic, socket).weights()
-    hosts = parse_hosts(outputs, environment.infrastructure.hosts_output)
-    plan_steps(weights, [host.name for host in hosts], traffic.steps)
+    switch = tools.traffic_switch(traffic, socket)
+    weights = switch.weights()
+    switch.require_adjustable()
+    names = [host.name for host in parse_hosts(outputs, environment.infrastructure.hosts_output)]
+    plan_steps(weights, names, traffic.steps)
+    # One that is only down may be waiting for what this run brings to it.
+    stopped = {name: reason for name, reason in switch.out_of_service().items() if reason.by_operator}
+    require_in_service(stopped, names, where=f"{socket} backend {traffic.backend}")
     return ", ".join(f"{name}={weight}" for name, weight in sorted(weights.items()))

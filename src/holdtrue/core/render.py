@@ -177,7 +177,11 @@ def provision_sections(report: ProvisionReport) -> str:
             ),
         )
         ends = f"Before: {_weights(report.traffic.before)}. After: {_weights(report.traffic.after)}."
-        sections.append(_section("Traffic", f"{ends}\n\n{steps if report.traffic.moved else 'No steps were needed.'}"))
+        idle = "".join(
+            f" {name} got no request: it was {state}." for name, state in report.traffic.out_of_service.items()
+        )
+        taken = steps if report.traffic.steps else "No steps were needed."
+        sections.append(_section("Traffic", f"{ends}{idle}\n\n{taken}"))
     return "\n".join(sections)
 
 

@@ -99,6 +99,12 @@ class Traffic(Value):
     )
     bake_seconds: float = Field(default=1.0, ge=0, le=3600, description="Wait after a step before it is probed.")
     probes: tuple[HttpProbe, ...] = Field(min_length=1, description="Asked through the load balancer after each step.")
+    health_wait_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="How long to wait, before the first step, for a host that the load balancer has marked as down.",
+    )
 
     @model_validator(mode="after")
     def _steps_rise_to_everything(self) -> Self:
