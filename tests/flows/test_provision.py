@@ -296,3 +296,17 @@ def test_another_server_out_of_service_does_not_keep_traffic_from_leaving_it(too
     assert state.name == "Provisioned"
     assert tools.switch.current == ON_HOSTS
     assert "standby got no request" in artifacts_of(state)["provision-report-demo"]
+
+
+def test_a_placeholder_that_the_apply_did_not_fill_is_named_before_the_hosts_are_configured(
+    tools: FakeTools, fleet: Path
+) -> None:
+    manifest = fleet / "environments" / "demo.yaml"
+    manifest.write_text(manifest.read_text().replace("{load_balancer_url}/", "{load_balancer_uri}/"))
+
+    state = end_of(provision, "demo")
+
+    assert state.name == "Rejected"
+    for named in ("traffic.probes[front].url", "{load_balancer_uri}"):
+        assert named in (state.message or "")
+    assert tools.configurator.calls == []

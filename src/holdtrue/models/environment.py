@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from holdtrue.models.audit import AuditPolicy
 from holdtrue.models.base import Value
 from holdtrue.models.stack import Operation
+from holdtrue.models.template import Template
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
@@ -33,9 +34,6 @@ FleetPath = Annotated[str, Field(min_length=1), AfterValidator(_below_the_fleet)
 
 HostFolder = Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]*$")]
 """An absolute path on a host."""
-
-Template = Annotated[str, Field(min_length=1)]
-"""Text with `{name}` placeholders, filled from the stack's outputs and, for one host, its own values."""
 
 
 class Infrastructure(Value):

@@ -28,8 +28,10 @@ from holdtrue.models.traffic import OutOfService
 _TIMEOUT_SECONDS: Final = 5.0
 _REPLY_LIMIT_BYTES: Final = 4 << 20
 _HIGHEST_WEIGHT: Final = 256
-_FIRST: Final = "first"
-"""The one algorithm that takes weights and does not look at them (configuration manual, `balance`)."""
+_DYNAMIC: Final = ("roundrobin", "leastconn", "random")
+"""Algorithms whose weights change while HAProxy runs (configuration manual, `balance`)."""
+_FIXED: Final = ("static-rr", "first")
+"""Those that take no other weights, or do not look at them."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
@@ -85,7 +87,9 @@ class HaproxySwitch:
             )
         servers = self._servers()
         algorithm = next((row.get("algo", "") for row in self._statistics() if row["svname"] == "BACKEND"), "")
-        if algorithm == _FIRST or (servers and self._is_static(servers[0]["srv_name"])):
+        if algorithm in _DYNAMIC:
+            return
+        if algorithm in _FIXED or (servers and self._is_static(servers[0]["srv_name"])):
             raise RejectedError(
                 f"backend {self._backend} has `balance {algorithm}`, which takes no other weights while HAProxy runs",
                 where=self._place,
@@ -93,10 +97,11 @@ class HaproxySwitch:
             )
 
     def _is_static(self, server: str) -> bool:
-        """Whether the algorithm is a static one; `show stat` has its name, but not its `hash-type`.
+        """Whether the algorithm is a static one, of those for which `hash-type` decides: `show stat` does not have it.
 
         HAProxy looks at the algorithm before it looks at the rest of `add server`, which never succeeds here: the name
-        is taken and the address is missing (management guide, `add server`; server.c, cli_parse_add_server).
+        is taken and the address is missing (management guide, `add server`; server.c, cli_parse_add_server). It logs
+        that as an alert.
         """
         return "dynamic load balancing" in self._ask(f"add server {self._backend}/{server}")
 
