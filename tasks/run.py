@@ -20,6 +20,7 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, TRACEPARENT_KEY
 
 from holdtrue.core.audit_output.text import for_markdown, for_terminal
+from holdtrue.core.excerpt import excerpt
 from holdtrue.core.render import report_page
 from holdtrue.core.run_subject import RunSubject
 from holdtrue.credentials.scope import RunLabel, credential_scope
@@ -266,10 +267,11 @@ def _unexpected(error: BaseException) -> HoldtrueError:
 
 
 def _message(error: HoldtrueError) -> str:
-    """The error's text, safe to print; a long one loses the end of what happened, never where and what to do next."""
+    """The error's text, safe to print; a long one loses the middle of what happened, never where and what to do."""
     excess = len(str(error)) - _MESSAGE_LIMIT
     if excess > 0:
-        error = type(error)(f"{error.what[: -excess - 1]}…", where=error.where, next_step=error.next_step)
+        what = excerpt(error.what, len(error.what) - excess)
+        error = type(error)(what, where=error.where, next_step=error.next_step)
     lines = str(error)[:_MESSAGE_LIMIT].splitlines()
     return "\n".join(for_terminal(line, _MESSAGE_LIMIT) for line in lines)
 
