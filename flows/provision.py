@@ -16,7 +16,7 @@ from tasks.preflight import require_prerequisites
 from tasks.run import as_run
 from tasks.submission import flow
 from tasks.traffic import shift_traffic
-from tasks.validation import require_pass, validate_hosts
+from tasks.validation import require_pass, require_templates, validate_hosts
 
 
 @flow(name="provision", timeout_seconds=14400, **FLOW)
@@ -36,6 +36,7 @@ def provision(environment: GivenName, approved_plan: GivenDigest | None = None) 
         plan = preview_stack(declared)
         require_approval(declared, plan, approved_plan)
         applied = apply_stack(declared, plan, lock)
+        require_templates(declared, applied.outputs)
         with host_access(declared, applied.outputs) as access:
             configure_hosts(declared, access, lock)
             prove_idempotent(declared, access, lock)

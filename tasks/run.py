@@ -16,10 +16,11 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 from prefect.exceptions import TerminationSignal
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, TRACEPARENT_KEY
 
 from holdtrue.core.audit_output.text import for_markdown, for_terminal
+from holdtrue.core.excerpt import excerpt
 from holdtrue.core.render import report_page
 from holdtrue.core.run_subject import RunSubject
 from holdtrue.credentials.scope import RunLabel, credential_scope
@@ -34,6 +35,7 @@ from tasks.journal import Journal, log_defect, open_journal, watch
 from tasks.redaction import redacted_run
 from tasks.reports import keep_report, save_report
 from tasks.run_log import end_log_with
+from tasks.worker import Worker, is_being_cancelled, is_own_run, watched_worker
 
 P = ParamSpec("P")
 Report = TypeVar("Report", bound=FlowReport)
@@ -93,7 +95,7 @@ def as_run(
             given.apply_defaults()
             this = _Run(kind, ending, given.arguments)
             try:
-                with open_journal(expected_stages) as journal:
+                with open_journal(expected_stages) as journal, watched_worker() as worker:
                     try:
                         with (
                             credential_scope(RunLabel(str(runtime.flow_run.id), str(runtime.flow_run.name), kind)),
@@ -106,10 +108,12 @@ def as_run(
                     except CancelledError as signal:  # Prefect ends a run, or its parent, so on timeout.
                         if _has_run_out_of_time(journal):
                             return this.timed_out(journal)
-                        this.interrupted(journal, signal)
+                        this.interrupted(journal, signal, worker)
                         raise
                     except (TerminationSignal, KeyboardInterrupt, SystemExit) as signal:
-                        this.interrupted(journal, signal)
+                        if worker.has_gone() and is_own_run():
+                            return this.lost_worker(journal, worker)
+                        this.interrupted(journal, signal, worker)
                         raise
             finally:
                 flush_tracing()
@@ -163,12 +167,21 @@ class _Run(Generic[Report]):
         )
         return self._fail(journal, error, "TimedOut")
 
-    def interrupted(self, journal: Journal, signal: BaseException) -> None:
+    def lost_worker(self, journal: Journal, worker: Worker) -> State[Any]:
+        """Leave a report of a run whose worker went away, and return its state: what the worker would have said."""
+        error = worker.loss()
+        watch(Progress(message=f"Interrupted: {error}", level=ProgressLevel.ERROR))
+        if not is_being_cancelled():
+            return self._fail(journal, error, "WorkerLost")
+        return Cancelled(message=self._fail(journal, error, "Cancelled").message)
+
+    def interrupted(self, journal: Journal, signal: BaseException, worker: Worker) -> None:
         """Leave a report of a run that is being ended from outside; whatever goes wrong with it, the run ends."""
-        error = HoldtrueError(
+        outside = HoldtrueError(
             f"the run was ended from outside ({type(signal).__name__})",
             next_step="run it again; the stages say how far it came",
         )
+        error = worker.loss() if worker.has_gone() else outside
         watch(Progress(message=f"Interrupted: {error}", level=ProgressLevel.ERROR))
         try:
             self._fail(journal, error, "Interrupted")
@@ -254,10 +267,11 @@ def _unexpected(error: BaseException) -> HoldtrueError:
 
 
 def _message(error: HoldtrueError) -> str:
-    """The error's text, safe to print; a long one loses the end of what happened, never where and what to do next."""
+    """The error's text, safe to print; a long one loses the middle of what happened, never where and what to do."""
     excess = len(str(error)) - _MESSAGE_LIMIT
     if excess > 0:
-        error = type(error)(f"{error.what[: -excess - 1]}…", where=error.where, next_step=error.next_step)
+        what = excerpt(error.what, len(error.what) - excess)
+        error = type(error)(what, where=error.where, next_step=error.next_step)
     lines = str(error)[:_MESSAGE_LIMIT].splitlines()
     return "\n".join(for_terminal(line, _MESSAGE_LIMIT) for line in lines)
 

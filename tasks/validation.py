@@ -9,14 +9,15 @@ from prefect.artifacts import create_table_artifact
 
 from holdtrue.core.drift import runtime_drift
 from holdtrue.core.gate import decide
-from holdtrue.core.hosts import placeholders
+from holdtrue.core.hosts import parse_hosts, placeholders
 from holdtrue.core.junit import render_junit
-from holdtrue.core.template import fill
-from holdtrue.errors import ValidationFailed, ValidationInconclusive
+from holdtrue.core.template import fill, template_uses, unfilled
+from holdtrue.errors import RejectedError, ValidationFailed, ValidationInconclusive
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.credentials import HostAccess
 from holdtrue.models.drift import LayerDrift
 from holdtrue.models.environment import Environment, HttpProbe
+from holdtrue.models.stack import StackOutputs
 from holdtrue.models.validation import CheckOutcome, CheckResult, Verdict, VerdictOutcome
 from tasks.journal import staged, watch
 from tasks.policy import READS
@@ -59,6 +60,22 @@ def validate_hosts(environment: Environment, access: HostAccess, plan_digest: st
 def check_runtime(environment: Environment, access: HostAccess) -> LayerDrift:
     """The same checks, read as drift: a check that fails is a difference from what was declared."""
     return runtime_drift(_run_checks(environment, access), access.names)
+
+
+def require_templates(environment: Environment, outputs: StackOutputs) -> None:
+    """Stop before the hosts are configured when the outputs of the apply do not fill every template.
+
+    Raises:
+        RejectedError: naming each field and placeholder.
+    """
+    hosts = parse_hosts(outputs, environment.infrastructure.hosts_output)
+    found = unfilled(template_uses(environment), outputs, hosts, is_in_program=lambda _: True)
+    if found:
+        raise RejectedError(
+            "; ".join(f"{item.field}: {item.reason}" for item in found),
+            where=f"environment {environment.name}",
+            next_step="; ".join(dict.fromkeys(item.next_step for item in found)),
+        )
 
 
 def require_pass(verdict: Verdict) -> None:

@@ -25,6 +25,7 @@ HoldtrueError
 │   ├── ValidationFailed      a check or probe failed
 │   ├── ValidationInconclusive  nothing, or not everything, could be checked
 │   ├── GateClosed            traffic was asked to move without a verdict that admits it
+│   ├── TrafficRefused        the load balancer would send no request to a host; nothing was moved
 │   ├── TrafficRestored       a step failed and traffic was put back where it was
 │   └── TrafficStranded       a step failed and traffic could not be put back: act now
 └── UnavailableError          a tool or a target is missing here: retrying at once cannot help
@@ -218,6 +219,12 @@ class GateClosed(RejectedError):
     """Traffic was asked to move without a verdict that admits it."""
 
     state_name = "GateClosed"
+
+
+class TrafficRefused(RejectedError):
+    """The load balancer sends no request to a host, whatever its weight; nothing was moved."""
+
+    state_name = "TrafficRefused"
 
 
 class TrafficRestored(RejectedError):

@@ -6,12 +6,13 @@ from functools import partial
 from typing import Final, TypeVar
 
 from holdtrue.adapters.aws import caller_identity
+from holdtrue.adapters.program_text import has_word
 from holdtrue.adapters.tools import find_tool
 from holdtrue.adapters.vault import VaultSession
 from holdtrue.adapters.vault.failures import Call
 from holdtrue.core.hosts import parse_hosts, placeholders
-from holdtrue.core.template import fill
-from holdtrue.core.traffic import plan_steps
+from holdtrue.core.template import fill, template_uses, unfilled
+from holdtrue.core.traffic import plan_steps, require_in_service
 from holdtrue.credentials.aws import VaultAwsCredentials
 from holdtrue.credentials.logins import AppRoleAuth, UserpassAuth
 from holdtrue.credentials.pulumi import PulumiBackend
@@ -62,7 +63,7 @@ class _Chain:
 def ask_chain(
     environment: Environment, load: ReferenceLoader, tools: Toolbox, *, keeps_login: bool
 ) -> tuple[Prerequisite, ...]:
-    """Tools, references, Vault and its policy, the cloud identity, the stack, its hosts and its load balancer.
+    """Tools, references, Vault and its policy, the cloud identity, the stack, templates, hosts and load balancer.
 
     A broken link keeps only what stands on it from being asked.
 
@@ -92,8 +93,10 @@ def ask_chain(
         chain.skip("AWS identity", "Vault gives no keys")
     if identity is None or backend not in usable:
         chain.skip("stack and hosts", "the cloud or the backend of the state cannot be used")
-        return tuple(chain.links)
-    outputs = _ask_stack(chain, environment, tools)
+        outputs = None
+    else:
+        outputs = _ask_stack(chain, environment, tools)
+    _ask_templates(chain, environment, outputs)
     if outputs is not None:
         _ask_fleet(chain, environment, outputs, tools, signs=ssh in usable)
     return tuple(chain.links)
@@ -214,13 +217,35 @@ def _ask_stack(chain: _Chain, environment: Environment, tools: Toolbox) -> Stack
     return outputs
 
 
+def _ask_templates(chain: _Chain, environment: Environment, outputs: StackOutputs | None) -> None:
+    """Whether every placeholder of the manifest has a value, or may get one from the apply to come."""
+    try:
+        hosts = () if outputs is None else parse_hosts(outputs, environment.infrastructure.hosts_output)
+    except RejectedError:
+        hosts = ()  # The link of the hosts tells it.
+    project = load_settings().fleet.expanduser() / environment.infrastructure.project
+    uses = template_uses(environment)
+    found = unfilled(uses, outputs, hosts, is_in_program=partial(has_word, project))
+    for item in found:
+        outcome = PrerequisiteOutcome.NOT_APPLICABLE if item.may_come else PrerequisiteOutcome.BROKEN
+        chain.note(f"template {item.field}", outcome, item.reason, item.next_step)
+    if not found:
+        chain.note("templates", PrerequisiteOutcome.OK, f"{len(uses)} can be filled")
+
+
 def _ask_fleet(chain: _Chain, environment: Environment, outputs: StackOutputs, tools: Toolbox, *, signs: bool) -> None:
     if signs:
         chain.ask("hosts", lambda: _ask_hosts(chain, environment, outputs, tools), lambda count: f"{count} asked")
     else:
         chain.skip("hosts", "Vault signs no certificate")
-    if environment.traffic is not None:
-        traffic = environment.traffic
+    traffic = environment.traffic
+    if traffic is None:
+        return
+    try:
+        fill(traffic.socket, placeholders(outputs), where="traffic.socket")
+    except RejectedError:
+        chain.skip("load balancer", "traffic.socket cannot be filled")
+    else:
         chain.ask("load balancer", lambda: _weights(traffic, environment, outputs, tools))
 
 
@@ -238,7 +263,12 @@ def _ask_hosts(chain: _Chain, environment: Environment, outputs: StackOutputs, t
 
 def _weights(traffic: Traffic, environment: Environment, outputs: StackOutputs, tools: Toolbox) -> str:
     socket = fill(traffic.socket, placeholders(outputs), where="traffic.socket")
-    weights = tools.traffic_switch(traffic, socket).weights()
-    hosts = parse_hosts(outputs, environment.infrastructure.hosts_output)
-    plan_steps(weights, [host.name for host in hosts], traffic.steps)
+    switch = tools.traffic_switch(traffic, socket)
+    weights = switch.weights()
+    switch.require_adjustable()
+    names = [host.name for host in parse_hosts(outputs, environment.infrastructure.hosts_output)]
+    plan_steps(weights, names, traffic.steps)
+    # One that is only down may be waiting for what this run brings to it.
+    stopped = {name: reason for name, reason in switch.out_of_service().items() if reason.by_operator}
+    require_in_service(stopped, names, where=f"{socket} backend {traffic.backend}")
     return ", ".join(f"{name}={weight}" for name, weight in sorted(weights.items()))

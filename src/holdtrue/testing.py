@@ -16,7 +16,7 @@ from holdtrue.models.environment import HttpProbe
 from holdtrue.models.host import Host
 from holdtrue.models.osv import AdvisoryRecord, AdvisorySource, Match, SourceAnswer
 from holdtrue.models.stack import ApplyResult, Plan, RefreshResult, StackEngine, StackOutputs
-from holdtrue.models.traffic import TrafficSwitch
+from holdtrue.models.traffic import OutOfService, TrafficSwitch
 from holdtrue.models.validation import CheckOutcome, CheckResult, HostChecks, Prober
 
 T = TypeVar("T")
@@ -156,6 +156,11 @@ class FakeTrafficSwitch(TrafficSwitch):
     failures: Sequence[BaseException | None] = (None,)
     requests: list[dict[str, int]] = field(default_factory=list)
     """The weights of each call, the failed ones included."""
+    idle: Sequence[Mapping[str, OutOfService]] = ({},)
+    """What is out of service at each look."""
+    adjustable: BaseException | None = None
+    """Why weights cannot be set."""
+    looks: int = 0
 
     def weights(self) -> dict[str, int]:
         """Give the weights as they are."""
@@ -173,6 +178,16 @@ class FakeTrafficSwitch(TrafficSwitch):
             if server not in self.current:
                 raise ResourceMissing(f"no server {server!r}", where="fake switch")
         self.current.update(weights)
+
+    def out_of_service(self) -> dict[str, OutOfService]:
+        """Give the next look."""
+        self.looks += 1
+        return dict(_answer(self.idle, self.looks))
+
+    def require_adjustable(self) -> None:
+        """Raise `adjustable`, when it is given."""
+        if self.adjustable is not None:
+            raise self.adjustable
 
 
 @dataclass

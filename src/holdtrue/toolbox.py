@@ -167,6 +167,7 @@ def _host_checks(environment: Environment, access: SshAccess) -> HostChecks:
         suites=[_fleet() / suite for suite in environment.validation.suites],
         access=access,
         timeout_seconds=environment.validation.timeout_seconds,
+        boundary=_fleet(),
     )
 
 

@@ -126,3 +126,57 @@ def test_shift_that_passes_moves_requests(stage: Stage) -> None:
     stage.sandbox.load_balancer.reset()
     assert [share["standby"] for share in shares] == [REQUESTS // 2, 0]
     assert shares[1] == {"web-1": REQUESTS // 2, "web-2": REQUESTS // 2}
+
+
+@contextmanager
+def taken_out(stage: Stage, server: str) -> Iterator[Callable[[], None]]:
+    """A function that puts a server into maintenance, which ends with the block."""
+    balancer = stage.sandbox.load_balancer
+
+    def take_out() -> None:
+        assert balancer.command(f"set server {BACKEND}/{server} state maint") == ""
+
+    try:
+        yield take_out
+    finally:
+        assert balancer.command(f"set server {BACKEND}/{server} state ready") == ""
+
+
+def test_a_host_in_maintenance_is_named_before_anything_is_changed(stage: Stage) -> None:
+    with taken_out(stage, "web-2") as take_out:
+        take_out()
+        run = stage.run(provision, "tiny")
+    stage.require(run, "PreflightFailed", "load balancer", "web-2", "MAINT", "state ready")
+    assert served_by(stage) == {"standby": REQUESTS}
+
+
+def test_a_host_taken_out_while_traffic_moves_sends_it_back(stage: Stage) -> None:
+    shifted: list[int] = []
+    with taken_out(stage, "web-2") as take_out:
+
+        def take_out_and_answer(_: int) -> HTTPStatus:
+            shifted.append(stage.sandbox.load_balancer.weights()["web-2"])
+            take_out()
+            return HTTPStatus.OK
+
+        with front(stage, take_out_and_answer):
+            run = stage.run(provision, "tiny")
+    assert stage.sandbox.load_balancer.weights() == {"standby": 100, "web-1": 0, "web-2": 0}
+    assert len(shifted) == 1
+    assert shifted[0] > 0, "the shift had begun"
+    stage.require(run, "TrafficRestored", "web-2", "MAINT", "state ready", f"backend {BACKEND}")
+    assert served_by(stage) == {"standby": REQUESTS}
+
+
+def test_a_host_that_the_balancer_finds_down_gets_no_traffic(stage: Stage) -> None:
+    balancer = stage.sandbox.load_balancer
+    stage.fleet.edit_manifest("tiny", traffic={"health_wait_seconds": 1})
+    with front(stage, lambda _: HTTPStatus.OK) as asked:
+        assert balancer.command(f"set server {BACKEND}/web-1 health down") == ""
+        try:
+            run = stage.run(provision, "tiny")
+        finally:
+            assert balancer.command(f"set server {BACKEND}/web-1 health up") == ""
+    assert asked == []
+    stage.require(run, "TrafficRefused", "web-1", "DOWN", f"backend {BACKEND}")
+    assert served_by(stage) == {"standby": REQUESTS}

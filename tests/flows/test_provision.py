@@ -17,6 +17,7 @@ from holdtrue.models.configuration import TaskOutcome, TaskResult
 from holdtrue.models.preflight import Prerequisite, PrerequisiteOutcome
 from holdtrue.models.report import ProgramTests, ProvisionReport
 from holdtrue.models.stack import ApplyResult, Operation, Plan, PropertyChange, ResourceChange
+from holdtrue.models.traffic import OutOfService
 from holdtrue.models.validation import CheckOutcome
 from holdtrue.testing import FakeConfigurator, FakeHostChecks, FakeProber, FakeStackEngine, FakeTrafficSwitch
 from tests.flows.conftest import CONFIGURED, OUTPUTS, FakeTools
@@ -258,3 +259,80 @@ def test_our_own_bug_is_a_plain_failure_and_traffic_stays(tools: FakeTools) -> N
 
     assert (state.name, state.type) == ("Failed", StateType.FAILED)
     assert tools.switch.requests == []
+
+
+MAINTENANCE = OutOfService(state="in maintenance (MAINT)", by_operator=True, next_step="say `state ready`")
+DOWN = OutOfService(state="down (DOWN)", by_operator=False, next_step="look at its check")
+
+
+@pytest.mark.parametrize("current", [STANDBY, ON_HOSTS])
+def test_traffic_is_not_moved_to_a_host_that_gets_no_request(tools: FakeTools, current: dict[str, int]) -> None:
+    tools.switch = FakeTrafficSwitch(dict(current), idle=({"web-2": MAINTENANCE},))
+
+    state = end_of(provision, "demo")
+
+    assert state.name == "TrafficRefused"
+    for named in ("web-2", MAINTENANCE.state, MAINTENANCE.next_step):
+        assert named in (state.message or "")
+    assert (tools.switch.requests, tools.switch.current) == ([], current)
+    page = artifacts_of(state)["provision-report-demo"]
+    assert "web-2 got no request" in page
+    assert "traffic moved" not in page
+
+
+def test_a_host_that_comes_up_in_time_gets_its_traffic(tools: FakeTools) -> None:
+    tools.switch = FakeTrafficSwitch(dict(STANDBY), idle=({"web-2": DOWN}, {}))
+
+    assert end_of(provision, "demo").name == "Provisioned"
+    assert tools.switch.current == ON_HOSTS
+
+
+def test_a_host_that_stays_down_gets_none(tools: FakeTools, fleet: Path) -> None:
+    manifest = fleet / "environments" / "demo.yaml"
+    manifest.write_text(manifest.read_text().replace("traffic:\n", "traffic:\n  health_wait_seconds: 0\n"))
+    tools.switch = FakeTrafficSwitch(dict(STANDBY), idle=({"web-1": DOWN},))
+
+    state = end_of(provision, "demo")
+
+    assert state.name == "TrafficRefused"
+    assert "web-1" in (state.message or "")
+    assert tools.switch.requests == []
+
+
+@pytest.mark.parametrize("reason", [MAINTENANCE, DOWN])
+def test_a_host_that_stops_serving_while_traffic_moves_sends_it_back_at_once(
+    tools: FakeTools, reason: OutOfService
+) -> None:
+    tools.switch = FakeTrafficSwitch(dict(STANDBY), idle=({}, {}, {"web-1": reason}))
+
+    state = end_of(provision, "demo")
+
+    assert state.name == "TrafficRestored"
+    for named in ("web-1", reason.state, reason.next_step):
+        assert named in (state.message or "")
+    assert tools.switch.current == STANDBY
+    assert tools.switch.looks == 3, "going back does not look at states"
+
+
+def test_another_server_out_of_service_does_not_keep_traffic_from_leaving_it(tools: FakeTools) -> None:
+    tools.switch = FakeTrafficSwitch(dict(STANDBY), idle=({"standby": DOWN},))
+
+    state = end_of(provision, "demo")
+
+    assert state.name == "Provisioned"
+    assert tools.switch.current == ON_HOSTS
+    assert "standby got no request" in artifacts_of(state)["provision-report-demo"]
+
+
+def test_a_placeholder_that_the_apply_did_not_fill_is_named_before_the_hosts_are_configured(
+    tools: FakeTools, fleet: Path
+) -> None:
+    manifest = fleet / "environments" / "demo.yaml"
+    manifest.write_text(manifest.read_text().replace("{load_balancer_url}/", "{load_balancer_uri}/"))
+
+    state = end_of(provision, "demo")
+
+    assert state.name == "Rejected"
+    for named in ("traffic.probes[front].url", "{load_balancer_uri}"):
+        assert named in (state.message or "")
+    assert tools.configurator.calls == []

@@ -19,6 +19,7 @@ pytest.register_assert_rewrite("tests.integration.flow_evidence", "tests.integra
 _LONGEST = (
     "test_canary.py",
     "test_flow_worker.py",
+    "test_flow_worker_lost.py",
     "test_ansible_playbooks.py",
     "test_pulumi.py",
     "test_credential_hygiene.py",

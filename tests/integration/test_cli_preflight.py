@@ -3,8 +3,13 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,7 +19,9 @@ from holdtrue.adapters.vault import VaultServer, open_vault
 from holdtrue.adapters.vault.auth import AppRole
 from holdtrue.adapters.vault.failures import Call
 from holdtrue.preflight import _outlives
+from holdtrue.runtime.folder import private_folder
 from sandbox.deployment import block_variables, flow_environment
+from sandbox.load_balancer import BACKEND
 from sandbox.openbao import TOKEN_MAX_TTL_SECONDS, TOKEN_TTL_SECONDS
 from tests.integration.flow_stage import Stage
 
@@ -223,3 +230,56 @@ def test_a_file_that_is_wrong_is_named_with_its_line(stage: Stage) -> None:
     assert done.returncode == 2
     assert "a Vault token" in done.stderr
     assert "CAESIJ" not in done.stderr
+
+
+def test_a_placeholder_that_nothing_fills_is_named_and_one_of_the_program_is_not_refused(stage: Stage) -> None:
+    probes = [{"name": "health", "url": "http://{adress}/"}, {"name": "new", "url": "http://{address}:{new_port}/"}]
+    stage.fleet.edit_manifest("tiny", validation={"probes": probes})
+    stage.fleet.write("pulumi/tiny/later.py", "PORTS = ['new_port']\n")
+    done = ask(stage)
+    (line,) = broken(done)
+    for named in ("validation.probes[health].url", "{adress}", "{address}"):
+        assert named in line
+    assert re.search(r"^not.applicable +template validation.probes\[new\].url: .*new_port", done.stdout, re.MULTILINE)
+
+
+def test_a_server_that_an_operator_took_out_is_named(stage: Stage) -> None:
+    balancer = stage.sandbox.load_balancer
+    assert balancer.command(f"set server {BACKEND}/web-2 state maint") == ""
+    try:
+        (line,) = broken(ask(stage))
+    finally:
+        assert balancer.command(f"set server {BACKEND}/web-2 state ready") == ""
+    for named in ("load balancer", "web-2", "MAINT", "state ready"):
+        assert named in line
+
+
+def test_a_socket_that_sets_no_weights_is_known_before_anything_is_changed(stage: Stage) -> None:
+    with operator_socket(stage) as path:
+        stage.fleet.edit_manifest("tiny", traffic={"socket": str(path)})
+        (line,) = broken(ask(stage))
+    for named in ("load balancer", "level operator", "level admin", str(path)):
+        assert named in line
+
+
+@contextmanager
+def operator_socket(stage: Stage) -> Iterator[Path]:
+    """A second HAProxy with the backend of the first, whose socket may look but not change."""
+    program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert program
+    with private_folder("ha") as folder:
+        servers = "".join(f"  server {host.name} 127.0.0.1:9 weight 0\n" for host in stage.sandbox.hosts)
+        (folder / "haproxy.cfg").write_text(
+            f"global\n  stats socket {folder}/operator mode 600 level operator\n"
+            "defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n"
+            f"backend {BACKEND}\n{servers}"
+        )
+        process = subprocess.Popen([program, "-db", "-f", str(folder / "haproxy.cfg")], stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 10
+            while not (folder / "operator").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            yield folder / "operator"
+        finally:
+            process.kill()
+            process.wait(timeout=10)

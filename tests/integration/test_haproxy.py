@@ -2,6 +2,7 @@
 
 import collections
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ from holdtrue.runtime.folder import private_folder
 _CONFIGURATION = """
 global
   stats socket {folder}/admin mode 600 level admin
+  stats socket {folder}/operator mode 600 level operator
   stats socket {folder}/reader mode 600 level user
 defaults
   mode http
@@ -40,6 +42,25 @@ backend fixed
   balance source
   hash-type map-based
   server blue 127.0.0.1:{blue}
+backend consistent
+  balance source
+  hash-type consistent
+  server blue 127.0.0.1:{blue}
+backend turns
+  balance static-rr
+  server blue 127.0.0.1:{blue}
+backend first
+  balance first
+  server blue 127.0.0.1:{blue}
+backend least
+  balance leastconn
+  server blue 127.0.0.1:{blue}
+backend mixed
+  server blue 127.0.0.1:{blue}
+  server spare 127.0.0.1:{green} backup
+  server off 127.0.0.1:{green} check disabled
+  server dead 127.0.0.1:{nobody} check inter 50ms rise 1 fall 1
+  server follower 127.0.0.1:{green} track mixed/off
 """
 
 
@@ -51,6 +72,13 @@ class _Haproxy:
 
     def switch(self, *, socket_name: str = "admin", backend: str = "web") -> HaproxySwitch:
         return HaproxySwitch(socket=self.folder / socket_name, backend=backend, timeout_seconds=2)
+
+    def command(self, text: str) -> str:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(2)
+            connection.connect(str(self.folder / "admin"))
+            connection.sendall(f"{text}\n".encode())
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode().strip()
 
     def ask(self, count: int) -> collections.Counter[str]:
         return collections.Counter(httpx.get(self.url, trust_env=False).text for _ in range(count))
@@ -95,7 +123,7 @@ def haproxy(pages: dict[str, int]) -> Iterator[_Haproxy]:
     with private_folder("ha") as folder:
         port = _free_port()
         configuration = folder / "haproxy.cfg"
-        configuration.write_text(_CONFIGURATION.format(folder=folder, port=port, **pages))
+        configuration.write_text(_CONFIGURATION.format(folder=folder, port=port, nobody=_free_port(), **pages))
         process = subprocess.Popen([program, "-db", "-f", str(configuration)], stderr=subprocess.DEVNULL)
         try:
             _wait_for(folder / "admin", port)
@@ -151,6 +179,51 @@ def test_a_backend_that_takes_no_weights_refuses(haproxy: _Haproxy) -> None:
     with pytest.raises(RejectedError):
         haproxy.switch(backend="fixed").set_weights({"blue": 7})
     assert haproxy.switch(backend="fixed").weights() == {"blue": 1}
+
+
+@pytest.mark.parametrize("backend", ["fixed", "turns", "first"])
+def test_a_backend_whose_weights_do_not_count_is_known_before_any_is_set(haproxy: _Haproxy, backend: str) -> None:
+    with pytest.raises(RejectedError) as raised:
+        haproxy.switch(backend=backend).require_adjustable()
+    assert raised.value.next_step
+
+
+@pytest.mark.parametrize("backend", ["web", "consistent", "least"])
+def test_a_backend_that_takes_weights_is_known_and_left_as_it_is(haproxy: _Haproxy, backend: str) -> None:
+    before = haproxy.switch(backend=backend).weights()
+    haproxy.switch(backend=backend).require_adjustable()
+    assert haproxy.switch(backend=backend).weights() == before
+
+
+@pytest.mark.parametrize("level", ["operator", "reader"])
+def test_a_socket_that_cannot_set_weights_is_known_before_any_is_set(haproxy: _Haproxy, level: str) -> None:
+    with pytest.raises(AccessDenied, match="level admin") as raised:
+        haproxy.switch(socket_name=level).require_adjustable()
+    assert "level admin" in raised.value.next_step
+
+
+def test_servers_that_get_no_request_are_told_from_those_that_do(haproxy: _Haproxy) -> None:
+    deadline = time.monotonic() + 5
+    while "dead" not in (found := haproxy.switch(backend="mixed").out_of_service()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert {name: reason.by_operator for name, reason in found.items()} == {
+        "spare": True, "off": True, "dead": False, "follower": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["maint", "drain"])
+def test_a_server_out_of_service_gets_no_request_whatever_its_weight(haproxy: _Haproxy, state: str) -> None:
+    switch = haproxy.switch()
+    assert switch.out_of_service() == {}
+    assert haproxy.command(f"set server web/green state {state}") == ""
+    switch.set_weights({"blue": 100, "green": 100})
+    assert haproxy.ask(10) == {"blue": 10}
+    reason = switch.out_of_service()["green"]
+    assert reason.by_operator
+    (command,) = re.findall("`(.*)`", reason.next_step)
+    assert haproxy.command(command) == ""
+    assert switch.out_of_service() == {}
+    assert haproxy.ask(10) == {"blue": 5, "green": 5}
 
 
 def test_a_socket_without_admin_level_denies(haproxy: _Haproxy) -> None:

@@ -10,16 +10,18 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
 from holdtrue.adapters.testinfra import TestinfraChecks
-from holdtrue.models.base import Progress
+from holdtrue.core.gate import decide
+from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
-from holdtrue.models.validation import CheckOutcome, CheckResult
+from holdtrue.models.validation import CheckOutcome, CheckResult, VerdictOutcome
 from holdtrue.runtime.folder import private_folder
 from holdtrue.runtime.process import find_marked, signal_processes
 
@@ -60,12 +62,12 @@ class _Site:
     def hosts(self) -> tuple[Host, ...]:
         return tuple(machine.host for machine in self.machines)
 
-    def checks(self, *suites: Path, timeout_seconds: float = 60.0) -> TestinfraChecks:
-        return TestinfraChecks(suites=suites, access=self.access, timeout_seconds=timeout_seconds)
+    def checks(self, *suites: Path, timeout_seconds: float = 60.0, boundary: Path | None = None) -> TestinfraChecks:
+        return TestinfraChecks(suites=suites, access=self.access, timeout_seconds=timeout_seconds, boundary=boundary)
 
     def suite(self, text: str, name: str = "test_it.py") -> Path:
         path = self.folder / "checks" / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text)
         return path
 
@@ -212,8 +214,159 @@ def test_one_broken_suite_is_an_error_on_every_host_and_the_others_run(site: _Si
 
 
 @pytest.mark.parametrize("text", ["", "def helper(): ...", "import pytest\n@pytest.fixture\ndef x(): ..."])
-def test_nothing_collected_is_nothing(site: _Site, text: str) -> None:
-    assert site.checks(site.suite(text)).run(site.hosts) == ()
+def test_a_file_without_a_test_is_an_error_on_every_host(site: _Site, text: str) -> None:
+    results = site.checks(site.suite(text)).run(site.hosts)
+    assert _outcomes(results) == {("web-1", "test_it.py"): _ERROR, ("web-2", "test_it.py"): _ERROR}
+
+
+def test_a_file_without_a_test_in_a_folder_of_good_ones_is_named(site: _Site) -> None:
+    good = site.suite("def test_ok(host): assert host.run('true').rc == 0", "test_good.py")
+    site.suite("# nothing yet", "test_empty.py")
+    site.suite("class TestNothing:\n    def helper(self): ...", "deep/test_class.py")
+    site.suite("HELPER = 1", "names.py")
+    results = site.checks(good.parent).run(site.hosts[:1])
+    assert _outcomes(results) == {
+        ("web-1", "test_good.py::test_ok"): _PASSED,
+        ("web-1", "test_empty.py"): _ERROR,
+        ("web-1", "test_class.py"): _ERROR,
+    }
+    verdict = decide(results, environment="e", hosts=["web-1"], plan_digest="", now=datetime.now(UTC), ttl_seconds=60)
+    assert verdict.outcome is VerdictOutcome.INCONCLUSIVE
+    assert any("test_empty.py" in reason for reason in verdict.reasons)
+
+
+def test_a_folder_without_a_test_file_is_an_error(site: _Site) -> None:
+    site.suite("", "names.py")
+    assert _outcomes(site.checks(site.folder / "checks").run(site.hosts[:1])) == {("web-1", "checks"): _ERROR}
+
+
+def test_what_a_conftest_deselects_as_a_whole_file_is_named(site: _Site) -> None:
+    site.suite(
+        "def pytest_collection_modifyitems(items, config):\n"
+        "    config.hook.pytest_deselected(items=list(items))\n    items.clear()\n",
+        "conftest.py",
+    )
+    (result,) = site.checks(site.suite("def test_a(host): ...")).run(site.hosts[:1])
+    assert result.outcome is _ERROR
+    assert "deselected" in result.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("import nonexistent_package_xyz\ndef test_a(host): ...", "nonexistent_package_xyz"),
+        ("def test_a(host)\n    pass", "SyntaxError"),
+        ("raise RuntimeError('beginning ' + 'x' * 3000 + ' cause')", " cause"),
+    ],
+)
+def test_why_a_suite_cannot_be_imported_is_the_first_line_and_in_the_reason(site: _Site, text: str, named: str) -> None:
+    suite = site.suite(text, f"{'deep/' * 12}test_it.py")
+    results = site.checks(suite).run(site.hosts[:1])
+    assert named in results[0].headline
+    assert "test_it.py" in results[0].headline
+    verdict = decide(results, environment="e", hosts=["web-1"], plan_digest="", now=datetime.now(UTC), ttl_seconds=60)
+    assert any(named in reason for reason in verdict.reasons), verdict.reasons
+
+
+def test_why_a_conftest_cannot_be_imported_is_the_first_line(site: _Site) -> None:
+    site.suite("import nonexistent_package_xyz", "conftest.py")
+    (result,) = site.checks(site.suite(_ORDINARY)).run(site.hosts[:1])
+    assert "nonexistent_package_xyz" in result.headline
+
+
+_MOLECULE = """
+import os
+import testinfra.utils.ansible_runner
+
+testinfra_hosts = testinfra.utils.ansible_runner.AnsibleRunner(os.environ["MOLECULE_INVENTORY_FILE"]).get_hosts("all")
+
+def test_hosts_file(host):
+    assert testinfra_hosts == ["web-1", "web-2"]
+    assert host.file("/etc/hosts").exists
+"""
+
+
+def test_a_suite_written_for_molecule_runs_unchanged(site: _Site) -> None:
+    assert _outcomes(site.checks(site.suite(_MOLECULE)).run(site.hosts)) == {
+        ("web-1", "test_it.py::test_hosts_file"): _PASSED,
+        ("web-2", "test_it.py::test_hosts_file"): _PASSED,
+    }
+
+
+def test_a_suite_that_needs_more_of_molecule_is_told_what_to_do(site: _Site) -> None:
+    suite = site.suite("import os\nPLACE = os.environ['MOLECULE_EPHEMERAL_DIRECTORY']\ndef test_a(host): ...")
+    (result,) = site.checks(suite).run(site.hosts[:1])
+    assert result.outcome is _ERROR
+    for named in ("Molecule", "MOLECULE_EPHEMERAL_DIRECTORY", "os.environ.get"):
+        assert named in result.headline
+
+
+_INI = """\
+[pytest]
+addopts = -k no_such_test --cov
+required_plugins = pytest-nonexistent
+python_files = check_*.py
+python_functions = check_*
+pythonpath = library
+markers = slow: takes long
+filterwarnings = error
+site = north
+"""
+
+
+def test_the_configuration_beside_the_suites_counts_but_for_what_would_leave_checks_out(site: _Site) -> None:
+    site.suite(_INI, "pytest.ini")
+    site.suite("NAME = 'own'", "library/own_names.py")
+    site.suite("def pytest_addoption(parser):\n    parser.addini('site', 'where')\n", "conftest.py")
+    suite = site.suite(
+        "import own_names, pytest, warnings\n"
+        "@pytest.mark.slow\ndef check_one(host, pytestconfig):\n    assert pytestconfig.getini('site') == 'north'\n"
+        "def check_two(host):\n    warnings.warn('an error by filterwarnings')\n"
+        "def test_not_by_this_name(host): ...",
+        "check_it.py",
+    )
+    seen: list[Progress] = []
+    outcomes = _outcomes(site.checks(suite.parent).run(site.hosts[:1], seen.append))
+    assert outcomes == {("web-1", "check_it.py::check_one"): _PASSED, ("web-1", "check_it.py::check_two"): _FAILED}
+    told = [line.message for line in seen if line.level is ProgressLevel.WARNING]
+    assert len(told) == 2
+    assert any("addopts" in line and "--cov" in line and "pytest.ini" in line for line in told)
+    assert any("required_plugins" in line and "pytest-nonexistent" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pyproject.toml", "[tool.pytest.ini_options]\npython_functions = ['check_*']\naddopts = '-x --no-such'\n"),
+        ("pytest.toml", "[pytest]\npython_functions = ['check_*']\naddopts = ['-x', '--no-such']\n"),
+        ("tox.ini", "[pytest]\npython_functions = check_*\naddopts = -x --no-such\n"),
+        ("setup.cfg", "[tool:pytest]\npython_functions = check_*\naddopts = -x --no-such\n"),
+    ],
+)
+def test_every_kind_of_configuration_file_counts_up_to_the_boundary(site: _Site, name: str, text: str) -> None:
+    (site.folder / name).write_text(text)
+    suite = site.suite("def check_it(host): ...\ndef test_it(host): ...")
+    inside = _outcomes(site.checks(suite, boundary=site.folder).run(site.hosts[:1]))
+    outside = _outcomes(site.checks(suite, boundary=suite.parent).run(site.hosts[:1]))
+    assert inside == {("web-1", "test_it.py::check_it"): _PASSED}
+    assert outside == {("web-1", "test_it.py::test_it"): _PASSED}
+
+
+def test_a_setting_of_a_plugin_that_is_not_loaded_is_told(site: _Site) -> None:
+    site.suite("[pytest]\ntimeout = 30\ncache_dir = elsewhere\n", "pytest.ini")
+    seen: list[Progress] = []
+    assert set(
+        _outcomes(site.checks(site.suite("def test_a(host): ...")).run(site.hosts[:1], seen.append)).values()
+    ) == {_PASSED}
+    (told,) = [line.message for line in seen if line.level is ProgressLevel.WARNING]
+    assert "timeout" in told
+
+
+def test_a_configuration_that_cannot_be_read_is_an_error_on_every_host(site: _Site) -> None:
+    site.suite("[pytest\n", "pytest.ini")
+    (result,) = site.checks(site.suite(_ORDINARY)).run(site.hosts[:1])
+    assert result.outcome is _ERROR
+    assert "pytest.ini" in result.detail
 
 
 def test_nothing_to_run_is_nothing(site: _Site) -> None:

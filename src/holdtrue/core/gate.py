@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from holdtrue.core.excerpt import excerpt
 from holdtrue.errors import GateClosed
 from holdtrue.models.validation import CheckOutcome, CheckResult, Verdict, VerdictOutcome
 
@@ -52,7 +53,8 @@ def decide(
 
 
 def _reason(check: CheckResult) -> str:
-    return f"{check.target}: {check.name} {check.outcome}: {check.headline[:_REASON_CHARACTERS]}".removesuffix(": ")
+    said = excerpt(check.headline, _REASON_CHARACTERS)
+    return f"{check.target}: {check.name} {check.outcome}: {said}".removesuffix(": ")
 
 
 def admit(verdict: Verdict, *, environment: str, hosts: Sequence[str], plan_digest: str, now: datetime) -> None:

@@ -1,6 +1,7 @@
 """From a stack's outputs to hosts."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from pydantic import JsonValue, ValidationError
 
@@ -51,6 +52,10 @@ def _whole_numbers(value: JsonValue) -> JsonValue:
             return [_whole_numbers(item) for item in value]
         case _:
             return value
+
+
+HOST_PLACEHOLDERS: Final = ("name", "address", "port")
+"""What every host has."""
 
 
 def placeholders(outputs: StackOutputs, host: Host | None = None) -> Mapping[str, JsonValue]:

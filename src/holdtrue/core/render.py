@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from holdtrue.core.audit_output.phrases import gap_lines
 from holdtrue.core.audit_output.text import for_markdown
+from holdtrue.core.excerpt import excerpt
 from holdtrue.models.audit import AuditReport
 from holdtrue.models.audit_changes import EnvironmentAudit
 from holdtrue.models.configuration import ConfigurationRun, TaskOutcome
@@ -32,8 +33,7 @@ _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>|#!])")
 def cell(value: object) -> str:
     """One table cell from any text: no markup, no line break, no control or direction-changing character."""
     text = _CONTROL.sub(" ", str(value).replace("\r", " ").replace("\n", " "))
-    text = text if len(text) <= _CELL_LIMIT else text[: _CELL_LIMIT - 1] + "…"
-    return _MARKUP.sub(r"\\\1", text)
+    return _MARKUP.sub(r"\\\1", excerpt(text, _CELL_LIMIT))
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -186,7 +186,11 @@ def provision_sections(report: ProvisionReport) -> str:
             ),
         )
         ends = f"Before: {_weights(report.traffic.before)}. After: {_weights(report.traffic.after)}."
-        sections.append(_section("Traffic", f"{ends}\n\n{steps if report.traffic.moved else 'No steps were needed.'}"))
+        idle = "".join(
+            f" {name} got no request: it was {state}." for name, state in report.traffic.out_of_service.items()
+        )
+        taken = steps if report.traffic.steps else "No steps were needed."
+        sections.append(_section("Traffic", f"{ends}{idle}\n\n{taken}"))
     return "\n".join(sections)
 
 
@@ -252,7 +256,7 @@ def drift_line(report: DriftReport) -> str:
 def _gaps(gaps: Iterable[str]) -> str:
     """The first gaps of a line, each short enough that the others are seen too."""
     whole = dict.fromkeys(" ".join(gap.split()) for gap in gaps)
-    named = [gap if len(gap) <= _GAP_LIMIT else f"{gap[: _GAP_LIMIT - 1]}…" for gap in whole]
+    named = [excerpt(gap, _GAP_LIMIT) for gap in whole]
     more = f"; and {len(named) - _GAPS_SHOWN} more" if len(named) > _GAPS_SHOWN else ""
     return f" ({'; '.join(named[:_GAPS_SHOWN])}{more})" if named else ""
 

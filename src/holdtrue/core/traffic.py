@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from holdtrue.errors import ResourceMissing
+from holdtrue.errors import ResourceMissing, TrafficRefused
+from holdtrue.models.traffic import OutOfService
 
 _FULL_WEIGHT = 240
 """Scale of the weights: HAProxy takes 0 to 256, and 240 divides evenly among 1 to 6, 8, 10 and 12 servers."""
@@ -34,6 +35,22 @@ def plan_steps(before: Mapping[str, int], targets: Collection[str], percents: Se
         return ()
     ahead = [percent for percent in percents if percent / 100 > _share(before, targets)] or [percents[-1]]
     return tuple(PlannedStep(percent, _weights(before, targets, percent)) for percent in ahead)
+
+
+def require_in_service(out_of_service: Mapping[str, OutOfService], targets: Collection[str], *, where: str) -> None:
+    """Refuse to count on servers that get no request: a weight on them moves nothing.
+
+    Raises:
+        TrafficRefused: with each of them, its state, and how it gets requests again.
+    """
+    idle = {name: out_of_service[name] for name in sorted(targets) if name in out_of_service}
+    if idle:
+        states = "; ".join(f"{name} is {reason.state}" for name, reason in idle.items())
+        raise TrafficRefused(
+            f"the load balancer sends no request to {', '.join(idle)}, whatever the weight: {states}",
+            where=where,
+            next_step="; ".join(dict.fromkeys(reason.next_step for reason in idle.values())),
+        )
 
 
 def _share(weights: Mapping[str, int], targets: Collection[str]) -> float:

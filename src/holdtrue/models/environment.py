@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, m
 from holdtrue.models.audit import AuditPolicy
 from holdtrue.models.base import Value
 from holdtrue.models.stack import Operation
+from holdtrue.models.template import Template
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
@@ -36,9 +37,6 @@ HostFolder = Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]*$")]
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=300)]
 """Why a rule does not hold here, for whoever reads the report."""
-
-Template = Annotated[str, Field(min_length=1)]
-"""Text with `{name}` placeholders, filled from the stack's outputs and, for one host, its own values."""
 
 
 class Infrastructure(Value):
@@ -116,6 +114,12 @@ class Traffic(Value):
     )
     bake_seconds: float = Field(default=1.0, ge=0, le=3600, description="Wait after a step before it is probed.")
     probes: tuple[HttpProbe, ...] = Field(min_length=1, description="Asked through the load balancer after each step.")
+    health_wait_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="How long to wait, before the first step, for a host that the load balancer has marked as down.",
+    )
 
     @model_validator(mode="after")
     def _steps_rise_to_everything(self) -> Self:

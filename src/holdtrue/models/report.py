@@ -49,7 +49,7 @@ class ProvisionReport(FlowReport):
         return bool(
             (self.applied is not None and self.applied.changes)
             or (self.configured is not None and self.configured.changed)
-            or (self.traffic is not None and self.traffic.moved)
+            or (self.traffic is not None and self.traffic.changed)
         )
 
 

@@ -1,12 +1,21 @@
 """Traffic shares and the switch's seam."""
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Protocol
 
 from pydantic import Field
 
 from holdtrue.models.base import Value
 from holdtrue.models.validation import CheckResult
+
+
+class OutOfService(Value):
+    """Why a server gets no request, whatever its weight."""
+
+    state: str = Field(description="In words: `in maintenance (MAINT)`.")
+    by_operator: bool = Field(description="Whether somebody has set it so; otherwise it may come back by itself.")
+    next_step: str = Field(description="How it gets requests again.")
 
 
 class TrafficStep(Value):
@@ -23,11 +32,24 @@ class TrafficShift(Value):
     before: dict[str, int] = Field(description="Server weights found at the start.")
     after: dict[str, int] = Field(description="Server weights read back at the end.")
     steps: tuple[TrafficStep, ...]
+    out_of_service: dict[str, str] = Field(
+        default={}, description="Servers that got no request whatever their weight, with their states."
+    )
+
+    @property
+    def changed(self) -> bool:
+        """Whether any weight changed."""
+        return self.before != self.after
 
     @property
     def moved(self) -> bool:
-        """Whether any weight changed."""
-        return self.before != self.after
+        """Whether requests go elsewhere now: the shares changed among the servers that get any."""
+        return self._shares(self.before) != self._shares(self.after)
+
+    def _shares(self, weights: Mapping[str, int]) -> dict[str, Fraction]:
+        serving = {name: weight for name, weight in weights.items() if weight and name not in self.out_of_service}
+        total = sum(serving.values())
+        return {name: Fraction(weight, total) for name, weight in serving.items()}
 
 
 class TrafficSwitch(Protocol):
@@ -43,4 +65,17 @@ class TrafficSwitch(Protocol):
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
         """Set the given servers' weights, all or an error that names the first one refused."""
+        ...
+
+    def out_of_service(self) -> dict[str, OutOfService]:
+        """The servers that get no request whatever their weight: in maintenance, down, drained."""
+        ...
+
+    def require_adjustable(self) -> None:
+        """Look whether weights can be set, without setting any.
+
+        Raises:
+            AccessDenied: this access may only read.
+            RejectedError: the switch balances in a way that weights do not change.
+        """
         ...

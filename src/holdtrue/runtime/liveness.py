@@ -5,7 +5,7 @@ import socket
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from holdtrue.models.lease import Liveness, ProcessIdentity
 from holdtrue.models.lock import Observation
@@ -16,15 +16,25 @@ OWNER_VARIABLE: Final = "HOLDTRUE_TOOL_OWNER"
 
 def current_process() -> ProcessIdentity:
     """Identify this process uniquely, among past and future processes too."""
-    pid = os.getpid()
+    return identify(os.getpid())
+
+
+def identify(pid: int) -> ProcessIdentity:
+    """Identify the process that has this id now."""
     stat = _stat(pid)
     return ProcessIdentity(
         machine=_machine(),
         pid=pid,
-        started_ticks=stat[1] if stat else 0,
+        started_ticks=stat.started_ticks if stat else 0,
         host=socket.gethostname(),
-        user_id=os.geteuid(),
+        user_id=os.geteuid() if pid == os.getpid() else None,
     )
+
+
+def parent_of(pid: int) -> int:
+    """The number of its parent; 0 when it has none that can be seen, or is gone."""
+    stat = _stat(pid)
+    return stat.parent if stat else 0
 
 
 def liveness(process: ProcessIdentity) -> Liveness:
@@ -37,8 +47,8 @@ def liveness(process: ProcessIdentity) -> Liveness:
     found = _stat(process.pid)
     if found is None:
         return Liveness.UNKNOWN if _is_there(process.pid) else Liveness.DEAD
-    state, started_ticks = found
-    return Liveness.ALIVE if started_ticks == process.started_ticks and state not in "ZX" else Liveness.DEAD
+    is_it = found.started_ticks == process.started_ticks
+    return Liveness.ALIVE if is_it and found.state not in "ZX" else Liveness.DEAD
 
 
 def owner_mark(process: ProcessIdentity) -> str:
@@ -88,7 +98,8 @@ def _may_be_started_by(process: ProcessIdentity, entry: Path) -> bool:
     """
     stat = _stat(int(entry.name))
     with suppress(FileNotFoundError, ProcessLookupError):
-        return stat is not None and stat[1] >= process.started_ticks and entry.stat().st_uid == process.user_id
+        is_younger = stat is not None and stat.started_ticks >= process.started_ticks
+        return is_younger and entry.stat().st_uid == process.user_id
     return False
 
 
@@ -108,12 +119,18 @@ def _machine() -> str:
     return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
 
 
-def _stat(pid: int) -> tuple[str, int] | None:
-    """State and start time (proc_pid_stat(5), fields 3 and 22); None when there is no such process."""
+class _Stat(NamedTuple):
+    state: str
+    parent: int
+    started_ticks: int
+
+
+def _stat(pid: int) -> _Stat | None:
+    """Fields 3, 4 and 22 of proc_pid_stat(5); None when there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The second field is the program's name in parentheses, and may itself hold any character.
     fields = text[text.rindex(")") + 2 :].split()
-    return fields[0], int(fields[19])
+    return _Stat(fields[0], int(fields[1]), int(fields[19]))

@@ -1,12 +1,15 @@
 """The plugin inside the pytest child: one JSON line for every case as it ends, and a limit on how long each may take.
 
 Lines, told apart by `kind`: `collected` (a case that will run), `uncollected` (a file or folder that could not be
-imported, or skipped itself), `case` (a case that ended) and `end` (the session ended in order, so nothing is missing).
+imported, or skipped itself), `empty` (a file without a case to run), `notice` (what pytest says of its configuration),
+`case` (a case that ended) and `end` (the session ended in order, so nothing is missing).
 It imports nothing but pytest, because its import time is part of every run.
 """
 
 import json
+import re
 import signal
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +20,14 @@ import pytest
 
 _DETAIL_CHARACTERS: Final = 2_000
 """Keeps a line far below the reader's limit and a detail readable."""
+_BEGINNING: Final = 600
+"""So many of them are kept of the beginning; the end is where a tool says what went wrong."""
+
+_EXCEPTION: Final = re.compile(r"^E   (\S.*)$", re.MULTILINE)
+"""The exception in a traceback of pytest's; details of a SyntaxError before it are indented further."""
+_PLACE: Final = re.compile(r"^([^\s/.].*:\d+): in ", re.MULTILINE)
+"""A line of the tests' own: the paths of others are absolute, or lead out of the folder."""
+_SYNTAX_PLACE: Final = re.compile(r'^E     File "(.+)", line (\d+)$', re.MULTILINE)
 
 TARGET: Final = pytest.StashKey[str]()
 """Set on an item by a plugin: what the case is about, where one test is run for several things."""
@@ -47,16 +58,25 @@ class Reporter:
         self._timeout_seconds = case_timeout_seconds
         self._reports: dict[str, list[pytest.TestReport]] = {}
         self._items: dict[str, pytest.Item] = {}
+        self._files: dict[str, bool] = {}
+        """Whether the file has had a case that was deselected."""
+
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str) -> None:
+        """Tell what pytest says of its configuration, such as a setting of a plugin that is not there."""
+        if when == "config":
+            self._emit("notice", text=_shortened(str(warning_message.message)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Tell of what could not be collected; pytest itself only counts it."""
         if not report.passed:
-            self._emit(
-                "uncollected",
-                node_id=report.nodeid,
-                skipped=report.skipped,
-                detail=_detail(report)[-_DETAIL_CHARACTERS:],
-            )
+            detail = _import_failure(str(report.longrepr).strip()) if report.failed else _detail(report)
+            self._emit("uncollected", node_id=report.nodeid, skipped=report.skipped, detail=_shortened(detail))
+        elif report.nodeid.endswith(".py"):
+            self._files.setdefault(report.nodeid, False)
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Note the files of cases that somebody has deselected."""
+        self._files.update({_file_of(item.nodeid): True for item in items})
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Announce every case, so that the reader knows which ones never ended."""
@@ -69,6 +89,10 @@ class Reporter:
                 target=stash.get(TARGET, ""),
                 name=stash.get(NAME, item.nodeid),
             )
+        used = {_file_of(item.nodeid) for item in session.items}
+        for file, was_deselected in self._files.items():
+            if file not in used:
+                self._emit("empty", node_id=file, deselected=was_deselected)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -113,7 +137,7 @@ class Reporter:
             node_id=nodeid,
             outcome=outcome,
             where=stash.get(_FAILED_AT, ""),
-            detail=detail[:_DETAIL_CHARACTERS],
+            detail=_shortened(detail),
             duration_seconds=sum(report.duration for report in reports),
         )
 
@@ -167,8 +191,27 @@ def _detail(report: pytest.TestReport | pytest.CollectReport) -> str:
         case representation:
             crash = getattr(representation, "reprcrash", None)
             if crash is None:
-                return str(representation).strip()[-_DETAIL_CHARACTERS:]
+                return str(representation).strip()
             return str(crash.message).removeprefix("AssertionError: ")
+
+
+def _import_failure(traceback: str) -> str:
+    """The traceback of a file that cannot be imported, after a line with its exception and where it was raised."""
+    exceptions, places = _EXCEPTION.findall(traceback), _PLACE.findall(traceback)
+    if not exceptions:
+        return traceback
+    places += [f"{Path(file).name}:{line}" for file, line in _SYNTAX_PLACE.findall(traceback)]
+    return f"{f'{places[-1]}: ' if places else ''}{exceptions[0]}\n{traceback}"
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _DETAIL_CHARACTERS:
+        return text
+    return f"{text[:_BEGINNING]} … {text[_BEGINNING - _DETAIL_CHARACTERS + 3 :]}"
+
+
+def _file_of(node_id: str) -> str:
+    return node_id.partition("::")[0]
 
 
 def _own_line(raised: pytest.ExceptionInfo[BaseException], root: Path) -> str:

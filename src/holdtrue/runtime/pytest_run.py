@@ -6,7 +6,7 @@ Every case's result arrives as it ends; what was collected and never ended is li
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, assert_never
@@ -20,7 +20,7 @@ from holdtrue.runtime.process import ToolTimeout, run_tool, tool_environment
 from holdtrue.runtime.redaction import redact_data
 
 _GRACE_SECONDS = 5.0
-_NO_CONFIGURATION = Path("/dev/null")
+NO_CONFIGURATION = Path("/dev/null")
 
 
 class CaseOutcome(StrEnum):
@@ -62,11 +62,30 @@ class Uncollected(Value):
     detail: str
 
 
+class EmptyFile(Value):
+    """A test file of which no case was to run."""
+
+    kind: Literal["empty"]
+    node_id: str
+    deselected: bool = Field(description="Whether it has cases, all of which were deselected.")
+
+
+class _Notice(Value):
+    kind: Literal["notice"]
+    text: str
+
+
 class _SessionEnd(Value):
     kind: Literal["end"]
 
 
-class _Line(RootModel[Annotated[CollectedCase | CaseResult | Uncollected | _SessionEnd, Field(discriminator="kind")]]):
+class _Line(
+    RootModel[
+        Annotated[
+            CollectedCase | CaseResult | Uncollected | EmptyFile | _Notice | _SessionEnd, Field(discriminator="kind")
+        ]
+    ]
+):
     """One line of the child's standard output."""
 
 
@@ -103,6 +122,7 @@ class PytestRun:
     collected: tuple[CollectedCase, ...]
     results: tuple[CaseResult, ...]
     uncollected: tuple[Uncollected, ...]
+    empty: tuple[EmptyFile, ...]
     output_tail: str
     """The last lines that pytest wrote for people."""
 
@@ -119,13 +139,15 @@ class PytestRequest:
 
     paths: Sequence[Path]
     root: Path
-    """Node ids are relative to it, and no conftest.py above it is read."""
+    """Node ids are relative to it."""
     folder: Path
     """Working folder of the run, first on its import path."""
     options: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to the environment every tool gets."""
-    configuration: Path = _NO_CONFIGURATION
+    configuration: Path = NO_CONFIGURATION
+    conftest_root: Path | None = None
+    """No conftest.py above it is read; `root` without it."""
     case_timeout_seconds: float = 0.0
     """Limit on one case's set-up, call and teardown each; 0 is none."""
     python: Path = field(default_factory=own_python)
@@ -136,13 +158,25 @@ CaseSink = Callable[[CollectedCase, CaseResult, int, int], None]
 """Takes a case, its result, how many cases have ended, and how many there are."""
 
 
-def run_pytest(request: PytestRequest, *, timeout_seconds: float, on_case: CaseSink) -> PytestRun:
+def run_pytest(
+    request: PytestRequest,
+    *,
+    timeout_seconds: float,
+    on_case: CaseSink,
+    on_notice: Callable[[str], None] = lambda _: None,
+) -> PytestRun:
     """Run the request to its end; never raises for what the tests do, nor for running out of time.
+
+    Args:
+        request: What to run.
+        timeout_seconds: For all of it.
+        on_case: Takes each result as it comes.
+        on_notice: Takes what pytest says of its configuration.
 
     Raises:
         ToolMissing: the interpreter cannot be started.
     """
-    reading = _Reading(on_case)
+    reading = _Reading(on_case, on_notice)
     with private_folder("holdtrue-pytest") as scratch:
         extra = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(scratch)}
         try:
@@ -171,7 +205,7 @@ def _command(request: PytestRequest, scratch: Path) -> list[str]:
         "no:cacheprovider",
         f"--basetemp={scratch / 'cases'}",
         f"--rootdir={request.root}",
-        f"--confcutdir={request.root}",
+        f"--confcutdir={request.conftest_root or request.root}",
         "-c",
         str(request.configuration),
         *request.options,
@@ -183,11 +217,13 @@ def _command(request: PytestRequest, scratch: Path) -> list[str]:
 class _Reading:
     """Collects the child's lines."""
 
-    def __init__(self, on_case: CaseSink) -> None:
+    def __init__(self, on_case: CaseSink, on_notice: Callable[[str], None]) -> None:
         self._on_case = on_case
+        self._on_notice = on_notice
         self._collected: dict[str, CollectedCase] = {}
         self._results: list[CaseResult] = []
         self._uncollected: list[Uncollected] = []
+        self._empty: list[EmptyFile] = []
         self._ended = False
         self._garbled = False
 
@@ -211,6 +247,10 @@ class _Reading:
                 self._garbled = True
             case Uncollected():
                 self._uncollected.append(line)
+            case EmptyFile():
+                self._empty.append(line)
+            case _Notice():
+                self._on_notice(line.text)
             case _SessionEnd():
                 self._ended = True
             case _:
@@ -219,7 +259,12 @@ class _Reading:
     def close(self, end: PytestEnd, output_tail: str) -> PytestRun:
         """Everything that arrived, and an end that is never better than what arrived."""
         run = PytestRun(
-            end, tuple(self._collected.values()), tuple(self._results), tuple(self._uncollected), output_tail
+            end=end,
+            collected=tuple(self._collected.values()),
+            results=tuple(self._results),
+            uncollected=tuple(self._uncollected),
+            empty=tuple(self._empty),
+            output_tail=output_tail,
         )
         if end not in {PytestEnd.COMPLETED, PytestEnd.NOTHING_COLLECTED}:
             return run
@@ -227,4 +272,4 @@ class _Reading:
             end = PytestEnd.DIED
         elif run.unfinished:
             end = PytestEnd.INTERRUPTED
-        return PytestRun(end, run.collected, run.results, run.uncollected, output_tail)
+        return replace(run, end=end)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdtrue.adapters.haproxy import HaproxySwitch
+from holdtrue.adapters.haproxy.states import reason_out_of_service
 from holdtrue.errors import HoldtrueError, RejectedError, ResourceMissing, ServiceUnreachable, is_transient
 
 Reply = Callable[[str, socket.socket], None]
@@ -32,8 +33,9 @@ class _FakeHaproxy:
     def answer(self, command: str, connection: socket.socket) -> None:
         words = command.split()
         if words[0] == "show":
-            rows = "".join(f"3 web {i} {name} {weight}\n" for i, (name, weight) in enumerate(self.weights.items()))
-            connection.sendall(f"1\n# be_id be_name srv_id srv_name srv_uweight\n{rows}\n".encode())
+            rows = "".join(f"3 web {i} {name} 2 0 {weight}\n" for i, (name, weight) in enumerate(self.weights.items()))
+            names = "be_id be_name srv_id srv_name srv_op_state srv_admin_state srv_uweight"
+            connection.sendall(f"1\n# {names}\n{rows}\n".encode())
             return
         server = words[2].split("/")[1]
         if server in self.refused:
@@ -156,14 +158,66 @@ def _silence(_command: str, _connection: socket.socket) -> None:
     return
 
 
+QUESTIONS: list[Callable[[HaproxySwitch], object]] = [
+    HaproxySwitch.weights,
+    HaproxySwitch.out_of_service,
+    HaproxySwitch.require_adjustable,
+]
+
+
+@pytest.mark.parametrize("ask", QUESTIONS)
 @pytest.mark.parametrize("reply", [_hang, _drip, _flood, _other_service, _silence])
-def test_a_socket_that_does_not_answer_as_haproxy_is_unreachable(haproxy: _FakeHaproxy, reply: Reply) -> None:
+def test_a_socket_that_does_not_answer_as_haproxy_is_unreachable(
+    haproxy: _FakeHaproxy, reply: Reply, ask: Callable[[HaproxySwitch], object]
+) -> None:
     haproxy.reply = reply
     began = time.monotonic()
     with pytest.raises(ServiceUnreachable) as raised:
-        _switch(haproxy, timeout_seconds=0.3).weights()
+        ask(_switch(haproxy, timeout_seconds=0.3))
     assert is_transient(raised.value)
     assert time.monotonic() - began < 3
+
+
+def test_a_socket_that_answers_states_and_no_statistics_is_unreachable(haproxy: _FakeHaproxy) -> None:
+    def reply(command: str, connection: socket.socket) -> None:
+        if command.startswith("show stat "):
+            connection.sendall(b"Unknown command\n")
+        else:
+            haproxy.answer(command, connection)
+
+    haproxy.reply = reply
+    with pytest.raises(ServiceUnreachable):
+        _switch(haproxy).out_of_service()
+
+
+@pytest.mark.parametrize(
+    ("flags", "operational", "by_operator"),
+    [
+        (0x01, 0, True),
+        (0x02, 0, True),
+        (0x04, 0, True),
+        (0x08, 2, True),
+        (0x10, 2, True),
+        (0x20, 0, False),
+        (0x40, 0, False),
+        (0x21, 0, True),
+        (0, 0, False),
+        (0, 3, False),
+    ],
+)
+def test_a_state_without_requests_is_told_from_an_operators(flags: int, operational: int, by_operator: bool) -> None:  # noqa: FBT001
+    row = {"srv_name": "web-1", "srv_admin_state": str(flags), "srv_op_state": str(operational)}
+    reason = reason_out_of_service(row, "web", is_backup=False)
+    assert reason is not None
+    assert reason.by_operator is by_operator
+    assert reason.next_step
+
+
+@pytest.mark.parametrize("operational", [1, 2])
+def test_a_server_that_starts_or_runs_serves_unless_it_is_a_backup(operational: int) -> None:
+    row = {"srv_name": "web-1", "srv_admin_state": "0", "srv_op_state": str(operational)}
+    assert reason_out_of_service(row, "web", is_backup=False) is None
+    assert reason_out_of_service(row, "web", is_backup=True) is not None
 
 
 def test_a_backend_name_cannot_be_a_second_command(haproxy: _FakeHaproxy) -> None:

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdtrue.core.traffic import plan_steps
-from holdtrue.errors import ResourceMissing
+from holdtrue.core.traffic import plan_steps, require_in_service
+from holdtrue.errors import ResourceMissing, TrafficRefused
+from holdtrue.models.traffic import OutOfService, TrafficShift
 
 STANDBY = {"standby": 100, "web-1": 0, "web-2": 0}
 
@@ -58,3 +59,31 @@ def test_shares_are_close_and_weights_in_haproxys_range(hosts: int, others: dict
     share = sum(weights[name] for name in names) / sum(weights.values())
     # Rounding to whole weights moves each server by at most half a weight of 240 (or up to one).
     assert abs(share - percent / 100) < 0.02 + hosts / sum(weights.values())
+
+
+def shift(before: dict[str, int], after: dict[str, int], *idle: str) -> TrafficShift:
+    return TrafficShift(before=before, after=after, steps=(), out_of_service=dict.fromkeys(idle, "down"))
+
+
+def test_traffic_has_moved_when_other_servers_get_the_requests() -> None:
+    assert shift(STANDBY, {"standby": 0, "web-1": 240, "web-2": 240}).moved
+    assert shift({"a": 1, "b": 9}, {"a": 5, "b": 5}).moved
+    assert not shift({"a": 1, "b": 1}, {"a": 240, "b": 240}).moved
+
+
+@pytest.mark.parametrize("idle", ["standby", "web-2"])
+def test_traffic_has_not_moved_when_only_servers_without_requests_changed(idle: str) -> None:
+    others = {name: 50 for name in STANDBY if name != idle}
+
+    assert shift({**others, idle: 100}, {**others, idle: 0}).moved is True
+    still = shift({**others, idle: 100}, {**others, idle: 0}, idle)
+    assert (still.moved, still.changed) == (False, True)
+
+
+def test_a_host_that_gets_no_request_is_refused_with_what_to_do() -> None:
+    idle = {"web-2": OutOfService(state="drained", by_operator=True, next_step="make it ready")}
+
+    with pytest.raises(TrafficRefused, match="web-2 is drained") as raised:
+        require_in_service(idle, ["web-1", "web-2"], where="backend web")
+    assert raised.value.next_step == "make it ready"
+    require_in_service(idle, ["web-1"], where="backend web")

@@ -1,10 +1,11 @@
 """HAProxy as a traffic switch, through its admin socket.
 
-Commands and their texts: HAProxy management guide 2.6, section 9.3 (`show servers state`, `set server`). A command on a
-connection of its own; the end of the reply is the end of the connection; success is an empty reply.
+Commands and their texts: HAProxy management guide 2.6, section 9.3 (`show servers state`, `show stat`, `set server`). A
+command on a connection of its own; the end of the reply is the end of the connection; success is an empty reply.
 State set here is lost when HAProxy reloads without a state file.
 """
 
+import csv
 import errno
 import re
 import socket
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from holdtrue.adapters.haproxy.states import reason_out_of_service
 from holdtrue.errors import (
     AccessDenied,
     HoldtrueError,
@@ -21,10 +23,15 @@ from holdtrue.errors import (
     ResourceMissing,
     ServiceUnreachable,
 )
+from holdtrue.models.traffic import OutOfService
 
 _TIMEOUT_SECONDS: Final = 5.0
 _REPLY_LIMIT_BYTES: Final = 4 << 20
 _HIGHEST_WEIGHT: Final = 256
+_DYNAMIC: Final = ("roundrobin", "leastconn", "random")
+"""Algorithms whose weights change while HAProxy runs (configuration manual, `balance`)."""
+_FIXED: Final = ("static-rr", "first")
+"""Those that take no other weights, or do not look at them."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
@@ -47,6 +54,58 @@ class HaproxySwitch:
             ServiceUnreachable: HAProxy does not answer, or not with a server list.
             AccessDenied: the socket may not be opened.
         """
+        return {row["srv_name"]: int(row["srv_uweight"]) for row in self._servers()}
+
+    def out_of_service(self) -> dict[str, OutOfService]:
+        """Servers of the backend that get no request, whatever their weight.
+
+        Raises:
+            ResourceMissing, ServiceUnreachable, AccessDenied: as for `weights`.
+        """
+        servers = self._servers()
+        backups = {row["svname"] for row in self._statistics() if row.get("bck") == "1"}
+        found = {
+            row["srv_name"]: reason_out_of_service(row, self._backend, is_backup=row["srv_name"] in backups)
+            for row in servers
+        }
+        return {name: reason for name, reason in found.items() if reason is not None}
+
+    def require_adjustable(self) -> None:
+        """Look whether the socket and the backend let weights be set, without setting any.
+
+        Raises:
+            AccessDenied: the socket has not `level admin`.
+            RejectedError: the backend's algorithm does not take other weights while HAProxy runs.
+            ResourceMissing, ServiceUnreachable: as for `weights`.
+        """
+        level = self._ask("show cli level").strip()
+        if level in {"user", "operator"}:
+            raise AccessDenied(
+                f"HAProxy's socket has `level {level}`, which does not let weights be set",
+                where=self._place,
+                next_step=f"give it `level admin`: stats socket {self._socket} level admin",
+            )
+        servers = self._servers()
+        algorithm = next((row.get("algo", "") for row in self._statistics() if row["svname"] == "BACKEND"), "")
+        if algorithm in _DYNAMIC:
+            return
+        if algorithm in _FIXED or (servers and self._is_static(servers[0]["srv_name"])):
+            raise RejectedError(
+                f"backend {self._backend} has `balance {algorithm}`, which takes no other weights while HAProxy runs",
+                where=self._place,
+                next_step="let it `balance roundrobin` or `leastconn`, or add `hash-type consistent` to a hash",
+            )
+
+    def _is_static(self, server: str) -> bool:
+        """Whether the algorithm is a static one, of those for which `hash-type` decides: `show stat` does not have it.
+
+        HAProxy looks at the algorithm before it looks at the rest of `add server`, which never succeeds here: the name
+        is taken and the address is missing (management guide, `add server`; server.c, cli_parse_add_server). It logs
+        that as an alert.
+        """
+        return "dynamic load balancing" in self._ask(f"add server {self._backend}/{server}")
+
+    def _servers(self) -> list[dict[str, str]]:
         if not _NAME.fullmatch(self._backend):
             raise RejectedError(f"{self._backend!r} is not a backend name", where=self._place)
         reply = self._ask(f"show servers state {self._backend}")
@@ -57,6 +116,14 @@ class HaproxySwitch:
                 next_step="name a backend of its configuration in traffic.backend",
             )
         return self._parse(reply)
+
+    def _statistics(self) -> list[dict[str, str]]:
+        """A row for each server of the backend, and one with the name BACKEND."""
+        reply = self._ask(f"show stat {self._backend} -1 -1")
+        rows = list(csv.DictReader(reply.removeprefix("# ").splitlines()))
+        if not rows or "svname" not in rows[0]:
+            raise self._not_haproxy(reply)
+        return rows
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
         """Set the given servers' weights and read them back; after an error the old weights are in place again.
@@ -119,19 +186,21 @@ class HaproxySwitch:
         except HoldtrueError as error:
             after.add_note(f"not every weight found before could be put back: {error}")
 
-    def _parse(self, reply: str) -> dict[str, int]:
+    def _parse(self, reply: str) -> list[dict[str, str]]:
         """`show servers state`: a version line, a `#` line that names the columns, one line a server."""
         lines = reply.splitlines()
         header = next((line.removeprefix("#").split() for line in lines if line.startswith("#")), [])
-        if "srv_name" not in header or "srv_uweight" not in header:
-            raise ServiceUnreachable(
-                f"no server list came from the socket, but {reply[:80]!r}",
-                where=self._place,
-                next_step="check that HAProxy listens there",
-            )
-        name, weight = header.index("srv_name"), header.index("srv_uweight")
+        if not {"srv_name", "srv_uweight", "srv_op_state", "srv_admin_state"} <= set(header):
+            raise self._not_haproxy(reply)
         rows = [line.split() for line in lines[1:] if line and not line.startswith("#")]
-        return {row[name]: int(row[weight]) for row in rows}
+        return [dict(zip(header, row, strict=False)) for row in rows]
+
+    def _not_haproxy(self, reply: str) -> ServiceUnreachable:
+        return ServiceUnreachable(
+            f"no server list came from the socket, but {reply[:80]!r}",
+            where=self._place,
+            next_step="check that HAProxy listens there",
+        )
 
     @property
     def _place(self) -> str:
