@@ -103,9 +103,9 @@ def current_journal() -> Journal:
 
 
 def staged(body: Callable[P, R]) -> Callable[P, R]:
-    """Make a task's body one stage: a span, a line and a result in the journal, a step of the progress bar.
+    """Make a task's body one stage: a heading in the log, a span, a line and a result in the journal, a step of the bar.
 
-    The line names the environment that the body's parameter `environment` holds. Registered secrets
+    Heading and line name the environment that the body's parameter `environment` holds. Registered secrets
     are removed from an error before it leaves the stage, so that Prefect's state, log and events of the task have none.
     """
     name = body.__name__.replace("_", " ")
@@ -116,6 +116,7 @@ def staged(body: Callable[P, R]) -> Callable[P, R]:
     def run_stage(*args: P.args, **kwargs: P.kwargs) -> R:
         journal = current_journal()
         environment = _environment_of(signature.bind(*args, **kwargs).arguments)
+        watch(Progress(message=f"=== {name}{f' | {environment}' if environment else ''} ==="))
         started = time.monotonic()
         outcome, summary = StageOutcome.CANCELLED, ""
         try:

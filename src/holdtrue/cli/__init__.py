@@ -177,7 +177,7 @@ def _print_policy(options: argparse.Namespace) -> ExitCode:
 
     fleet = _fleet(options)
     environment = load_environment(fleet, options.environment)
-    references = load_references(load_documents(fleet), environment.credentials)
+    references = load_references(load_documents(fleet), environment)
     match options.flow:
         case "sweep":
             needs = [dict(SWEEP_CAPABILITIES)]

@@ -33,7 +33,7 @@ from holdtrue.credentials.ssh import VaultSshCertificates
 from holdtrue.credentials.transit import VaultTransit
 from holdtrue.credentials.vault import VaultCredentials, VaultSecret
 from holdtrue.errors import BlockMissing
-from holdtrue.models.environment import Credentials
+from holdtrue.models.environment import Environment
 from holdtrue.runtime.yaml_document import FieldPath, YamlDocument, read_yaml
 
 R = TypeVar("R", bound=CredentialReference)
@@ -90,17 +90,19 @@ class Documents:
         )
 
 
-def load_references(documents: Documents, names: Credentials) -> tuple[CredentialReference, ...]:
+def load_references(documents: Documents, environment: Environment) -> tuple[CredentialReference, ...]:
     """The references that an environment names.
 
     Raises:
         BlockMissing: one is not declared.
     """
+    names = environment.credentials
     return (
         documents.load(VaultCredentials, names.vault),
         documents.load(VaultAwsCredentials, names.aws),
         documents.load(VaultSshCertificates, names.ssh),
         documents.load(PulumiBackend, names.pulumi),
+        *(documents.load(VaultSecret, block) for block in dict.fromkeys(environment.configuration.secrets.values())),
     )
 
 

@@ -88,9 +88,14 @@ def _protected_output(secrets: list[str]) -> Callable[[dict[str, Any]], None]:
 
 def _command_line(request: Mapping[str, Any]) -> str:
     arguments = ["--check", "--diff"] if request["check"] else []
-    arguments += ["-e", f"@{request['variables']}"]
+    arguments += request["selection"]
+    files = [request["variables"]]
     if request["secret_variables"]:
-        arguments += ["-e", f"@{_offer_once(Path(request['folder'], 'secrets.yml'), request['secret_variables'])}"]
+        files.append(str(_offer_once(Path(request["folder"], "secrets.yml"), request["secret_variables"])))
+    # Of two files with the same variable the last one counts: how hosts are reached is nobody else's to say.
+    files.append(request["connection"])
+    for file in files:
+        arguments += ["-e", f"@{file}"]
     return shlex.join(arguments)
 
 
