@@ -103,7 +103,7 @@ def current_journal() -> Journal:
 
 
 def staged(body: Callable[P, R]) -> Callable[P, R]:
-    """Make a task's body one stage: a heading in the log, a span, a line and a result in the journal, a step of the bar.
+    """Make a task's body one stage: a heading in the log, a span, a line and result in the journal, a step of the bar.
 
     Heading and line name the environment that the body's parameter `environment` holds. Registered secrets
     are removed from an error before it leaves the stage, so that Prefect's state, log and events of the task have none.

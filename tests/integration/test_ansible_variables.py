@@ -120,7 +120,9 @@ _STRUCTURED: JsonValue = {
     "list": ["{% raw %}", ["{{ root }}"], {"a b": "täst", "{{ root }}": 2}],
     "empty": [{}, [], ""],
     "texts": ["0123", "12", "yes", "on", "null", "~", "1.5", "1e3", "12:30:45", "2026-01-01", "<<", "=", " a", "a: b"],
-    **{"yes": 1, "0123": 2, "<<": {"a": 1}},
+    "yes": 1,
+    "0123": 2,
+    "<<": {"a": 1},
 }
 
 
@@ -281,7 +283,7 @@ def test_nothing_that_is_told_holds_a_secret_or_a_part_of_it(
 
 @pytest.mark.parametrize("secret_names", ["token,long", ""])
 def test_the_record_of_the_callback_holds_no_secret(tmp_path: Path, secret_names: str) -> None:
-    """Ansible alone with our callback, so that its files stay; without the names they are found, so the search works."""
+    """Ansible alone with our callback, so that its files stay; without the names the values are found in them."""
     play = _TALKATIVE.replace("{{ root }}", str(tmp_path))
     playbook = _write(tmp_path, {"play.yml": f"- hosts: localhost\n  connection: local\n  gather_facts: false\n{play}"})
     values = tmp_path / "values.yml"
@@ -384,10 +386,10 @@ def test_tags_that_match_nothing_are_no_success(
 def test_a_host_without_a_selected_task_was_not_checked(
     hosts: list[Host], access: SshAccess, tmp_path: Path, facts: str
 ) -> None:
-    one = f'    - {{name: one, command: "true", check_mode: false, changed_when: false, tags: [one]}}\n'
+    task = '    - {name: it, command: "true", check_mode: false, changed_when: false, tags: [%s]}\n'
     plays = "".join(
-        f"- hosts: {host.name}\n  gather_facts: {facts}\n  tasks:\n{one if host is hosts[0] else one.replace('one', 'two')}"
-        for host in hosts
+        f"- hosts: {host.name}\n  gather_facts: {facts}\n  tasks:\n{task % tag}"
+        for host, tag in zip(hosts, ("one", "two"), strict=True)
     )
     playbook = _write(tmp_path, {"play.yml": plays})
     configurator = _configurator(playbook, hosts, access, selection=TaskSelection(tags=("one",)))
