@@ -294,6 +294,7 @@ def test_the_record_of_the_callback_holds_no_secret(tmp_path: Path, secret_names
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "LC_ALL": "C.UTF-8",
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
         "ANSIBLE_STDOUT_CALLBACK": "awx_display",
         "ANSIBLE_CALLBACK_PLUGINS": str(Path(adapter.__file__).with_name("callback")),
         "ANSIBLE_DISPLAY_ARGS_TO_STDOUT": "True",
@@ -311,8 +312,14 @@ def test_the_record_of_the_callback_holds_no_secret(tmp_path: Path, secret_names
         cwd=tmp_path,
     )
     assert done.returncode == 2, done.stdout + done.stderr
-    written = "\n".join(path.read_text() for path in record.rglob("*.json"))
-    assert "runner_on_failed" in written
+    texts = [path.read_text() for path in record.rglob("*.json")]
+    ended = {
+        (event["event"], event["event_data"].get("task"))
+        for event in map(json.loads, texts)
+        if event["event"] in {"runner_on_ok", "runner_on_failed"}
+    }
+    assert {("runner_on_ok", "labels"), ("runner_on_ok", "returned"), ("runner_on_failed", "message")} <= ended
+    written = "\n".join(texts)
     found = [*_fragments("canary-", written), *_fragments("x7Qw/2nVb+9Lz", written), *_fragments(_LONG, written)]
     assert bool(found) is (secret_names == "")
 
