@@ -324,6 +324,15 @@ def test_the_record_of_the_callback_holds_no_secret(tmp_path: Path, secret_names
     assert bool(found) is (secret_names == "")
 
 
+def test_what_ansible_says_about_a_secret_variable_does_not_show_where_it_came_from(
+    clean_sandbox: Sandbox, hosts: list[Host], access: SshAccess, tmp_path: Path
+) -> None:
+    """Ansible warns of this name, and shows the lines of the file it is from: it would read the pipe a second time."""
+    playbook = _write(tmp_path, {"play.yml": f"{_PLAY}  vars: {{seen: ['{{{{ port }}}}']}}\n  tasks:\n{_DUMP}"})
+    _configurator(playbook, hosts[:1], access, secrets={"port": _SECRET}).apply()
+    assert _seen(clean_sandbox) == [_SECRET]
+
+
 def test_check_mode_and_the_second_run_get_the_same(
     clean_sandbox: Sandbox, hosts: list[Host], access: SshAccess, tmp_path: Path
 ) -> None:
