@@ -82,7 +82,7 @@ def ask_chain(
     ssh = chain.ask("block ssh", lambda: load(VaultSshCertificates, names.ssh), lambda block: block.role)
     backend = chain.ask("block pulumi", lambda: load(PulumiBackend, names.pulumi), lambda block: block.url)
     secrets = _load_secrets(chain, environment, load)
-    own = [secret for secret in secrets.values() if vault is not None and _same_login(secret.vault, vault)]
+    own = [secret for secret in secrets.values() if vault is not None and secret.vault.is_same_login(vault)]
     given = [reference for reference in (aws, ssh, backend, *own) if reference is not None]
     usable = [] if vault is None else _ask_vault(chain, environment, vault, given, keeps_login=keeps_login)
     for block, secret in secrets.items():
@@ -150,10 +150,6 @@ def _load_secrets(chain: _Chain, environment: Environment, load: ReferenceLoader
         for block in blocks
     }
     return {block: secret for block, secret in asked.items() if secret is not None}
-
-
-def _same_login(one: VaultCredentials, other: VaultCredentials) -> bool:
-    return one.server() == other.server() and one.auth == other.auth
 
 
 def _readable(secret: VaultSecret) -> str:

@@ -138,13 +138,17 @@ def test_structured_values_reach_the_playbook_as_they_are(
     assert _seen(clean_sandbox) == _STRUCTURED
 
 
-@pytest.mark.parametrize("text", ["0123456789", "12345678", "12:30:45", "2026-01-01", "1e1234567", "  edges  "])
+_TEXTS = ["0123456789", "12345678", "12:30:45", "2026-01-01", "1e1234567", "  edges  ", "- a\n- b: {{ c }}\n", "yes"]
+
+
 def test_a_secret_stays_the_text_that_it_is(
-    clean_sandbox: Sandbox, hosts: list[Host], access: SshAccess, tmp_path: Path, text: str
+    clean_sandbox: Sandbox, hosts: list[Host], access: SshAccess, tmp_path: Path
 ) -> None:
-    playbook = _write(tmp_path, {"play.yml": f"{_PLAY}  vars: {{seen: ['{{{{ word }}}}']}}\n  tasks:\n{_DUMP}"})
-    _configurator(playbook, hosts[:1], access, secrets={"word": text}).apply()
-    assert _seen(clean_sandbox) == [text]
+    secrets = {f"word_{number}": text for number, text in enumerate(_TEXTS)}
+    seen = ", ".join(f"'{{{{ {name} }}}}'" for name in secrets)
+    playbook = _write(tmp_path, {"play.yml": f"{_PLAY}  vars: {{seen: [{seen}]}}\n  tasks:\n{_DUMP}"})
+    _configurator(playbook, hosts[:1], access, secrets=secrets).apply()
+    assert _seen(clean_sandbox) == _TEXTS
 
 
 def test_a_list_of_groups_is_taken(hosts: list[Host], access: SshAccess, tmp_path: Path) -> None:
@@ -365,9 +369,7 @@ _TAGGED = """\
 @pytest.mark.parametrize(
     ("selection", "count"),
     [
-        (TaskSelection(), 3),
         (TaskSelection(tags=("one",)), 1),
-        (TaskSelection(tags=("one", "two")), 2),
         (TaskSelection(tags=("one", "two"), skip_tags=("slow",)), 1),
         (TaskSelection(skip_tags=("one",)), 2),
     ],
@@ -381,7 +383,6 @@ def test_what_was_not_run_is_not_counted(
     layer = configuration_drift(run)
     assert layer.checked == count * len(hosts)
     assert all(tag in layer.selection for tag in (*selection.tags, *selection.skip_tags))
-    assert bool(layer.selection) is bool(selection)
     assert judge("demo", [layer], (), today=_TODAY).verdict is DriftVerdict.IN_SYNC
 
 

@@ -33,7 +33,7 @@ from holdtrue.credentials.ssh import VaultSshCertificates
 from holdtrue.credentials.transit import VaultTransit
 from holdtrue.credentials.vault import VaultCredentials, VaultSecret
 from holdtrue.errors import BlockMissing
-from holdtrue.models.environment import Environment
+from holdtrue.models.environment import Credentials, Environment
 from holdtrue.runtime.yaml_document import FieldPath, YamlDocument, read_yaml
 
 R = TypeVar("R", bound=CredentialReference)
@@ -90,20 +90,30 @@ class Documents:
         )
 
 
-def load_references(documents: Documents, environment: Environment) -> tuple[CredentialReference, ...]:
+def load_references(documents: Documents, names: Credentials) -> tuple[CredentialReference, ...]:
     """The references that an environment names.
 
     Raises:
         BlockMissing: one is not declared.
     """
-    names = environment.credentials
     return (
         documents.load(VaultCredentials, names.vault),
         documents.load(VaultAwsCredentials, names.aws),
         documents.load(VaultSshCertificates, names.ssh),
         documents.load(PulumiBackend, names.pulumi),
-        *(documents.load(VaultSecret, block) for block in dict.fromkeys(environment.configuration.secrets.values())),
     )
+
+
+def load_secrets(documents: Documents, environment: Environment) -> tuple[VaultSecret, ...]:
+    """The references to the secrets of its playbook that are read with the environment's own login, each once.
+
+    Raises:
+        BlockMissing: one is not declared.
+    """
+    own = documents.load(VaultCredentials, environment.credentials.vault)
+    blocks = dict.fromkeys(environment.configuration.secrets.values())
+    secrets = [documents.load(VaultSecret, block) for block in blocks]
+    return tuple(secret for secret in secrets if secret.vault.is_same_login(own))
 
 
 def load_documents(fleet: Path, environment: Mapping[str, str] = os.environ) -> Documents:

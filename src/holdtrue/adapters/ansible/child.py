@@ -106,7 +106,7 @@ def _offer_once(path: Path, text: str) -> Path:
     def write() -> None:
         # The reader may be gone before it has read; that is its own failure to report.
         with suppress(OSError), path.open("w", encoding="utf-8") as pipe:
-            # Before it has all of the text: to show where a value is from, Ansible opens the path again, and would wait.
+            # Before it has the whole text: to show where a value is from, Ansible opens the path again and would wait.
             path.unlink()
             pipe.write(text)
 
