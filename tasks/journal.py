@@ -18,6 +18,7 @@ from prefect.context import TaskRunContext
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 
+from holdtrue.core.audit_output.text import for_terminal
 from holdtrue.errors import HoldtrueError, done_before
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.environment import Environment
@@ -30,6 +31,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 V = TypeVar("V")
 
+_HEADING_LIMIT: Final = 200
 _UPDATE_INTERVAL_SECONDS: Final = 2.0
 """Each update of the bar is an API call of some 10 ms; a person needs no more than this."""
 
@@ -103,9 +105,9 @@ def current_journal() -> Journal:
 
 
 def staged(body: Callable[P, R]) -> Callable[P, R]:
-    """Make a task's body one stage: a span, a line and a result in the journal, a step of the progress bar.
+    """Make a task's body one stage: a heading in the log, a span, a line and result in the journal, a step of the bar.
 
-    The line names the environment that the body's parameter `environment` holds. Registered secrets
+    Heading and line name the environment that the body's parameter `environment` holds. Registered secrets
     are removed from an error before it leaves the stage, so that Prefect's state, log and events of the task have none.
     """
     name = body.__name__.replace("_", " ")
@@ -116,6 +118,7 @@ def staged(body: Callable[P, R]) -> Callable[P, R]:
     def run_stage(*args: P.args, **kwargs: P.kwargs) -> R:
         journal = current_journal()
         environment = _environment_of(signature.bind(*args, **kwargs).arguments)
+        watch(Progress(message=_heading(name, environment)))
         started = time.monotonic()
         outcome, summary = StageOutcome.CANCELLED, ""
         try:
@@ -148,6 +151,11 @@ def staged(body: Callable[P, R]) -> Callable[P, R]:
                 journal.advance()
 
     return run_stage
+
+
+def _heading(stage: str, environment: str) -> str:
+    """One line, whatever the run was given as the environment's name."""
+    return for_terminal(f"=== {stage} | {environment} ===" if environment else f"=== {stage} ===", _HEADING_LIMIT)
 
 
 def _environment_of(arguments: Mapping[str, Any]) -> str:

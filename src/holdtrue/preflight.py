@@ -11,6 +11,7 @@ from holdtrue.adapters.tools import find_tool
 from holdtrue.adapters.vault import VaultSession
 from holdtrue.adapters.vault.failures import Call
 from holdtrue.core.hosts import parse_hosts, placeholders
+from holdtrue.core.redaction import refusal
 from holdtrue.core.template import fill, template_uses, unfilled
 from holdtrue.core.traffic import plan_steps, require_in_service
 from holdtrue.credentials.aws import VaultAwsCredentials
@@ -19,7 +20,7 @@ from holdtrue.credentials.pulumi import PulumiBackend
 from holdtrue.credentials.reference import CredentialReference
 from holdtrue.credentials.sources import WrappedSource
 from holdtrue.credentials.ssh import VaultSshCertificates
-from holdtrue.credentials.vault import VaultCredentials
+from holdtrue.credentials.vault import VaultCredentials, VaultSecret
 from holdtrue.errors import AccessDenied, HoldtrueError, RejectedError, ResourceMissing
 from holdtrue.models.credentials import HostAccess
 from holdtrue.models.environment import Environment, Traffic
@@ -84,8 +85,15 @@ def ask_chain(
     aws = chain.ask("block aws", lambda: load(VaultAwsCredentials, names.aws), lambda block: block.region)
     ssh = chain.ask("block ssh", lambda: load(VaultSshCertificates, names.ssh), lambda block: block.role)
     backend = chain.ask("block pulumi", lambda: load(PulumiBackend, names.pulumi), lambda block: block.url)
-    given = [reference for reference in (aws, ssh, backend) if reference is not None]
+    secrets = _load_secrets(chain, environment, load)
+    own = [secret for secret in secrets.values() if vault is not None and secret.vault.is_same_login(vault)]
+    given = [reference for reference in (aws, ssh, backend, *own) if reference is not None]
     usable = [] if vault is None else _ask_vault(chain, environment, vault, given, keeps_login=keeps_login)
+    for block, secret in secrets.items():
+        if secret in usable or (secret not in own and (keeps_login or not _opens_once(secret.vault))):
+            chain.ask(f"secret {block}", partial(_readable, secret))
+        else:
+            chain.skip(f"secret {block}", "the login cannot be used")
     identity = None
     if aws is not None and aws in usable:
         identity = chain.ask("AWS identity", lambda: _identity(aws))
@@ -145,6 +153,22 @@ def _ask_vault(
         longest_seconds = environment.infrastructure.timeout_seconds
         chain.ask("Vault token lifetime", lambda: _outlives(vault.connect().session(), longest_seconds))
     return [reference for reference in references if not reference.capabilities().keys() & set(lacking)]
+
+
+def _load_secrets(chain: _Chain, environment: Environment, load: ReferenceLoader) -> dict[str, VaultSecret]:
+    """The blocks of the playbook's secrets, each once."""
+    blocks = dict.fromkeys(environment.configuration.secrets.values())
+    asked = {
+        block: chain.ask(f"block secret {block}", partial(load, VaultSecret, block), lambda secret: secret.path)
+        for block in blocks
+    }
+    return {block: secret for block, secret in asked.items() if secret is not None}
+
+
+def _readable(secret: VaultSecret) -> str:
+    """Whether the value is there; nothing about what it is, unless that matters to whoever reads the logs."""
+    why_not = refusal(secret.get().get_secret_value())
+    return "can be read" if why_not is None else f"can be read, but is not redacted where it shows up: {why_not}"
 
 
 def _opens_once(vault: VaultCredentials) -> bool:

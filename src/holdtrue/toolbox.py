@@ -66,7 +66,7 @@ def real_tools(load: ReferenceLoader) -> Toolbox:
         program_tests=_program_tests,
         host_access=partial(_host_access, load),
         reach=_reach,
-        configurator=_configurator,
+        configurator=partial(_configurator, load),
         host_checks=_host_checks,
         prober=_prober,
         traffic_switch=_traffic_switch,
@@ -149,14 +149,19 @@ def _reach(access: HostAccess) -> tuple[CheckResult, ...]:
     return reach(access.ssh, access.hosts, load_settings().connect_timeout_seconds)
 
 
-def _configurator(environment: Environment, access: HostAccess) -> Configurator:
-    from holdtrue.adapters.ansible import AnsibleConfigurator  # noqa: PLC0415
+def _configurator(load: ReferenceLoader, environment: Environment, access: HostAccess) -> Configurator:
+    from holdtrue.adapters.ansible import AnsibleConfigurator, TaskSelection  # noqa: PLC0415
+    from holdtrue.credentials.vault import VaultSecret  # noqa: PLC0415
 
+    declared = environment.configuration
     return AnsibleConfigurator(
-        playbook=_fleet() / environment.configuration.playbook,
+        playbook=_fleet() / declared.playbook,
         hosts=access.hosts,
         access=access.ssh,
-        timeout_seconds=environment.configuration.timeout_seconds,
+        timeout_seconds=declared.timeout_seconds,
+        variables=declared.variables,
+        secrets={name: load(VaultSecret, block).get() for name, block in declared.secrets.items()},
+        selection=TaskSelection(tags=declared.tags, skip_tags=declared.skip_tags),
     )
 
 

@@ -218,6 +218,23 @@ def test_the_log_ends_with_the_outcome_and_the_next_step_once(
     assert sum(str(ended.state.message) in entry.message for entry in log) == 1
 
 
+@pytest.mark.usefixtures("tools")
+def test_each_stage_begins_with_a_heading_above_what_it_says() -> None:
+    ended = run_as_a_worker_does(provision, {"environment": "demo"})
+    messages = [entry.message for entry in log_of(ended.id)]
+    outcome = load_report(ended.id).outcome
+    stages = outcome.stages if outcome is not None else ()
+    headings = [message.removesuffix(" ===") for message in messages if message.startswith("=== ")]
+    assert headings == [f"=== {stage.name}{f' | {stage.environment}' if stage.environment else ''}" for stage in stages]
+    applied = [at for at, message in enumerate(messages) if message == "apply"]
+    above = [next(line for line in reversed(messages[:at]) if line.startswith("=== ")) for at in applied]
+    assert [heading.split(" | ")[0] for heading in above] == [
+        "=== apply stack",
+        "=== configure hosts",
+        "=== prove idempotent",
+    ]
+
+
 def test_a_failed_stage_is_named_without_its_text_which_the_end_has(tools: FakeTools) -> None:
     tools.configurator = FakeConfigurator((ConfigurationFailed("the task has failed", next_step="fix it"),))
 

@@ -21,6 +21,8 @@ _LONGEST = (
     "test_flow_worker.py",
     "test_flow_worker_lost.py",
     "test_ansible_playbooks.py",
+    "test_ansible_variables.py",
+    "test_flow_variables.py",
     "test_pulumi.py",
     "test_credential_hygiene.py",
     "test_cli_audit_arguments.py",

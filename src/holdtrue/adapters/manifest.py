@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from holdtrue.core.secret_detection import find_secrets
 from holdtrue.errors import ManifestError, ResourceMissing
 from holdtrue.models.environment import Environment, Infrastructure
 from holdtrue.runtime.yaml_document import FieldPath, YamlDocument, read_yaml
@@ -31,7 +32,7 @@ def load_environment(fleet: Path, name: str) -> Environment:
 
     Raises:
         ManifestError: no environment of that name, not YAML, a wrong or extra field, another name inside than
-            outside, or a file that is not there.
+            outside, a file that is not there, or a secret among the variables.
     """
     if name not in environment_names(fleet):
         raise ManifestError(
@@ -45,7 +46,7 @@ def load_environment(fleet: Path, name: str) -> Environment:
             "a manifest has to end in .yaml", where=str(misnamed), next_step=f"rename it to {name}.yaml"
         )
     document = _read(fleet / "environments" / f"{name}.yaml")
-    environment = document.parse(Environment.model_validate)
+    environment = _parse(document)
     if environment.name != name:
         raise document.error(("name",), f"is '{environment.name}', but the file is called {document.path.name}")
     _require_tests(document, fleet, environment.infrastructure)
@@ -61,7 +62,19 @@ def parse_environment(path: Path) -> Environment:
     Raises:
         ManifestError: what is wrong, with line and field.
     """
-    return _read(path).parse(Environment.model_validate)
+    return _parse(_read(path))
+
+
+def _parse(document: YamlDocument) -> Environment:
+    environment = document.parse(Environment.model_validate)
+    for name, value in environment.configuration.variables.items():
+        for suspect in find_secrets({name: value}):
+            raise document.error(
+                ("configuration", "variables", name),
+                f"looks like a secret at {suspect.at}: {suspect.why}; keep it in Vault and name its block in "
+                "configuration.secrets, or, if it is none, set it in the playbook's group_vars",
+            )
+    return environment
 
 
 def _read(path: Path) -> YamlDocument:

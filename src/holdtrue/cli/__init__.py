@@ -173,11 +173,14 @@ def _preflight(options: argparse.Namespace) -> ExitCode:
 def _print_policy(options: argparse.Namespace) -> ExitCode:
     from holdtrue.adapters.manifest import load_environment  # noqa: PLC0415 - see the module's docstring
     from holdtrue.core.vault_policy import PREFLIGHT_CAPABILITIES, SWEEP_CAPABILITIES, policy  # noqa: PLC0415
-    from holdtrue.credentials.documents import load_documents, load_references  # noqa: PLC0415
+    from holdtrue.credentials.documents import load_documents, load_references, load_secrets  # noqa: PLC0415
 
     fleet = _fleet(options)
     environment = load_environment(fleet, options.environment)
-    references = load_references(load_documents(fleet), environment.credentials)
+    documents = load_documents(fleet)
+    references = load_references(documents, environment.credentials)
+    if options.flow in ("provision", "drift"):  # The others run no playbook.
+        references += load_secrets(documents, environment)
     match options.flow:
         case "sweep":
             needs = [dict(SWEEP_CAPABILITIES)]

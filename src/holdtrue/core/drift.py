@@ -54,7 +54,13 @@ def configuration_drift(run: ConfigurationRun) -> LayerDrift:
     if not run.hosts:
         not_checked.append(NotChecked(layer=layer, target="*", reason="the playbook ran on no host"))
     checked = sum(host.ok + host.changed for host in run.hosts)
-    return LayerDrift(layer=layer, findings=tuple(findings), not_checked=tuple(not_checked), checked=checked)
+    return LayerDrift(
+        layer=layer,
+        findings=tuple(findings),
+        not_checked=tuple(not_checked),
+        checked=checked,
+        selection=f"tasks {run.selection}" if run.selection else "",
+    )
 
 
 def _would_change(result: TaskResult) -> str:
@@ -128,6 +134,7 @@ def judge(
         checked=checked,
         expired_rules=tuple(rule for rule in rules if rule.expires < today),
         unused_rules=tuple(rule for rule in valid if rule not in used),
+        selections={layer.layer: layer.selection for layer in layers if layer.selection},
     )
 
 

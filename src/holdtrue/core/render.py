@@ -207,6 +207,11 @@ def _plan(plan: Plan) -> str:
 
 
 def _configuration(run: ConfigurationRun) -> str:
+    selected = f"Only tasks {for_markdown(run.selection, _CELL_LIMIT)} were run.\n\n" if run.selection else ""
+    return f"{selected}{_results(run)}"
+
+
+def _results(run: ConfigurationRun) -> str:
     told = [result for result in run.results if result.outcome is not TaskOutcome.SKIPPED]
     if not told:
         return "No changes."
@@ -281,6 +286,10 @@ def environment_page(drift: EnvironmentDrift) -> str:
 
 def _environment_drift(drift: EnvironmentDrift) -> str:
     parts = [f"Verdict: **{drift.verdict}**, {drift.checked} things looked at."]
+    parts += [
+        f"Of the {layer} only {for_markdown(selection, _CELL_LIMIT)} were looked at, as the manifest says."
+        for layer, selection in drift.selections.items()
+    ]
     headings = ("Layer", "Target", "Field", "Difference")
     if drift.findings:
         parts.append(table(headings, ((f.layer, _short(f.target), f.field, f.summary) for f in drift.findings)))

@@ -33,7 +33,7 @@ from holdtrue.credentials.ssh import VaultSshCertificates
 from holdtrue.credentials.transit import VaultTransit
 from holdtrue.credentials.vault import VaultCredentials, VaultSecret
 from holdtrue.errors import BlockMissing
-from holdtrue.models.environment import Credentials
+from holdtrue.models.environment import Credentials, Environment
 from holdtrue.runtime.yaml_document import FieldPath, YamlDocument, read_yaml
 
 R = TypeVar("R", bound=CredentialReference)
@@ -102,6 +102,18 @@ def load_references(documents: Documents, names: Credentials) -> tuple[Credentia
         documents.load(VaultSshCertificates, names.ssh),
         documents.load(PulumiBackend, names.pulumi),
     )
+
+
+def load_secrets(documents: Documents, environment: Environment) -> tuple[VaultSecret, ...]:
+    """The references to the secrets of its playbook that are read with the environment's own login, each once.
+
+    Raises:
+        BlockMissing: one is not declared.
+    """
+    own = documents.load(VaultCredentials, environment.credentials.vault)
+    blocks = dict.fromkeys(environment.configuration.secrets.values())
+    secrets = [documents.load(VaultSecret, block) for block in blocks]
+    return tuple(secret for secret in secrets if secret.vault.is_same_login(own))
 
 
 def load_documents(fleet: Path, environment: Mapping[str, str] = os.environ) -> Documents:

@@ -57,6 +57,10 @@ class VaultCredentials(CredentialReference):
             "auth/token/revoke-self": "update",
         }
 
+    def is_same_login(self, other: "VaultCredentials") -> bool:
+        """Whether a run has one token for both."""
+        return self.server() == other.server() and self.auth == other.auth
+
     def server(self) -> VaultServer:
         """The address part."""
         return VaultServer(

@@ -54,6 +54,7 @@ class ConfigurationRun(Value):
     check: bool = Field(description="True when nothing was allowed to change.")
     hosts: tuple[HostSummary, ...]
     results: tuple[TaskResult, ...] = Field(description="Every task result that is not plain ok.")
+    selection: str = Field(default="", description="Which tasks were selected by tags; empty for all of them.")
 
     @property
     def changed(self) -> tuple[TaskResult, ...]:

@@ -42,6 +42,7 @@ class LayerDrift(Value):
     findings: tuple[DriftFinding, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
     checked: int = Field(ge=0)
+    selection: str = Field(default="", description="What the manifest limits the check to; empty for everything.")
 
 
 class EnvironmentDrift(Value):
@@ -55,6 +56,9 @@ class EnvironmentDrift(Value):
     checked: int = Field(ge=0, description="Resources, host tasks and checks that were looked at.")
     expired_rules: tuple[DriftIgnore, ...] = ()
     unused_rules: tuple[DriftIgnore, ...] = ()
+    selections: dict[DriftLayer, str] = Field(
+        default_factory=dict, description="Layers of which the manifest has only a part checked, and which part."
+    )
 
 
 class DriftReport(FlowReport):

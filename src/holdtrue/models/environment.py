@@ -4,10 +4,11 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, WithJsonSchema, model_validator
 
 from holdtrue.models.audit import AuditPolicy
 from holdtrue.models.base import Value
+from holdtrue.models.playbook_variables import PlaybookTag, SecretVariableName, VariableName
 from holdtrue.models.stack import Operation
 from holdtrue.models.template import Template
 
@@ -70,11 +71,30 @@ class Infrastructure(Value):
 
 
 class Configuration(Value):
-    """Which playbook configures the hosts."""
+    """Which playbook configures the hosts, and what it is given."""
 
     engine: Literal["ansible"] = "ansible"
     playbook: FleetPath
+    variables: dict[VariableName, JsonValue] = Field(
+        default_factory=dict,
+        description="Extra variables of every run of the playbook: they win over its own and over the hosts'. Any "
+        "value; each text is literal, `{{ }}` in it is not evaluated.",
+    )
+    secrets: dict[SecretVariableName, BlockName] = Field(
+        default_factory=dict,
+        description="Extra variables whose values are secrets: the name of a VaultSecret block each. Literal, too.",
+    )
+    tags: tuple[PlaybookTag, ...] = Field(
+        default=(), description="Run only tasks with one of these tags; what was not run is not counted as checked."
+    )
+    skip_tags: tuple[PlaybookTag, ...] = Field(default=(), description="Leave out tasks with one of these tags.")
     timeout_seconds: int = Field(default=1800, ge=10, description="Longest time one playbook run may take.")
+
+    @model_validator(mode="after")
+    def _one_value_a_name(self) -> Self:
+        if twice := sorted(self.variables.keys() & self.secrets.keys()):
+            raise ValueError(f"{', '.join(twice)}: given in variables and in secrets; keep one")
+        return self
 
 
 class HttpProbe(Value):

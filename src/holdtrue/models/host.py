@@ -2,12 +2,25 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, JsonValue
 
 from holdtrue.models.base import Value
 
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$")]
 """Never starts with `-`: a host named `-oProxyCommand=...` would be an option to ssh."""
+
+
+def _plain_for_ansible(variables: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    structured = [
+        name for name, value in variables.items() if name.startswith("ansible_") and isinstance(value, list | dict)
+    ]
+    if structured:
+        raise ValueError(f"{structured[0]} is one of Ansible's own variables and has to be a text, number or boolean")
+    return variables
+
+
+HostVariables = Annotated[dict[str, JsonValue], AfterValidator(_plain_for_ansible)]
+"""Whatever JSON can say; only Ansible's own variables, which decide how a host is reached, stay plain values."""
 
 
 class Host(Value):
@@ -17,6 +30,8 @@ class Host(Value):
     address: HostName
     port: int = Field(default=22, ge=1, le=65_535)
     user: str = Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")
-    variables: dict[str, str | int | float | bool] = Field(
-        default_factory=dict, description="Everything else the output says; becomes host variables and placeholders."
+    variables: HostVariables = Field(
+        default_factory=dict,
+        description="Everything else the output says, lists and mappings too; becomes host variables and, where the "
+        "value is plain, placeholders.",
     )

@@ -37,9 +37,9 @@ class YamlDocument:
             return parse(self.values if value is None else value)
         except ValidationError as error:
             problems = error.errors(include_url=False, include_input=False, include_context=False)
-            first = self.error((*at, *problems[0]["loc"]), problems[0]["msg"])
+            first = self.error((*at, *_place(problems[0]["loc"])), problems[0]["msg"])
             if len(problems) > 1:
-                others = "; ".join(f"{_dotted((*at, *item['loc']))}: {item['msg']}" for item in problems[1:6])
+                others = "; ".join(f"{_dotted((*at, *_place(item['loc'])))}: {item['msg']}" for item in problems[1:6])
                 first.what += f" (and {len(problems) - 1} more: {others})"
             raise first from error
 
@@ -124,6 +124,11 @@ def _line_numbers(root: yaml.Node) -> dict[FieldPath, int]:
 
     visit(root, ())
     return lines
+
+
+def _place(location: FieldPath) -> FieldPath:
+    """Where pydantic found it; `[key]` stands for the name of an entry, which is there already."""
+    return location[:-1] if location[-1:] == ("[key]",) else location
 
 
 def _dotted(field: Sequence[str | int]) -> str:

@@ -8,6 +8,7 @@ from holdtrue.adapters.ansible.settings import (
     connection_variables,
     find_user_settings,
     forks,
+    secret_environment,
 )
 from holdtrue.models.credentials import SshAccess
 
@@ -81,3 +82,14 @@ def test_strict_host_keys_come_before_what_a_playbook_adds() -> None:
     variables = connection_variables(_ACCESS)
     assert str(variables["ansible_ssh_args"]).startswith("-F /run/ssh/config -o StrictHostKeyChecking=yes")
     assert variables["ansible_host_key_checking"] is True
+
+
+def test_a_playbook_with_secrets_leaves_no_log_of_its_own() -> None:
+    none = UserSettings(None, frozenset())
+    assert secret_environment(none, ()) == {}
+    environment = secret_environment(none, ("token", "word"))
+    assert environment["ANSIBLE_LOG_PATH"] == "/dev/null"
+    assert environment["ANSIBLE_NO_TARGET_SYSLOG"] == "True"
+    assert environment["HOLDTRUE_SECRET_VARIABLES"] == "token,word"
+    user = UserSettings(Path("/p/ansible.cfg"), frozenset({"no_target_syslog"}))
+    assert "ANSIBLE_NO_TARGET_SYSLOG" not in secret_environment(user, ("token",))

@@ -145,3 +145,84 @@ def test_an_ignore_rule_needs_reason_owner_and_date(fleet: Path) -> None:
         with pytest.raises(ManifestError, match=missing) as refusal:
             load_environment(fleet, "demo")
         assert "drift.ignore.0" in refusal.value.where
+
+
+def give(fleet: Path, section: str) -> None:
+    rewrite(fleet, "  playbook: ansible/site.yml\n", f"  playbook: ansible/site.yml\n{section}")
+
+
+def test_variables_of_every_kind_secrets_and_tags_are_taken(fleet: Path) -> None:
+    give(
+        fleet,
+        """\
+  variables:
+    colour: "{{ green }}"
+    listeners: [{port: 8080, tls: true}, {port: 8443, tls: false}]
+    limits: {files: 1024, share: 0.5}
+    nothing: null
+    ansible_become: true
+  secrets:
+    db_password: app-db
+    ansible_become_password: app-sudo
+  tags: [web, "db:main"]
+  skip_tags: [slow]
+""",
+    )
+    configuration = load_environment(fleet, "demo").configuration
+    assert configuration.variables == {
+        "colour": "{{ green }}",
+        "listeners": [{"port": 8080, "tls": True}, {"port": 8443, "tls": False}],
+        "limits": {"files": 1024, "share": 0.5},
+        "nothing": None,
+        "ansible_become": True,
+    }
+    assert configuration.secrets == {"db_password": "app-db", "ansible_become_password": "app-sudo"}
+    assert (configuration.tags, configuration.skip_tags) == (("web", "db:main"), ("slow",))
+
+
+@pytest.mark.parametrize("section", ["variables", "secrets"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("a-b", "1a", "a b", "", "täst", "class", "not", "none", "a\u0661"),
+        *("hostvars", "inventory_hostname", "groups"),
+        *("ansible_connection", "ansible_python_interpreter", "ansible_ssh_common_args", "ansible_perl_interpreter"),
+        *("ansible_ssh_executable", "ansible_host", "ansible_user", "_ansible_verbosity", "ansible_shell_executable"),
+        *("ansible_become_exe", "ansible_become_flags", "ansible_facts", "ansible_password"),
+    ],
+)
+def test_names_that_ansible_does_not_take_or_that_change_where_code_runs_are_refused(
+    fleet: Path, section: str, name: str
+) -> None:
+    give(fleet, f'  {section}:\n    fine: app\n    "{name}": app\n')
+    with pytest.raises(ManifestError) as caught:
+        load_environment(fleet, "demo")
+    assert name in caught.value.what
+    line = line_of(fleet, f'"{name}": app')
+    assert caught.value.where == f"{fleet / 'environments' / 'demo.yaml'}:{line} configuration.{section}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "named"),
+    [
+        ("  variables: {ansible_become_password: x}\n", "variables.ansible_become_password", "configuration.secrets"),
+        ("  secrets: {ansible_become: app}\n", "secrets.ansible_become", "ansible_become_password"),
+        ("  variables: {word: a}\n  secrets: {word: app}\n", "", "word"),
+        ("  secrets: {word: 'Not A Block'}\n", "secrets.word", "pattern"),
+        ("  variables: {since: 2026-01-01}\n", "variables.since", "JSON"),
+        ("  tags: [--limit]\n", "tags.0", "pattern"),
+        ("  skip_tags: ['a,b']\n", "skip_tags.0", "pattern"),
+        ("  variables: {db_password: hunter2hunter2}\n", "variables.db_password", "configuration.secrets"),
+        (f"  variables: {{app: {{token: ghp_{'a1' * 20}}}}}\n", "variables.app", "app.token"),
+    ],
+)
+def test_what_does_not_belong_there_is_refused_with_the_place_that_does(
+    fleet: Path, section: str, field: str, named: str
+) -> None:
+    give(fleet, section)
+    with pytest.raises(ManifestError) as caught:
+        load_environment(fleet, "demo")
+    assert f"configuration.{field}".rstrip(".") in caught.value.where
+    assert named in caught.value.what
+    assert "hunter2" not in str(caught.value)
+    assert "a1a1" not in str(caught.value)

@@ -178,3 +178,13 @@ def environment(answer: DriftVerdict) -> EnvironmentDrift:
 )
 def test_the_fleets_verdict(answers: list[str], expected: DriftVerdict) -> None:
     assert overall([environment(DriftVerdict(answer)) for answer in answers]) is expected
+
+
+def test_a_check_of_selected_tasks_says_so_and_counts_what_it_ran() -> None:
+    summary = HostSummary(host="web-1", ok=2, changed=0, failed=0, skipped=0)
+    run = ConfigurationRun(check=True, hosts=(summary,), results=(), selection="with the tags web")
+    drift = verdict(configuration_drift(run), refreshed())
+    assert drift.verdict is DriftVerdict.IN_SYNC
+    assert drift.checked == 2 + 1
+    assert drift.selections == {DriftLayer.CONFIGURATION: "tasks with the tags web"}
+    assert verdict(refreshed()).selections == {}

@@ -21,6 +21,23 @@ def test_hosts_are_read_with_whole_numbers_and_variables() -> None:
     assert host.variables == {"http_port": 8080}
 
 
+def test_a_host_may_have_lists_and_mappings_among_its_variables() -> None:
+    variables = {"disks": [{"size": 20.0, "tags": ["a"]}], "limits": {"share": 0.5}, "none": None}
+    (host,) = parse_hosts(outputs([{**WEB, "variables": variables}]), "hosts")
+    assert host.variables == {"disks": [{"size": 20, "tags": ["a"]}], "limits": {"share": 0.5}, "none": None}
+    size = host.variables["disks"][0]["size"]  # type: ignore[index,call-overload] # as asserted above
+    assert isinstance(size, int)
+    assert fill("{limits_of}", {**placeholders(outputs([WEB]), host), "limits_of": 1}, where="probe") == "1"
+    with pytest.raises(RejectedError, match="disks"):
+        fill("{disks}", placeholders(outputs([WEB]), host), where="probe")
+
+
+@pytest.mark.parametrize("value", [[], {}, ["/bin/sh"], {"discovered_interpreter_python": "/x"}])
+def test_variables_of_ansible_itself_stay_plain_values(value: Any) -> None:
+    with pytest.raises(RejectedError, match="ansible_facts"):
+        parse_hosts(outputs([{**WEB, "variables": {"ansible_facts": value}}]), "hosts")
+
+
 @pytest.mark.parametrize(
     "hosts",
     [

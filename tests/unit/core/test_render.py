@@ -1,7 +1,13 @@
+from datetime import UTC, datetime
+
 import pytest
 
-from holdtrue.core.render import audit_line, cell, table
+from holdtrue.core.render import audit_line, cell, environment_page, provision_sections, table
 from holdtrue.models.audit import AuditCounts, NotAudited
+from holdtrue.models.configuration import ConfigurationRun
+from holdtrue.models.drift import DriftVerdict, EnvironmentDrift
+from holdtrue.models.environment import DriftLayer
+from holdtrue.models.report import ProvisionReport
 from tests.unit.core.test_audit_comparison import finding, report
 
 
@@ -48,3 +54,13 @@ def test_the_line_of_an_audit_stays_one_line_whatever_was_found() -> None:
 
     assert len(audit_line(found)) < 500
     assert "and 490 more" in audit_line(found)
+
+
+@pytest.mark.parametrize(("selection", "named"), [("with the tags web_1", True), ("", False)])
+def test_the_pages_name_the_tags_that_tasks_were_selected_by(selection: str, *, named: bool) -> None:
+    run = ConfigurationRun(check=False, hosts=(), results=(), selection=selection)
+    report = ProvisionReport(environment="demo", configured=run, started_at=datetime.now(UTC), duration_seconds=1)
+    assert ("web" in provision_sections(report)) is named
+    selections = {DriftLayer.CONFIGURATION: f"tasks {selection}"} if selection else {}
+    drift = EnvironmentDrift(environment="demo", verdict=DriftVerdict.IN_SYNC, checked=1, selections=selections)
+    assert ("web" in environment_page(drift)) is named

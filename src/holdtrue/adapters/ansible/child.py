@@ -88,9 +88,14 @@ def _protected_output(secrets: list[str]) -> Callable[[dict[str, Any]], None]:
 
 def _command_line(request: Mapping[str, Any]) -> str:
     arguments = ["--check", "--diff"] if request["check"] else []
-    arguments += ["-e", f"@{request['variables']}"]
+    arguments += request["selection"]
+    files = [request["variables"]]
     if request["secret_variables"]:
-        arguments += ["-e", f"@{_offer_once(Path(request['folder'], 'secrets.yml'), request['secret_variables'])}"]
+        files.append(str(_offer_once(Path(request["folder"], "secrets.yml"), request["secret_variables"])))
+    # Of two files with the same variable the last one counts: how hosts are reached is nobody else's to say.
+    files.append(request["connection"])
+    for file in files:
+        arguments += ["-e", f"@{file}"]
     return shlex.join(arguments)
 
 
@@ -100,8 +105,10 @@ def _offer_once(path: Path, text: str) -> Path:
 
     def write() -> None:
         # The reader may be gone before it has read; that is its own failure to report.
-        with suppress(OSError):
-            path.write_text(text, encoding="utf-8")
+        with suppress(OSError), path.open("w", encoding="utf-8") as pipe:
+            # Before it has the whole text: to show where a value is from, Ansible opens the path again and would wait.
+            path.unlink()
+            pipe.write(text)
 
     threading.Thread(target=write, daemon=True).start()
     return path

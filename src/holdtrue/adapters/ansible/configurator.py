@@ -6,22 +6,24 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from holdtrue.adapters.ansible.events import parse_event
 from holdtrue.adapters.ansible.failures import find_failure
 from holdtrue.adapters.ansible.inventory import render_inventory, render_variables
 from holdtrue.adapters.ansible.record import RunRecord
+from holdtrue.adapters.ansible.selection import ALL_TASKS, SelectionWitness, TaskSelection
 from holdtrue.adapters.ansible.settings import (
     ansible_environment,
     connection_variables,
     find_user_settings,
     forks,
+    secret_environment,
 )
 from holdtrue.core.redaction import redact
 from holdtrue.errors import ConfigurationFailed, ResourceMissing, ToolMissing, keeping_done
-from holdtrue.models.base import ProgressSink, ignore_progress
-from holdtrue.models.configuration import ConfigurationRun
+from holdtrue.models.base import Progress, ProgressLevel, ProgressSink, ignore_progress
+from holdtrue.models.configuration import ConfigurationRun, TaskOutcome, TaskResult
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
 from holdtrue.runtime.folder import private_folder
@@ -43,8 +45,9 @@ A cancelled run is noticed every second, not every five; what Ansible prints is 
 class AnsibleConfigurator:
     """Runs `playbook` on `hosts` through `access`; implements `Configurator`.
 
-    `secrets` become extra variables (name to value) that exist in memory only; their values are removed from
-    everything that comes back. A playbook's own files, its roles, group_vars and ansible.cfg are used as they are.
+    `variables` and `secrets` become extra variables, which win over all others; every text in them is literal. Secrets
+    exist in memory only, and their values are removed from everything that comes back. A playbook's own files, its
+    roles, group_vars and ansible.cfg are used as they are. Without a `selection` every task runs.
     """
 
     def __init__(
@@ -54,12 +57,16 @@ class AnsibleConfigurator:
         hosts: Sequence[Host],
         access: SshAccess,
         timeout_seconds: float,
+        variables: Mapping[str, JsonValue] | None = None,
         secrets: Mapping[str, SecretStr] | None = None,
+        selection: TaskSelection = ALL_TASKS,
     ) -> None:
         self._playbook = playbook.absolute()
         self._hosts = tuple(hosts)
         self._access = access
         self._timeout_seconds = timeout_seconds
+        self._variables = dict(variables or {})
+        self._selection = selection
         self._secrets = {name: value.get_secret_value() for name, value in (secrets or {}).items()}
 
     def apply(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
@@ -84,21 +91,46 @@ class AnsibleConfigurator:
 
     def _run(self, *, check: bool, on_progress: ProgressSink) -> ConfigurationRun:
         self._refuse_the_impossible()
-        record = RunRecord(on_progress)
+        if self._selection:
+            on_progress(Progress(message=f"only tasks {self._selection}"))
+        record, witness = RunRecord(on_progress), SelectionWitness()
         with span(_PROGRAM, check=check) as current, private_folder("ht-ansible") as folder:
-            with keeping_done(lambda: _recorded(record, check=check)):
-                ended = self._run_child(folder, record, check=check)
+            with keeping_done(lambda: self._recorded(record, check=check)):
+                ended = self._run_child(folder, record, witness, on_progress, check=check)
+                names = [host.name for host in self._hosts]
+                idle = witness.idle(names, record.results) if self._selection else ()
                 failure = find_failure(
                     record,
-                    hosts=[host.name for host in self._hosts],
+                    hosts=[name for name in names if name not in idle],
                     playbook=str(self._playbook),
                     check=check,
                     error_tail=redact(ended.error_tail, self._secrets.values()),
                 )
                 if failure is not None:
                     raise failure
+                if len(idle) == len(names):
+                    raise self._nothing_selected()
+                record.results += [self._not_selected(name) for name in idle]
             current.set_attribute("ansible.changed", sum(summary.changed for summary in record.summaries()))
-        return _recorded(record, check=check)
+        return self._recorded(record, check=check)
+
+    def _nothing_selected(self) -> ConfigurationFailed:
+        return ConfigurationFailed(
+            f"no task {self._selection} ran on any host",
+            where=str(self._playbook),
+            next_step="correct configuration.tags and skip_tags; `ansible-playbook --list-tags` names the playbook's",
+        )
+
+    def _not_selected(self, host: str) -> TaskResult:
+        return TaskResult(
+            host=host, task="(all)", outcome=TaskOutcome.SKIPPED, message=f"no task {self._selection} ran on this host"
+        )
+
+    def _recorded(self, record: RunRecord, *, check: bool) -> ConfigurationRun:
+        """What the run has said so far. Counts come with Ansible's last word: none of them without it."""
+        return ConfigurationRun(
+            check=check, hosts=record.summaries(), results=tuple(record.results), selection=str(self._selection)
+        )
 
     def _refuse_the_impossible(self) -> None:
         if not self._hosts:
@@ -110,7 +142,9 @@ class AnsibleConfigurator:
         if shutil.which(_PROGRAM, path=tool_environment({})["PATH"]) is None:
             raise ToolMissing(f"{_PROGRAM} is not on PATH", next_step="install ansible-core beside the worker")
 
-    def _run_child(self, folder: Path, record: RunRecord, *, check: bool) -> ToolRun:
+    def _run_child(
+        self, folder: Path, record: RunRecord, witness: SelectionWitness, on_progress: ProgressSink, *, check: bool
+    ) -> ToolRun:
         base = tool_environment({})
         home = Path(base.get("HOME", str(folder)))
         (folder / "env").mkdir()
@@ -119,15 +153,28 @@ class AnsibleConfigurator:
         environment = ansible_environment(
             user, access=self._access, folder=folder, home=home, callbacks=_CALLBACKS, locale=base
         )
+        environment |= secret_environment(user, tuple(self._secrets))
+        if self._secrets and "log_path" in user.options:
+            why = "what Ansible prints may hold the playbook's secrets"
+            message = f"log_path of {user.path} is not used: {why}"
+            on_progress(Progress(message=message, level=ProgressLevel.WARNING))
+
+        def take(line: str) -> None:
+            event = parse_event(line)
+            witness.take(event)
+            record.take(event)
+
         request = {
             "folder": str(folder),
             "project": str(self._playbook.parent),
             "playbook": str(self._playbook),
             "inventory": _write(folder / "hosts.yml", render_inventory(self._hosts)),
-            "variables": _write(folder / "connection.yml", render_variables(connection_variables(self._access))),
+            "variables": _write(folder / "variables.yml", render_variables(self._variables)),
+            "connection": _write(folder / "connection.yml", render_variables(connection_variables(self._access))),
             "secret_variables": render_variables(self._secrets) if self._secrets else "",
             "redact": list(self._secrets.values()),
             "forks": forks(user, len(self._hosts)),
+            "selection": self._selection.arguments(),
             "check": check,
         }
         try:
@@ -135,7 +182,7 @@ class AnsibleConfigurator:
                 [sys.executable, "-P", str(_CHILD)],
                 environment=base | environment,
                 folder=folder,
-                on_line=lambda line: record.take(parse_event(line)),
+                on_line=take,
                 timeout_seconds=self._timeout_seconds,
                 grace_seconds=_GRACE_SECONDS,
                 standard_input=json.dumps(request),
@@ -147,11 +194,6 @@ class AnsibleConfigurator:
                 where=str(self._playbook),
                 next_step="look at what the task waits for, or raise the configuration's timeout_seconds",
             ) from error
-
-
-def _recorded(record: RunRecord, *, check: bool) -> ConfigurationRun:
-    """What the run has said so far. Counts come with Ansible's last word: none of them without it."""
-    return ConfigurationRun(check=check, hosts=record.summaries(), results=tuple(record.results))
 
 
 def _write(path: Path, text: str) -> str:

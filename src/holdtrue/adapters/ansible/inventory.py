@@ -1,33 +1,40 @@
 """Variables for Ansible as YAML in which every text is data and never a template, whoever wrote it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import yaml
+from pydantic import JsonValue
 
 from holdtrue.models.host import Host
 
 GROUPS = "groups"
-"""Host variable with the names of the host's groups, comma-separated; Ansible reserves the name for just that."""
-
-Scalar = str | int | float | bool
+"""Host variable with the host's groups, as a list or separated by commas; Ansible reserves the name for just that."""
 
 
-class _Unsafe(str):
-    """A text that Ansible must not evaluate (`!unsafe`, playbook guide "Unsafe or raw strings")."""
+class _Data(dict[str, JsonValue]):
+    """Variables in which Ansible must evaluate nothing, at any depth (`!unsafe`, "Unsafe or raw strings").
 
-    __slots__ = ()
+    The tag stands before the whole mapping. Before a text it would make a number of `"0123"` and a boolean of `"yes"`:
+    Ansible looks at what is tagged as if it were not in quotes (ansible-core 2.19, measured).
+    """
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes `_Unsafe` with its tag, in double quotes and ASCII, so that no character is special."""
+    """Writes each text in double quotes and ASCII, so that no character is special, and nothing by reference."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
+        """A list that is given twice is written twice."""
+        return True
 
 
-_Dumper.add_representer(_Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", text, style='"'))
+_Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+_Dumper.add_representer(_Data, lambda dumper, data: dumper.represent_mapping("!unsafe", data.items()))
 
 
-def render_variables(variables: Mapping[str, Scalar]) -> str:
+def render_variables(variables: Mapping[str, JsonValue]) -> str:
     """A variables file for `-e @file`."""
-    return _dump({name: _as_data(value) for name, value in variables.items()})
+    return _dump(_Data(variables))
 
 
 def render_inventory(hosts: Sequence[Host]) -> str:
@@ -43,17 +50,15 @@ def render_inventory(hosts: Sequence[Host]) -> str:
     return _dump({"all": {"hosts": {host.name: _host_variables(host) for host in hosts}, "children": groups}})
 
 
-def _host_variables(host: Host) -> dict[str, object]:
+def _host_variables(host: Host) -> _Data:
     variables = {"address": host.address, **host.variables, "ansible_host": host.name, "ansible_user": host.user}
-    return {name: _as_data(value) for name, value in variables.items() if name != GROUPS}
+    return _Data({name: value for name, value in variables.items() if name != GROUPS})
 
 
 def _groups(host: Host) -> list[str]:
-    return [name.strip() for name in str(host.variables.get(GROUPS, "")).split(",") if name.strip()]
-
-
-def _as_data(value: Scalar) -> object:
-    return _Unsafe(value) if isinstance(value, str) else value
+    declared = host.variables.get(GROUPS)
+    names = declared if isinstance(declared, list) else str(declared or "").split(",")
+    return [str(name).strip() for name in names if str(name).strip()]
 
 
 def _dump(content: Mapping[str, object]) -> str:

@@ -80,7 +80,7 @@ class RunRecord:
                 raise ConfigurationFailed(
                     f"the playbook asks a person for '{event.variable}', and nobody is there to answer",
                     where="vars_prompt",
-                    next_step="give the variable as a host variable or a secret",
+                    next_step="give it in the manifest: configuration.variables, or configuration.secrets for a secret",
                 )
             case Text():
                 self._texts.extend(event.text.splitlines())

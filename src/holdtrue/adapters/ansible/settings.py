@@ -1,10 +1,13 @@
 """What ansible-playbook is told through its environment, and what it keeps from the user's own ansible.cfg."""
 
 import configparser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue
+
+from holdtrue.adapters.ansible.censor import VARIABLES
 from holdtrue.models.credentials import SshAccess
 
 _MAXIMUM_FORKS = 20
@@ -70,7 +73,20 @@ def ansible_environment(
     return environment
 
 
-def connection_variables(access: SshAccess) -> dict[str, str | int | float | bool]:
+def secret_environment(user: UserSettings, names: Sequence[str]) -> dict[str, str]:
+    """Variables for a playbook that is given secrets under these names.
+
+    Modules log what they were called with on the host, and Ansible what it prints into a file that ansible.cfg names.
+    """
+    if not names:
+        return {}
+    environment = {VARIABLES: ",".join(names), "ANSIBLE_LOG_PATH": "/dev/null"}
+    if "no_target_syslog" not in user.options:
+        environment["ANSIBLE_NO_TARGET_SYSLOG"] = "True"
+    return environment
+
+
+def connection_variables(access: SshAccess) -> dict[str, JsonValue]:
     """Extra variables, which nothing in a playbook can override, that lead every ssh through the run's access.
 
     ssh takes the first value it finds for an option, and Ansible puts `ssh_args` first.

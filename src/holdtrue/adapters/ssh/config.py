@@ -44,15 +44,17 @@ def render_known_hosts(host_ca_lines: Sequence[str]) -> str:
 
 
 def _names(host: Host) -> list[str]:
+    return [host.name, host.address, *_alias(host)]
+
+
+def _alias(host: Host) -> list[str]:
     alias = host.variables.get(HOST_KEY_ALIAS)
-    return [host.name, host.address, *([str(alias)] if alias is not None else [])]
+    return [] if alias is None else [str(alias)]
 
 
 def _host_block(host: Host) -> str:
-    alias = str(host.variables.get(HOST_KEY_ALIAS, ""))
     lines = [f"Host {host.name}", f"  HostName {host.address}", f"  Port {host.port}", f"  User {host.user}"]
-    if alias:
-        lines.append(f"  HostKeyAlias {alias}")
+    lines += [f"  HostKeyAlias {alias}" for alias in _alias(host)]
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,67 @@
+"""What a manifest may give to a playbook: names of variables, names of tags."""
+
+import keyword
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+_IDENTIFIER: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_KEYWORDS: Final = frozenset({*keyword.kwlist, "true", "false", "none"})
+"""No template can name these (Ansible's "Creating valid variable names", and Jinja's own constants)."""
+
+_ALLOWED_VARIABLES: Final = frozenset({"ansible_become", "ansible_become_method", "ansible_become_user"})
+_ALLOWED_SECRETS: Final = frozenset({"ansible_become_password", "ansible_become_pass"})
+_MAGIC: Final = frozenset(
+    {
+        *("groups", "group_names", "hostvars", "inventory_dir", "inventory_file", "inventory_hostname"),
+        *("inventory_hostname_short", "omit", "play_hosts", "playbook_dir", "role_name", "role_names", "role_path"),
+        *("role_uuid", "vars"),
+    }
+)
+"""Ansible sets these itself, over whatever is given (VariableManager, INTERNAL_STATIC_VARS)."""
+
+
+def _name(name: str) -> str:
+    if not re.fullmatch(_IDENTIFIER, name) or name in _KEYWORDS:
+        raise ValueError(
+            f"'{name}' is not a name that Ansible takes: letters, digits and underscores, not beginning with a digit, "
+            "and not a keyword of Python or Jinja"
+        )
+    if name in _MAGIC:
+        raise ValueError(f"Ansible sets '{name}' itself, so that a value given here would be lost; choose another name")
+    return name
+
+
+def _of_variable(name: str) -> str:
+    if name in _ALLOWED_SECRETS:
+        raise ValueError(f"'{name}' is a secret: name the block that holds it in configuration.secrets")
+    return _not_of_ansible(_name(name), _ALLOWED_VARIABLES)
+
+
+def _of_secret(name: str) -> str:
+    return _not_of_ansible(_name(name), _ALLOWED_SECRETS)
+
+
+def _not_of_ansible(name: str, allowed: frozenset[str]) -> str:
+    """Ansible's own variables decide how and where code runs, on this worker too: only known ones pass."""
+    if name.lstrip("_").startswith("ansible_") and name not in allowed:
+        raise ValueError(
+            f"'{name}' is one of Ansible's own variables, which decide how and where code runs; of those only "
+            f"{', '.join(sorted(allowed))} may be given here"
+        )
+    return name
+
+
+def _schema(description: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": _IDENTIFIER, "description": description})
+
+
+VariableName = Annotated[str, AfterValidator(_of_variable), _schema("Name of an Ansible variable.")]
+"""A valid Ansible identifier. Of the variables that begin with `ansible_` only those of privilege escalation."""
+
+SecretVariableName = Annotated[str, AfterValidator(_of_secret), _schema("Name of an Ansible variable.")]
+"""The same for a secret: `ansible_become_password` is one."""
+
+PlaybookTag = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:/@+-]*$")]
+"""A tag as a playbook gives it to tasks; a list of them is one argument, separated by commas."""
