@@ -119,11 +119,31 @@ def _forward(event: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -
                 "task": data.get("task") or "",
                 "module": data.get("resolved_action") or data.get("task_action") or "",
                 "ignored": bool(data.get("ignore_errors")),
+                "handler_names": data.get("handler_names") or [],
+                "run_once": bool(data.get("run_once")),
                 "result": data.get("res") or {},
             }
         )
     elif name == "playbook_on_task_start":
-        emit({"kind": "task", "task": data.get("task") or ""})
+        emit(
+            {
+                "kind": "task",
+                "task": data.get("task") or "",
+                "meta": data.get("meta") or "",
+                "run_once": bool(data.get("run_once")),
+            }
+        )
+    elif name == "play_hosts":
+        emit({"kind": "play", "hosts": data.get("hosts") or []})
+    elif name == "handler_notified":
+        emit(
+            {
+                "kind": "notified",
+                "host": data["host"],
+                "handler": data["handler"],
+                "replaces": data.get("replaces") or [],
+            }
+        )
     elif name == "runner_on_start":
         emit({"kind": "start", "host": data["host"], "task": data.get("task") or ""})
     elif name == "playbook_on_vars_prompt":

@@ -21,7 +21,7 @@ from holdtrue.adapters.ansible.settings import (
 from holdtrue.core.redaction import redact
 from holdtrue.errors import ConfigurationFailed, ResourceMissing, ToolMissing, keeping_done
 from holdtrue.models.base import ProgressSink, ignore_progress
-from holdtrue.models.configuration import ConfigurationRun
+from holdtrue.models.configuration import ConfigurationRun, HandlerSink, ignore_handlers
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
 from holdtrue.runtime.folder import private_folder
@@ -62,7 +62,9 @@ class AnsibleConfigurator:
         self._timeout_seconds = timeout_seconds
         self._secrets = {name: value.get_secret_value() for name, value in (secrets or {}).items()}
 
-    def apply(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
+    def apply(
+        self, on_progress: ProgressSink = ignore_progress, on_handler: HandlerSink = ignore_handlers
+    ) -> ConfigurationRun:
         """Make it so. An error of a run that had begun holds what was recorded of it as its `done`.
 
         Raises:
@@ -73,20 +75,20 @@ class AnsibleConfigurator:
             UnavailableError: ansible-runner was interrupted, or ended without a result.
             ToolTimeout: it took longer than it may.
         """
-        return self._run(check=False, on_progress=on_progress)
+        return self._run(RunRecord(on_progress, on_handler), check=False)
 
     def check(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
         """Say what would change, with diffs; change nothing. Unreachable hosts are in the result.
 
-        Tasks that cannot run in check mode are SKIPPED results. Raises what `apply` does, but for HostUnreachable.
+        Tasks that cannot run in check mode are SKIPPED results. Raises what `apply` does; HostUnreachable only when
+        Ansible did not come to other hosts for it.
         """
-        return self._run(check=True, on_progress=on_progress)
+        return self._run(RunRecord(on_progress), check=True)
 
-    def _run(self, *, check: bool, on_progress: ProgressSink) -> ConfigurationRun:
+    def _run(self, record: RunRecord, *, check: bool) -> ConfigurationRun:
         self._refuse_the_impossible()
-        record = RunRecord(on_progress)
         with span(_PROGRAM, check=check) as current, private_folder("ht-ansible") as folder:
-            with keeping_done(lambda: _recorded(record, check=check)):
+            with keeping_done(lambda: record.run(check=check)):
                 ended = self._run_child(folder, record, check=check)
                 failure = find_failure(
                     record,
@@ -98,7 +100,7 @@ class AnsibleConfigurator:
                 if failure is not None:
                     raise failure
             current.set_attribute("ansible.changed", sum(summary.changed for summary in record.summaries()))
-        return _recorded(record, check=check)
+        return record.run(check=check)
 
     def _refuse_the_impossible(self) -> None:
         if not self._hosts:
@@ -147,11 +149,6 @@ class AnsibleConfigurator:
                 where=str(self._playbook),
                 next_step="look at what the task waits for, or raise the configuration's timeout_seconds",
             ) from error
-
-
-def _recorded(record: RunRecord, *, check: bool) -> ConfigurationRun:
-    """What the run has said so far. Counts come with Ansible's last word: none of them without it."""
-    return ConfigurationRun(check=check, hosts=record.summaries(), results=tuple(record.results))
 
 
 def _write(path: Path, text: str) -> str:

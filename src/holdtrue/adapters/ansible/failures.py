@@ -22,7 +22,8 @@ def find_failure(
 ) -> HoldtrueError | None:
     """The error to raise for a run that ended, or None when every host in `hosts` succeeded.
 
-    In check mode a host that cannot be reached is not an error: it is in the result.
+    In check mode a host that cannot be reached is not an error: it is in the result, unless Ansible did not come to
+    other hosts for it. A host in a play on which no task ran is in the result too.
     """
     if record.ended is None:
         return UnavailableError(
@@ -31,8 +32,14 @@ def find_failure(
             next_step="look for an out-of-memory kill or a full disk on the worker",
         )
     if record.statistics is None:
-        return _not_run(record, record.ended, playbook)
-    return _host_failure(record, record.ended, hosts=hosts, playbook=playbook, check=check)
+        failure: HoldtrueError | None = _not_run(record, record.ended, playbook)
+    else:
+        failure = _host_failure(record, record.ended, hosts=hosts, playbook=playbook, check=check)
+    if failure is not None and not check and (lost := record.handlers.lost):
+        named = "; ".join(str(handler) for handler in lost[:_NAMED_FAILURES])
+        more = f"; and {len(lost) - _NAMED_FAILURES} more" if len(lost) > _NAMED_FAILURES else ""
+        failure.what += f". Handlers that were notified and have not run: {named}{more}"
+    return failure
 
 
 def _host_failure(
@@ -44,9 +51,12 @@ def _host_failure(
     unreachable = [summary.host for summary in record.summaries() if summary.unreachable]
     if unreachable and not check:
         return _unreachable(record.results, unreachable)
-    if untouched := sorted(set(hosts) - {summary.host for summary in record.summaries()}):
+    seen = {summary.host for summary in record.summaries()}
+    if unplayed := sorted(host for host in set(hosts) - seen if not record.plays.includes(host)):
+        if unreachable:
+            return _unreachable(record.results, unreachable, unplayed)
         return ConfigurationFailed(
-            f"no play ran on {', '.join(untouched)}",
+            f"no play ran on {', '.join(unplayed)}",
             where=playbook,
             next_step="make `hosts:` of a play match every host of the stack",
         )
@@ -82,10 +92,12 @@ def _tasks_failed(results: Sequence[TaskResult], failed: Sequence[str], playbook
     )
 
 
-def _unreachable(results: Sequence[TaskResult], hosts: Sequence[str]) -> HoldtrueError:
+def _unreachable(results: Sequence[TaskResult], hosts: Sequence[str], unplayed: Sequence[str] = ()) -> HoldtrueError:
+    """`unplayed` are the hosts that Ansible did not come to, because a batch of only unreachable hosts ends the play."""
     reasons = {result.host: result.message for result in results if result.outcome is TaskOutcome.UNREACHABLE}
+    behind = f"; Ansible stopped before {', '.join(unplayed)}" if unplayed else ""
     return HostUnreachable(
-        "; ".join(f"{host}: {reasons.get(host) or 'no reason given'}" for host in hosts[:_NAMED_FAILURES]),
+        "; ".join(f"{host}: {reasons.get(host) or 'no reason given'}" for host in hosts[:_NAMED_FAILURES]) + behind,
         where=f"{len(hosts)} unreachable: {', '.join(hosts)}",
         next_step="check that the hosts are up, that sshd trusts the CA and that the certificate is still valid",
     )
