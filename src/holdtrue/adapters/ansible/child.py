@@ -53,6 +53,8 @@ def _run(request: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -> 
         inventory=request["inventory"],
         cmdline=_command_line(request),
         forks=request["forks"],
+        # With its own type ansible-runner would override `fact_caching` of ansible.cfg.
+        fact_cache_type="",
         suppress_env_files=True,
         quiet=True,
         event_handler=lambda event: _forward(event, emit),
@@ -69,7 +71,9 @@ def _clean_up(folder: Path) -> None:
     """What the parent does, for one that was killed: ansible-core's workers left the session and would go on."""
     from holdtrue.runtime.process import find_marked, signal_processes  # noqa: PLC0415 - costs start-up time
 
-    signal_processes(find_marked("ANSIBLE_HOME", os.environ["ANSIBLE_HOME"]) - {os.getpid()}, signal.SIGKILL)
+    signal_processes(
+        find_marked("ANSIBLE_LOCAL_TEMP", os.environ["ANSIBLE_LOCAL_TEMP"]) - {os.getpid()}, signal.SIGKILL
+    )
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -11,8 +11,10 @@ from pydantic import SecretStr
 from holdtrue.adapters.ansible.events import parse_event
 from holdtrue.adapters.ansible.failures import find_failure
 from holdtrue.adapters.ansible.inventory import render_inventory, render_variables
+from holdtrue.adapters.ansible.overrides import overridden
 from holdtrue.adapters.ansible.record import RunRecord
 from holdtrue.adapters.ansible.settings import (
+    UserSettings,
     ansible_environment,
     connection_variables,
     find_user_settings,
@@ -20,7 +22,7 @@ from holdtrue.adapters.ansible.settings import (
 )
 from holdtrue.core.redaction import redact
 from holdtrue.errors import ConfigurationFailed, ResourceMissing, ToolMissing, keeping_done
-from holdtrue.models.base import ProgressSink, ignore_progress
+from holdtrue.models.base import Progress, ProgressSink, ignore_progress
 from holdtrue.models.configuration import ConfigurationRun, HandlerSink, ignore_handlers
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
@@ -80,9 +82,12 @@ class AnsibleConfigurator:
     def check(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
         """Say what would change, with diffs; change nothing. Unreachable hosts are in the result.
 
+        Options of ansible.cfg that are not followed are told first: a check has no preflight that would have told them.
         Tasks that cannot run in check mode are SKIPPED results. Raises what `apply` does; HostUnreachable only when
         Ansible did not come to other hosts for it.
         """
+        if notice := overridden(self._user_settings()):
+            on_progress(Progress(message=f"ansible.cfg is not followed in: {notice}"))
         return self._run(RunRecord(on_progress), check=True)
 
     def _run(self, record: RunRecord, *, check: bool) -> ConfigurationRun:
@@ -112,12 +117,15 @@ class AnsibleConfigurator:
         if shutil.which(_PROGRAM, path=tool_environment({})["PATH"]) is None:
             raise ToolMissing(f"{_PROGRAM} is not on PATH", next_step="install ansible-core beside the worker")
 
+    def _user_settings(self) -> UserSettings:
+        return find_user_settings(self._playbook, Path(tool_environment({}).get("HOME", "/")))
+
     def _run_child(self, folder: Path, record: RunRecord, *, check: bool) -> ToolRun:
         base = tool_environment({})
         home = Path(base.get("HOME", str(folder)))
         (folder / "env").mkdir()
         _write(folder / "env" / "settings", json.dumps(_RUNNER_SETTINGS))
-        user = find_user_settings(self._playbook, home)
+        user = self._user_settings()
         environment = ansible_environment(
             user, access=self._access, folder=folder, home=home, callbacks=_CALLBACKS, locale=base
         )

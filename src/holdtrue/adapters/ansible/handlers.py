@@ -26,7 +26,7 @@ class HandlerRecord:
         self._add(LostHandler(host=event.host, handler=event.handler))
 
     def note(self, event: TaskEnded, outcome: TaskOutcome, hosts: Iterable[str]) -> None:
-        """A task ended. One that ran once has done its work for all `hosts`; one whose `when` is false is not needed."""
+        """A task ended. A handler with run_once has run for all `hosts`; one whose `when` is false is not needed."""
         if not event.handler_names:
             return
         if outcome in {TaskOutcome.FAILED, TaskOutcome.UNREACHABLE}:
@@ -43,4 +43,5 @@ class HandlerRecord:
             self._on_handler(HandlerNote(host=lost.host, handlers=(lost.handler,), is_open=True))
 
     def _drop(self, host: str, names: Iterable[str]) -> bool:
-        return any([self._open.pop((host, name), None) for name in names])
+        dropped = [self._open.pop((host, name), None) for name in names]
+        return any(dropped)
