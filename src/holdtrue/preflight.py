@@ -31,6 +31,7 @@ from holdtrue.toolbox import ReferenceLoader, Toolbox
 V = TypeVar("V")
 
 _TOOLS: Final = ("pulumi", "ansible-playbook", "ssh", "ssh-agent")
+_PLAYBOOK_TOOL: Final = "tool ansible-playbook"
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class _Chain:
 def ask_chain(
     environment: Environment, load: ReferenceLoader, tools: Toolbox, *, keeps_login: bool
 ) -> tuple[Prerequisite, ...]:
-    """Tools, references, Vault and its policy, the cloud identity, the stack, its hosts and its load balancer.
+    """Tools, references, Vault and its policy, the cloud identity, the stack, its playbook, hosts and load balancer.
 
     A broken link keeps only what stands on it from being asked.
 
@@ -87,10 +88,12 @@ def ask_chain(
         identity = chain.ask("AWS identity", lambda: _identity(aws))
     else:
         chain.skip("AWS identity", "Vault gives no keys")
+    outputs = None
     if identity is None or backend not in usable:
         chain.skip("stack and hosts", "the cloud or the backend of the state cannot be used")
-        return tuple(chain.links)
-    outputs = _ask_stack(chain, environment, tools)
+    else:
+        outputs = _ask_stack(chain, environment, tools)
+    _ask_configuration(chain, environment, outputs, tools)
     if outputs is not None:
         _ask_fleet(chain, environment, outputs, tools, signs=ssh in usable)
     return tuple(chain.links)
@@ -202,6 +205,18 @@ def _ask_stack(chain: _Chain, environment: Environment, tools: Toolbox) -> Stack
         return None
     chain.note("stack", PrerequisiteOutcome.OK, f"{len(outputs.values)} outputs")
     return outputs
+
+
+def _ask_configuration(chain: _Chain, environment: Environment, outputs: StackOutputs | None, tools: Toolbox) -> None:
+    """What the configuration tool can say before anything is changed; also before there is a stack."""
+    if any(link.outcome is PrerequisiteOutcome.BROKEN and link.name == _PLAYBOOK_TOOL for link in chain.links):
+        chain.skip("playbook", "ansible-playbook is not installed")
+        return
+    try:
+        hosts = () if outputs is None else parse_hosts(outputs, environment.infrastructure.hosts_output)
+    except HoldtrueError:
+        hosts = ()  # The link `hosts` says what is wrong with them.
+    chain.links += tools.configuration_prerequisites(environment, hosts)
 
 
 def _ask_fleet(chain: _Chain, environment: Environment, outputs: StackOutputs, tools: Toolbox, *, signs: bool) -> None:

@@ -18,6 +18,7 @@ from holdtrue.models.dependency import Gap, Inventory
 from holdtrue.models.environment import Environment, Traffic
 from holdtrue.models.host import Host
 from holdtrue.models.osv import AdvisorySource
+from holdtrue.models.preflight import Prerequisite
 from holdtrue.models.report import ProgramTests
 from holdtrue.models.stack import StackEngine
 from holdtrue.models.traffic import TrafficSwitch
@@ -48,6 +49,7 @@ class Toolbox:
     host_access: Callable[[Environment, Sequence[Host]], AbstractContextManager[SshAccess]]
     reach: Callable[[HostAccess], tuple[CheckResult, ...]]
     configurator: Callable[[Environment, HostAccess], Configurator]
+    configuration_prerequisites: Callable[[Environment, Sequence[Host]], tuple[Prerequisite, ...]]
     host_checks: Callable[[Environment, SshAccess], HostChecks]
     prober: Callable[[], Prober]
     traffic_switch: Callable[[Traffic, str], TrafficSwitch]
@@ -63,6 +65,7 @@ def real_tools(load: ReferenceLoader) -> Toolbox:
         host_access=partial(_host_access, load),
         reach=_reach,
         configurator=_configurator,
+        configuration_prerequisites=_configuration_prerequisites,
         host_checks=_host_checks,
         prober=_prober,
         traffic_switch=_traffic_switch,
@@ -127,6 +130,17 @@ def _configurator(environment: Environment, access: HostAccess) -> Configurator:
         access=access.ssh,
         timeout_seconds=environment.configuration.timeout_seconds,
     )
+
+
+def _configuration_prerequisites(environment: Environment, hosts: Sequence[Host]) -> tuple[Prerequisite, ...]:
+    from holdtrue.adapters.ansible import PlaybookQuestions  # noqa: PLC0415
+
+    questions = PlaybookQuestions(
+        playbook=_fleet() / environment.configuration.playbook,
+        root=_fleet(),
+        timeout_seconds=environment.configuration.timeout_seconds,
+    )
+    return questions.ask(hosts)
 
 
 def _host_checks(environment: Environment, access: SshAccess) -> HostChecks:

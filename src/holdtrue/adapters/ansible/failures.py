@@ -71,13 +71,18 @@ def _not_run(record: RunRecord, ended: Ended, playbook: str) -> HoldtrueError:
     """Syntax error, unknown module, missing role, or an end by signal: nothing was counted."""
     if ended.status == "canceled" or ended.exit_code == _INTERRUPTED:
         return UnavailableError("ansible-playbook was interrupted", where=playbook, next_step="run it again")
-    origins = _ORIGIN.findall(record.text)
-    report = _error_report(record.text)
+    report, where = playbook_error(record.text, playbook)
     return ConfigurationFailed(
         f"the playbook cannot run: {report or f'exit code {ended.exit_code}, without a word'}",
-        where=origins[0] if origins else playbook,
+        where=where,
         next_step="correct it; `ansible-playbook --syntax-check` shows the same",
     )
+
+
+def playbook_error(text: str, playbook: str) -> tuple[str, str]:
+    """What Ansible says is wrong with a playbook, and where."""
+    origins = _ORIGIN.findall(text)
+    return _error_report(text), origins[0] if origins else playbook
 
 
 def _tasks_failed(results: Sequence[TaskResult], failed: Sequence[str], playbook: str) -> HoldtrueError:
@@ -93,7 +98,7 @@ def _tasks_failed(results: Sequence[TaskResult], failed: Sequence[str], playbook
 
 
 def _unreachable(results: Sequence[TaskResult], hosts: Sequence[str], unplayed: Sequence[str] = ()) -> HoldtrueError:
-    """`unplayed` are the hosts that Ansible did not come to, because a batch of only unreachable hosts ends the play."""
+    """`unplayed` are hosts that Ansible did not come to: a batch of only unreachable hosts ends its play."""
     reasons = {result.host: result.message for result in results if result.outcome is TaskOutcome.UNREACHABLE}
     behind = f"; Ansible stopped before {', '.join(unplayed)}" if unplayed else ""
     return HostUnreachable(
