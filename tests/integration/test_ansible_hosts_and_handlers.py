@@ -165,6 +165,24 @@ def test_a_handler_that_fails_is_lost_for_its_host(hosts: list[Host], access: Ss
     assert memory.open == {("web-2", "restart")}
 
 
+def test_a_notified_handler_is_told_at_once_so_that_a_killed_run_leaves_it(
+    hosts: list[Host], access: SshAccess, tmp_path: Path
+) -> None:
+    text = "- hosts: all\n  gather_facts: false\n  handlers:\n"
+    text += '    - {name: restart, ansible.builtin.command: "true"}\n  tasks:' + _WRITE % "restart"
+    text += "    - {name: after, ansible.builtin.ping: }\n"
+    told: list[str] = []
+    _configurator(_write(tmp_path / "play.yml", text), hosts[:1], access).apply(
+        lambda line: told.append(line.message), lambda note: told.append(f"{note.handlers[0]} {note.is_open}")
+    )
+    assert [line for line in told if line in {"restart True", "restart False", "task | after", "task | restart"}] == [
+        "restart True",
+        "task | after",
+        "task | restart",
+        "restart False",
+    ]
+
+
 def test_a_handler_that_runs_once_has_run_for_all(hosts: list[Host], access: SshAccess, tmp_path: Path) -> None:
     text = "- hosts: all\n  gather_facts: false\n  handlers:\n"
     text += '    - {name: announce, ansible.builtin.command: "true", run_once: true}\n  tasks:'
@@ -203,10 +221,18 @@ _PING = "    - {name: ping, ansible.builtin.ping: }\n"
     ("play", "untouched", "word"),
     [
         (_PING, [], ""),
-        (f"    - {{ansible.builtin.meta: end_host, when: inventory_hostname == 'web-2'}}\n{_PING}", ["web-2"], "end_host"),
+        (
+            f"    - {{ansible.builtin.meta: end_host, when: inventory_hostname == 'web-2'}}\n{_PING}",
+            ["web-2"],
+            "end_host",
+        ),
         (f"    - ansible.builtin.meta: end_play\n{_PING}", ["web-1", "web-2"], "end_play"),
         ("    - {name: once, ansible.builtin.ping: , run_once: true}\n", ["web-2"], "run_once"),
-        (f"    - {{ansible.builtin.setup: }}\n    - ansible.builtin.meta: end_play\n{_PING}", ["web-1", "web-2"], "end_"),
+        (
+            f"    - {{ansible.builtin.setup: }}\n    - ansible.builtin.meta: end_play\n{_PING}",
+            ["web-1", "web-2"],
+            "end_",
+        ),
         ("    - {name: not needed, ansible.builtin.ping: , when: false}\n", [], ""),
         ("    []\n", ["web-1", "web-2"], "no task"),
     ],
