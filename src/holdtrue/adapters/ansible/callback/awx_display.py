@@ -71,6 +71,11 @@ def _place(result: Any) -> tuple[str, str]:
     return result.host.get_name(), str(result.task._uuid)  # noqa: SLF001 - as the original does
 
 
+def _notifications(result: Any) -> list[str]:
+    """What the task notifies, with variables filled in. Each use of the public name of these fields warns in 2.21."""
+    return [str(name) for name in result._task_fields.get("notify") or ()]  # noqa: SLF001
+
+
 class CallbackModule(_original().CallbackModule):  # type: ignore[misc] # a class of an untyped module
     """The original, with bounded results, the result of skipped tasks, and nothing printed that an event holds."""
 
@@ -105,7 +110,7 @@ class CallbackModule(_original().CallbackModule):  # type: ignore[misc] # a clas
 
     def v2_runner_item_on_ok(self, result: Any) -> None:
         """Keep what an item of a loop notifies, which may be named after the item."""
-        self._by_items[_place(result)] += result.task_fields.get("notify") or ()
+        self._by_items[_place(result)] += _notifications(result)
         super().v2_runner_item_on_ok(result)
 
     def v2_runner_on_ok(self, result: Any) -> None:
@@ -113,8 +118,8 @@ class CallbackModule(_original().CallbackModule):  # type: ignore[misc] # a clas
         super().v2_runner_on_ok(result)
         by_items = self._by_items.pop(_place(result), [])
         if result.is_changed():
-            for notification in dict.fromkeys(by_items or result.task_fields.get("notify") or ()):
-                for name in self._notified(str(notification)):
+            for notification in dict.fromkeys(by_items or _notifications(result)):
+                for name in self._notified(notification):
                     self._tell_notified(result.host.get_name(), name, replaces=[])
 
     def v2_playbook_on_notify(self, handler: Any, host: Any) -> None:
