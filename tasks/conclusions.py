@@ -140,7 +140,11 @@ def _conclude_drift(report: DriftReport) -> Conclusion:
             "provision the named environments to undo it, change the declaration to match, or accept it with a rule in "
             "drift.ignore",
         ),
-        DriftVerdict.UNKNOWN: ("Incomplete", "fix what prevented the listed checks, then check again"),
+        DriftVerdict.UNKNOWN: (
+            "Incomplete",
+            "fix what prevented the listed checks, then check again; or accept a gap with a rule in drift.ignore that"
+            " names its field",
+        ),
     }[report.verdict]
     return Conclusion(
         state_name=state_name,

@@ -3,7 +3,9 @@
 from prefect import task
 
 from holdtrue.core.drift import configuration_drift
+from holdtrue.core.handlers import require_all_run
 from holdtrue.credentials.environment_lock import HeldLock
+from holdtrue.credentials.handler_memory import HandlerMemory, open_handlers
 from holdtrue.errors import NotIdempotent
 from holdtrue.models.configuration import ConfigurationRun
 from holdtrue.models.credentials import HostAccess
@@ -18,22 +20,19 @@ from tasks.toolbox import toolbox
 @staged
 def configure_hosts(environment: Environment, access: HostAccess, lock: HeldLock) -> ConfigurationRun:
     """Run the playbook."""
-    configurator = toolbox().configurator(environment, access)
-    lock.require_held()
-    return configurator.apply(watch)
+    return _apply(environment, access, lock)
 
 
 @task(name="prove idempotent", **MUTATES)
 @staged
 def prove_idempotent(environment: Environment, access: HostAccess, lock: HeldLock) -> ConfigurationRun:
-    """Run the playbook again and require zero changes.
+    """Run the playbook again and require zero changes, and that no handler is still to run.
 
     Raises:
         NotIdempotent: naming every host and task that changed something the second time.
+        HandlersLost: naming every host and handler that was notified, in this run or before, and has not run.
     """
-    configurator = toolbox().configurator(environment, access)
-    lock.require_held()
-    run = configurator.apply(watch)
+    run = _apply(environment, access, lock)
     if run.changed:
         offenders = "; ".join(f"{result.host}: {result.task}" for result in run.changed)
         raise NotIdempotent(
@@ -42,11 +41,23 @@ def prove_idempotent(environment: Environment, access: HostAccess, lock: HeldLoc
             next_step="let these tasks report a change only when they make one (creates, changed_when, a module)",
             done=run,
         )
+    require_all_run(open_handlers(environment.name, access.names), run, where=environment.configuration.playbook)
     return run
+
+
+def _apply(environment: Environment, access: HostAccess, lock: HeldLock) -> ConfigurationRun:
+    configurator = toolbox().configurator(environment, access)
+    memory = HandlerMemory(environment.name, watch)
+    lock.require_held()
+    try:
+        return configurator.apply(watch, memory.take)
+    finally:
+        memory.settle()
 
 
 @task(name="check configuration", **READS)
 @staged
 def check_configuration(environment: Environment, access: HostAccess) -> LayerDrift:
-    """What the playbook would change, in check mode."""
-    return configuration_drift(toolbox().configurator(environment, access).check(watch))
+    """What the playbook would change, in check mode, and the handlers that are still to run."""
+    run = toolbox().configurator(environment, access).check(watch)
+    return configuration_drift(run, open_handlers(environment.name, access.names))

@@ -1,5 +1,7 @@
 """Preflight: every broken prerequisite is a line of its own, before anything is changed."""
 
+from typing import Final
+
 from prefect import task
 
 from holdtrue.core.render import preflight_lines
@@ -10,6 +12,11 @@ from holdtrue.models.preflight import PreflightReport, PrerequisiteOutcome
 from tasks.journal import staged, watch
 from tasks.policy import MUTATES
 from tasks.toolbox import ask_prerequisites
+
+_LEVELS: Final = {
+    PrerequisiteOutcome.BROKEN: ProgressLevel.ERROR,
+    PrerequisiteOutcome.DOUBTFUL: ProgressLevel.WARNING,
+}
 
 
 @task(name="preflight", **MUTATES)  # Not retried: its answer is about now, and a person is waiting for it.
@@ -22,7 +29,7 @@ def require_prerequisites(environment: Environment) -> PreflightReport:
     """
     report = PreflightReport(environment=environment.name, prerequisites=ask_prerequisites(environment))
     for item in report.prerequisites:
-        level = ProgressLevel.ERROR if item.outcome is PrerequisiteOutcome.BROKEN else ProgressLevel.INFO
+        level = _LEVELS.get(item.outcome, ProgressLevel.INFO)
         watch(Progress(message=f"{item.outcome} | {item.name} | {item.detail}", level=level))
     if report.broken:
         raise PreflightFailed(

@@ -22,6 +22,7 @@ HoldtrueError
 │   ├── ApprovalRequired      the plan has changes that a person must approve first
 │   ├── ConfigurationFailed   the playbook is wrong or a task failed on a host
 │   ├── NotIdempotent         the second run changed something
+│   ├── HandlersLost          a handler was notified, in this run or before, and has not run since
 │   ├── ValidationFailed      a check or probe failed
 │   ├── ValidationInconclusive  nothing, or not everything, could be checked
 │   ├── GateClosed            traffic was asked to move without a verdict that admits it
@@ -201,6 +202,12 @@ class NotIdempotent(RejectedError):
     """The second configuration run changed something; the message names host and task."""
 
     state_name = "NotIdempotent"
+
+
+class HandlersLost(RejectedError):
+    """A handler was notified and has not run, and no run notifies it again; the message names host and handler."""
+
+    state_name = "HandlersLost"
 
 
 class ValidationFailed(RejectedError):

@@ -24,6 +24,7 @@ from holdtrue.credentials.vault import VaultCredentials, VaultSecret
 from holdtrue.errors import AccessDenied, HoldtrueError, RejectedError, ResourceMissing
 from holdtrue.models.credentials import HostAccess
 from holdtrue.models.environment import Environment, Traffic
+from holdtrue.models.host import Host
 from holdtrue.models.preflight import Prerequisite, PrerequisiteOutcome
 from holdtrue.models.stack import StackOutputs
 from holdtrue.models.validation import CheckOutcome
@@ -33,6 +34,7 @@ from holdtrue.toolbox import ReferenceLoader, Toolbox
 V = TypeVar("V")
 
 _TOOLS: Final = ("pulumi", "ansible-playbook", "ssh", "ssh-agent")
+_PLAYBOOK_TOOL: Final = "tool ansible-playbook"
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class _Chain:
 def ask_chain(
     environment: Environment, load: ReferenceLoader, tools: Toolbox, *, keeps_login: bool
 ) -> tuple[Prerequisite, ...]:
-    """Tools, references, Vault and its policy, the cloud identity, the stack, templates, hosts and load balancer.
+    """Tools, references, Vault and its policy, the cloud identity, the stack, templates, playbook, hosts, load balancer.
 
     A broken link keeps only what stands on it from being asked.
 
@@ -99,12 +101,13 @@ def ask_chain(
         identity = chain.ask("AWS identity", lambda: _identity(aws))
     else:
         chain.skip("AWS identity", "Vault gives no keys")
+    outputs = None
     if identity is None or backend not in usable:
         chain.skip("stack and hosts", "the cloud or the backend of the state cannot be used")
-        outputs = None
     else:
         outputs = _ask_stack(chain, environment, tools)
     _ask_templates(chain, environment, outputs)
+    _ask_configuration(chain, environment, outputs, tools)
     if outputs is not None:
         _ask_fleet(chain, environment, outputs, tools, signs=ssh in usable)
     return tuple(chain.links)
@@ -243,10 +246,7 @@ def _ask_stack(chain: _Chain, environment: Environment, tools: Toolbox) -> Stack
 
 def _ask_templates(chain: _Chain, environment: Environment, outputs: StackOutputs | None) -> None:
     """Whether every placeholder of the manifest has a value, or may get one from the apply to come."""
-    try:
-        hosts = () if outputs is None else parse_hosts(outputs, environment.infrastructure.hosts_output)
-    except RejectedError:
-        hosts = ()  # The link of the hosts tells it.
+    hosts = _known_hosts(environment, outputs)
     project = load_settings().fleet.expanduser() / environment.infrastructure.project
     uses = template_uses(environment)
     found = unfilled(uses, outputs, hosts, is_in_program=partial(has_word, project))
@@ -255,6 +255,22 @@ def _ask_templates(chain: _Chain, environment: Environment, outputs: StackOutput
         chain.note(f"template {item.field}", outcome, item.reason, item.next_step)
     if not found:
         chain.note("templates", PrerequisiteOutcome.OK, f"{len(uses)} can be filled")
+
+
+def _ask_configuration(chain: _Chain, environment: Environment, outputs: StackOutputs | None, tools: Toolbox) -> None:
+    """What the configuration tool can say before anything is changed; also before there is a stack."""
+    if any(link.outcome is PrerequisiteOutcome.BROKEN and link.name == _PLAYBOOK_TOOL for link in chain.links):
+        chain.skip("playbook", "ansible-playbook is not installed")
+        return
+    chain.links += tools.configuration_prerequisites(environment, _known_hosts(environment, outputs))
+
+
+def _known_hosts(environment: Environment, outputs: StackOutputs | None) -> tuple[Host, ...]:
+    """The stack's hosts; none before its first apply, nor when the output is wrong, which the link `hosts` tells."""
+    try:
+        return () if outputs is None else parse_hosts(outputs, environment.infrastructure.hosts_output)
+    except RejectedError:
+        return ()
 
 
 def _ask_fleet(chain: _Chain, environment: Environment, outputs: StackOutputs, tools: Toolbox, *, signs: bool) -> None:

@@ -8,9 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from holdtrue.errors import ResourceMissing
+from holdtrue.errors import HoldtrueError, ResourceMissing
 from holdtrue.models.base import Progress, ProgressSink, ignore_progress
-from holdtrue.models.configuration import ConfigurationRun, Configurator
+from holdtrue.models.configuration import (
+    ConfigurationRun,
+    Configurator,
+    HandlerNote,
+    HandlerSink,
+    ignore_handlers,
+)
 from holdtrue.models.dependency import Pin
 from holdtrue.models.environment import HttpProbe
 from holdtrue.models.host import Host
@@ -83,17 +89,27 @@ class FakeStackEngine(StackEngine):
 
 @dataclass
 class FakeConfigurator(Configurator):
-    """A playbook."""
+    """A playbook. The lost handlers of an answer are told as they would be while it runs."""
 
     applies: Sequence[ConfigurationRun | BaseException] = (CONFIGURED,)
     checks: Sequence[ConfigurationRun | BaseException] = (CONFIGURED.model_copy(update={"check": True}),)
+    handlers_run: Sequence[HandlerNote] = ()
+    """Told by every apply: handlers that run each time."""
     calls: list[str] = field(default_factory=list)
     """Names of the methods called, in order."""
 
-    def apply(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
+    def apply(
+        self, on_progress: ProgressSink = ignore_progress, on_handler: HandlerSink = ignore_handlers
+    ) -> ConfigurationRun:
         """Give the next applied run."""
         on_progress(Progress(message="apply"))
         self.calls.append("apply")
+        answer = self.applies[min(len(self.applies), self.calls.count("apply")) - 1]
+        run = answer.done if isinstance(answer, HoldtrueError) else answer
+        for lost in run.lost_handlers if isinstance(run, ConfigurationRun) else ():
+            on_handler(HandlerNote(host=lost.host, handlers=(lost.handler,), is_open=True))
+        for note in self.handlers_run:
+            on_handler(note)
         return _answer(self.applies, self.calls.count("apply"))
 
     def check(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:

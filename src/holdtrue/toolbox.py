@@ -18,6 +18,7 @@ from holdtrue.models.dependency import Gap, Inventory
 from holdtrue.models.environment import Environment, Traffic
 from holdtrue.models.host import Host
 from holdtrue.models.osv import AdvisorySource
+from holdtrue.models.preflight import Prerequisite
 from holdtrue.models.program import ProgramPackages
 from holdtrue.models.report import ProgramTests
 from holdtrue.models.stack import StackEngine
@@ -51,6 +52,7 @@ class Toolbox:
     host_access: Callable[[Environment, Sequence[Host]], AbstractContextManager[SshAccess]]
     reach: Callable[[HostAccess], tuple[CheckResult, ...]]
     configurator: Callable[[Environment, HostAccess], Configurator]
+    configuration_prerequisites: Callable[[Environment, Sequence[Host]], tuple[Prerequisite, ...]]
     host_checks: Callable[[Environment, SshAccess], HostChecks]
     prober: Callable[[], Prober]
     traffic_switch: Callable[[Traffic, str], TrafficSwitch]
@@ -67,6 +69,7 @@ def real_tools(load: ReferenceLoader) -> Toolbox:
         host_access=partial(_host_access, load),
         reach=_reach,
         configurator=partial(_configurator, load),
+        configuration_prerequisites=_configuration_prerequisites,
         host_checks=_host_checks,
         prober=_prober,
         traffic_switch=_traffic_switch,
@@ -163,6 +166,18 @@ def _configurator(load: ReferenceLoader, environment: Environment, access: HostA
         secrets={name: load(VaultSecret, block).get() for name, block in declared.secrets.items()},
         selection=TaskSelection(tags=declared.tags, skip_tags=declared.skip_tags),
     )
+
+
+def _configuration_prerequisites(environment: Environment, hosts: Sequence[Host]) -> tuple[Prerequisite, ...]:
+    from holdtrue.adapters.ansible import PlaybookQuestions  # noqa: PLC0415
+
+    questions = PlaybookQuestions(
+        playbook=_fleet() / environment.configuration.playbook,
+        root=_fleet(),
+        timeout_seconds=environment.configuration.timeout_seconds,
+        variables=environment.configuration.variables,
+    )
+    return questions.ask(hosts)
 
 
 def _host_checks(environment: Environment, access: SshAccess) -> HostChecks:

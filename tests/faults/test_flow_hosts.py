@@ -7,6 +7,7 @@ import pytest
 from flows.drift import drift
 from flows.provision import provision
 from flows.validate import validate
+from holdtrue.cli import ExitCode, main
 from tests.integration.flow_stage import IDLE_PLAYBOOK, TINY_PLAYBOOK, Stage, on_signal
 
 PLAYBOOK = "ansible/tiny.yml"
@@ -27,6 +28,16 @@ class TestBeforeAnythingRuns:
         assert "host web-1" not in provisioned.message
         stage.require(validated, "Incomplete", "web-2")
         assert "web-1 | passed" in "".join(stage.texts(validated).values()), "the other host was checked"
+
+    def test_playbook_with_a_syntax_error_is_named_by_file_and_line(self, stage: Stage) -> None:
+        path = stage.fleet.write(PLAYBOOK, TINY_PLAYBOOK.replace("mode:", "  mode:"))
+        run = stage.run(provision, "tiny")
+        stage.require(run, "PreflightFailed", f"{path}:", "environment tiny")
+        assert run.result.applied is None
+
+    def test_role_of_the_requirements_that_is_not_installed(self, stage: Stage) -> None:
+        stage.fleet.write("ansible/requirements.yml", "roles: [nobody.nothing]\n")
+        stage.require(stage.run(provision, "tiny"), "PreflightFailed", "nobody.nothing", "ansible-galaxy role install")
 
 
 def task(name: str, module: str, arguments: str) -> str:
@@ -51,9 +62,23 @@ class TestAfterTheApply:
         stage.require(run, "Unavailable", "web-2", "unreachable", "sshd")
         assert "web-1" not in run.message
 
-    def test_playbook_with_a_syntax_error_is_named_by_file_and_line(self, stage: Stage) -> None:
-        path = stage.fleet.write(PLAYBOOK, TINY_PLAYBOOK.replace("mode:", "  mode:"))
-        stage.require(stage.run(provision, "tiny"), "ConfigurationFailed", str(path))
+    def test_lost_handler_is_named_until_it_is_acknowledged(self, stage: Stage) -> None:
+        handler = "  handlers:\n    - name: Restart it\n      ansible.builtin.command: 'true'\n  tasks:"
+        notifying = TINY_PLAYBOOK.replace("  tasks:", handler).replace("content: tiny", "content: tiny2")
+        notifying += "      notify: Restart it\n"
+        stage.fleet.write(CHECKS, "def test_one(host):\n    assert host.file('/').exists\n")
+        failing = "    - name: Fail\n      ansible.builtin.fail: {msg: no}\n      when: inventory_hostname == 'web-2'\n"
+        try:
+            stage.fleet.write(PLAYBOOK, notifying + failing)
+            stage.require(stage.run(provision, "tiny"), "ConfigurationFailed", "web-2: Restart it")
+            stage.fleet.write(PLAYBOOK, notifying)
+            again = stage.run(provision, "tiny")
+            stage.require(again, "HandlersLost", "web-2: Restart it", PLAYBOOK, "holdtrue acknowledge tiny web-2")
+            assert "web-1" not in again.message
+            stage.require(stage.run(drift, ["tiny"]), "Drifted", "web-2")
+        finally:
+            assert main(["acknowledge", "tiny", "web-2", "Restart it"]) == ExitCode.GOOD
+        assert stage.run(provision, "tiny").name in {"Provisioned", "Unchanged"}
 
     def test_failed_task_is_named_with_its_host(self, stage: Stage) -> None:
         line = '"test $(basename $(dirname {{ root }})) != web-2"'
@@ -104,3 +129,47 @@ def test_broken_playbook_leaves_the_other_layers_of_drift_reported(stage: Stage)
     layers = {item.layer.value for item in run.result.environments[0].not_checked}
     assert layers == {"configuration"}
     assert run.result.environments[0].checked >= 5
+
+
+SKIPPED = (
+    TINY_PLAYBOOK
+    + """\
+    - name: Migrate the database
+      ansible.builtin.command: 'true'
+      changed_when: false
+"""
+)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_task_that_check_mode_skips_is_accepted_by_a_rule_that_names_it(stage: Stage) -> None:
+    stage.fleet.write(PLAYBOOK, SKIPPED)
+    stage.require(stage.run(drift, ["tiny"]), "Incomplete", "Migrate the database")
+
+    rule = {
+        "layer": "configuration",
+        "target": "web-*",
+        "field": "Migrate the database",
+        "reason": "cannot run in check mode",
+        "owner": "ops",
+    }
+    stage.fleet.edit_manifest("tiny", drift={"ignore": [rule | {"expires": "2999-01-31"}]})
+    run = stage.run(drift, ["tiny"])
+    stage.require(run, "InSync", "2 gaps accepted")
+    accepted = run.result.environments[0].accepted
+    assert sorted((item.gap.target, item.gap.field) for item in accepted) == [
+        ("web-1", "Migrate the database"),
+        ("web-2", "Migrate the database"),
+    ]
+
+    stage.fleet.edit_manifest("tiny", drift={"ignore": [rule | {"expires": "2001-01-31"}]})
+    stage.require(stage.run(drift, ["tiny"]), "Incomplete", "Migrate the database", "1 rule in drift.ignore expired")
+
+
+@pytest.mark.usefixtures("untouched")
+def test_host_that_its_play_ends_is_a_gap_and_not_a_host_in_no_play(stage: Stage) -> None:
+    ended = "    - ansible.builtin.meta: end_host\n      when: inventory_hostname == 'web-2'\n    - name: Write"
+    stage.fleet.write(PLAYBOOK, TINY_PLAYBOOK.replace("    - name: Write", ended))
+    run = stage.run(drift, ["tiny"])
+    stage.require(run, "Incomplete", "web-2", "meta: end_host")
+    assert [item.field for item in run.result.environments[0].not_checked] == ["no task"]

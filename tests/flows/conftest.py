@@ -140,6 +140,7 @@ class FakeTools:
             host_access=lambda _environment, _hosts: self._access(),
             reach=self._reach,
             configurator=lambda _environment, _access: self.configurator,
+            configuration_prerequisites=lambda _environment, _hosts: (),
             host_checks=lambda _environment, _access: self.checks,
             prober=lambda: self.prober,
             traffic_switch=lambda _traffic, _socket: self.switch,

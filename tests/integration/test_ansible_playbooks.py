@@ -86,7 +86,7 @@ def _processes(access: SshAccess) -> set[int]:
     found = set()
     for pid in find_marked("SSH_AUTH_SOCK", str(access.agent_socket)):
         with suppress(OSError):  # It may have ended since.
-            if b"ansible" in Path(f"/proc/{pid}/environ").read_bytes():
+            if b"ANSIBLE_LOCAL_TEMP=" in Path(f"/proc/{pid}/environ").read_bytes():
                 found.add(pid)
     return found
 

@@ -15,6 +15,7 @@ from typing import Final, assert_never
 from holdtrue.cli.arguments import Parser, as_name, as_path
 from holdtrue.cli.audit import add_audit
 from holdtrue.cli.fix import add_fix
+from holdtrue.cli.handlers import add_acknowledge, add_handlers
 from holdtrue.cli.locks import add_locks, add_unlock
 from holdtrue.cli.session import ExitCode, complain, plain, show, unwound_on_termination
 
@@ -90,6 +91,16 @@ def _build_parser() -> argparse.ArgumentParser:
         commands.add_parser("locks", help="list who locks which environment: 0 good, 1 a holder is silent, 3 no ledger")
     )
     add_unlock(commands.add_parser("unlock", help="release an environment's lock: 0 free, 2 refused, 3 no ledger"))
+    add_handlers(
+        commands.add_parser(
+            "handlers", help="list handlers that were notified and have not run: 0 none, 1 some, 3 no ledger"
+        )
+    )
+    add_acknowledge(
+        commands.add_parser(
+            "acknowledge", help="the work of a handler is done: 0 noted, 2 no such handler, 3 no ledger"
+        )
+    )
     _add_leaks(
         commands.add_parser("leaks", help="search places for secrets: 0 clean, 1 leaked, 2 bad input, 3 incomplete")
     )

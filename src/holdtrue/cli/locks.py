@@ -32,7 +32,7 @@ def run_locks(options: argparse.Namespace) -> ExitCode:
     from holdtrue.models.lock import HolderStatus, LockList  # noqa: PLC0415
 
     with unwound_on_termination():
-        found = LockList(locks=tuple(listed(lock) for lock in _ledger().locks.all()))
+        found = LockList(locks=tuple(listed(lock) for lock in open_configured_ledger().locks.all()))
     if options.json:
         show(found.model_dump_json(indent=2), is_document=True)
     else:
@@ -48,7 +48,7 @@ def run_unlock(options: argparse.Namespace) -> ExitCode:
     from holdtrue.errors import RejectedError  # noqa: PLC0415
 
     with unwound_on_termination():
-        locks = _ledger().locks
+        locks = open_configured_ledger().locks
         lock = locks.find(options.environment)
         if lock is None:
             raise RejectedError(
@@ -63,7 +63,8 @@ def run_unlock(options: argparse.Namespace) -> ExitCode:
     return ExitCode.GOOD
 
 
-def _ledger() -> "Ledger":
+def open_configured_ledger() -> "Ledger":
+    """The ledger of the settings."""
     from holdtrue.adapters.ledger import open_ledger  # noqa: PLC0415 - a command imports what it needs when it runs
     from holdtrue.settings import load_settings  # noqa: PLC0415 - same
 

@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 from datetime import date
 from fnmatch import fnmatchcase
+from typing import Final
 
+from holdtrue.core.handlers import acknowledgement
 from holdtrue.models.configuration import ConfigurationRun, TaskOutcome, TaskResult
-from holdtrue.models.drift import DriftFinding, DriftVerdict, EnvironmentDrift, LayerDrift, NotChecked
+from holdtrue.models.drift import AcceptedGap, DriftFinding, DriftVerdict, EnvironmentDrift, LayerDrift, NotChecked
 from holdtrue.models.environment import DriftIgnore, DriftLayer
+from holdtrue.models.handlers import OpenHandler
 from holdtrue.models.stack import Operation, PropertyChange, RefreshResult
 from holdtrue.models.validation import CheckOutcome, CheckResult
+
+UNREADABLE: Final = "unreadable"
+UNREACHABLE: Final = "unreachable"
+NO_TASK: Final = "no task"
+NO_CHECK: Final = "no check"
+"""Kinds of gaps that are about a whole target. Rules name them, so they are a stable contract."""
 
 
 def infrastructure_drift(refreshed: RefreshResult) -> LayerDrift:
@@ -27,7 +36,8 @@ def infrastructure_drift(refreshed: RefreshResult) -> LayerDrift:
         layer=layer,
         findings=tuple(findings),
         not_checked=tuple(
-            NotChecked(layer=layer, target=urn, reason="the provider could not read it") for urn in refreshed.unchecked
+            NotChecked(layer=layer, target=urn, field=UNREADABLE, reason="the provider could not read it")
+            for urn in refreshed.unchecked
         ),
         checked=len(refreshed.checked),
     )
@@ -39,19 +49,28 @@ def _describe(change: PropertyChange) -> str:
     return f"declared {change.before!r}, found {change.after!r}"
 
 
-def configuration_drift(run: ConfigurationRun) -> LayerDrift:
-    """What the playbook would change; a task that check mode cannot judge was not checked."""
+def configuration_drift(run: ConfigurationRun, missing: Sequence[OpenHandler] = ()) -> LayerDrift:
+    """What the playbook would change, and the handlers that are still to run.
+
+    A task that check mode cannot judge was not checked, and no more was a host on which no task ran.
+    """
     layer = DriftLayer.CONFIGURATION
     findings = [
         DriftFinding(layer=layer, target=result.host, field=result.task, summary=_would_change(result))
         for result in run.changed
     ]
+    findings += [
+        DriftFinding(layer=layer, target=item.host, field=item.handler, summary=_has_not_run(item)) for item in missing
+    ]
     not_checked = [
-        NotChecked(layer=layer, target=result.host, reason=f"{result.task}: {result.outcome}: {result.message}".strip())
+        NotChecked(layer=layer, target=result.host, field=_gap(result), reason=_not_judged(result))
         for result in run.results
         if result.outcome in {TaskOutcome.SKIPPED, TaskOutcome.FAILED, TaskOutcome.UNREACHABLE}
     ]
-    if not run.hosts:
+    not_checked += [
+        NotChecked(layer=layer, target=host.host, field=NO_TASK, reason=host.reason) for host in run.untouched
+    ]
+    if not run.hosts and not run.untouched:
         not_checked.append(NotChecked(layer=layer, target="*", reason="the playbook ran on no host"))
     checked = sum(host.ok + host.changed for host in run.hosts)
     return LayerDrift(
@@ -61,6 +80,21 @@ def configuration_drift(run: ConfigurationRun) -> LayerDrift:
         checked=checked,
         selection=f"tasks {run.selection}" if run.selection else "",
     )
+
+
+def _has_not_run(item: OpenHandler) -> str:
+    return (
+        f"the handler was notified {item.notified_at:%Y-%m-%d %H:%M} UTC and has not run; once its work is done: "
+        f"{acknowledgement(item)}"
+    )
+
+
+def _gap(result: TaskResult) -> str:
+    return UNREACHABLE if result.outcome is TaskOutcome.UNREACHABLE else result.task
+
+
+def _not_judged(result: TaskResult) -> str:
+    return f"{result.task}: {result.outcome}: {result.message}".strip()
 
 
 def _would_change(result: TaskResult) -> str:
@@ -74,12 +108,14 @@ def runtime_drift(checks: Sequence[CheckResult], hosts: Sequence[str]) -> LayerD
     looked = [check for check in checks if check.outcome in {CheckOutcome.PASSED, CheckOutcome.FAILED}]
     seen = {check.target for check in looked if check.kind != "ssh"}
     not_checked = [
-        NotChecked(layer=layer, target=check.target, reason=f"{check.name}: {check.detail}")
+        NotChecked(layer=layer, target=check.target, field=check.name, reason=f"{check.name}: {check.detail}")
         for check in checks
         if check.outcome is CheckOutcome.ERROR
     ]
     not_checked += [
-        NotChecked(layer=layer, target=host, reason="no check ran on it") for host in hosts if host not in seen
+        NotChecked(layer=layer, target=host, field=NO_CHECK, reason="no check ran on it")
+        for host in hosts
+        if host not in seen
     ]
     return LayerDrift(
         layer=layer,
@@ -111,39 +147,51 @@ def environment_unknown(environment: str, reason: str) -> EnvironmentDrift:
 def judge(
     environment: str, layers: Sequence[LayerDrift], rules: Sequence[DriftIgnore], *, today: date
 ) -> EnvironmentDrift:
-    """Apply the ignore rules and decide: drift wins over unknown, unknown over in sync."""
+    """Apply the rules and decide: drift wins over unknown, unknown over in sync.
+
+    A rule accepts a gap that it names. A layer in which nothing was looked at stays unknown, whatever is accepted.
+    """
     valid = [rule for rule in rules if rule.expires >= today]
     found = [finding for layer in layers for finding in layer.findings]
-    matches = {finding: [rule for rule in valid if _covers(rule, finding)] for finding in found}
-    findings = tuple(finding for finding in found if not matches[finding])
-    not_checked = tuple(item for layer in layers for item in layer.not_checked)
-    checked = sum(layer.checked for layer in layers)
+    gaps = [gap for layer in layers for gap in layer.not_checked]
+    ignoring = {finding: [rule for rule in valid if _covers(rule, finding)] for finding in found}
+    accepting = {gap: [rule for rule in valid if _accepts(rule, gap)] for gap in gaps}
+    findings = tuple(finding for finding in found if not ignoring[finding])
+    not_checked = tuple(gap for gap in gaps if not accepting[gap])
+    open_layers = {gap.layer for gap in not_checked}
+    not_checked += tuple(
+        NotChecked(layer=layer.layer, target="*", reason="nothing in this layer was looked at")
+        for layer in layers
+        if layer.checked == 0 and layer.layer not in open_layers
+    )
     if findings:
         verdict = DriftVerdict.DRIFTED
-    elif not_checked or not layers or any(layer.checked == 0 for layer in layers):
+    elif not_checked or not layers:
         verdict = DriftVerdict.UNKNOWN
     else:
         verdict = DriftVerdict.IN_SYNC
-    used = {rule for hits in matches.values() for rule in hits}
+    used = {rule for matches in (ignoring, accepting) for hits in matches.values() for rule in hits}
     return EnvironmentDrift(
         environment=environment,
         verdict=verdict,
         findings=findings,
-        ignored=tuple(finding for finding in found if matches[finding]),
+        ignored=tuple(finding for finding in found if ignoring[finding]),
         not_checked=not_checked,
-        checked=checked,
+        accepted=tuple(AcceptedGap(gap=gap, rule=accepting[gap][0]) for gap in gaps if accepting[gap]),
+        checked=sum(layer.checked for layer in layers),
         expired_rules=tuple(rule for rule in rules if rule.expires < today),
         unused_rules=tuple(rule for rule in valid if rule not in used),
         selections={layer.layer: layer.selection for layer in layers if layer.selection},
     )
 
 
-def _covers(rule: DriftIgnore, finding: DriftFinding) -> bool:
-    return (
-        rule.layer is finding.layer
-        and fnmatchcase(finding.target, rule.target)
-        and fnmatchcase(finding.field, rule.field)
-    )
+def _covers(rule: DriftIgnore, found: DriftFinding | NotChecked) -> bool:
+    return rule.layer is found.layer and fnmatchcase(found.target, rule.target) and fnmatchcase(found.field, rule.field)
+
+
+def _accepts(rule: DriftIgnore, gap: NotChecked) -> bool:
+    """A rule for all fields of a target is about its differences; it must not hide that nobody looked at it."""
+    return bool(gap.field) and rule.field != DriftIgnore.model_fields["field"].default and _covers(rule, gap)
 
 
 def overall(environments: Sequence[EnvironmentDrift]) -> DriftVerdict:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Final
 
 from pydantic import JsonValue
@@ -14,6 +15,7 @@ from holdtrue.models.audit import AuditReport
 from holdtrue.models.audit_changes import EnvironmentAudit
 from holdtrue.models.configuration import ConfigurationRun, TaskOutcome
 from holdtrue.models.drift import DriftReport, EnvironmentDrift, NotChecked
+from holdtrue.models.environment import DriftIgnore
 from holdtrue.models.outcome import RunOutcome, StageRecord
 from holdtrue.models.preflight import PreflightReport
 from holdtrue.models.report import ProgramTests, ProvisionReport, ValidationReport
@@ -173,7 +175,7 @@ def provision_sections(report: ProvisionReport) -> str:
         sections.append(_section("Plan", _plan(report.plan)))
     if report.configured is not None:
         sections.append(_section("Configuration", _configuration(report.configured)))
-    if report.verified is not None and report.verified.changed:
+    if report.verified is not None and (report.verified.changed or report.verified.lost_handlers):
         sections.append(_section("Second configuration run", _configuration(report.verified)))
     if report.verdict is not None:
         sections.append(_section("Validation", checks_table(report.verdict)))
@@ -213,14 +215,17 @@ def _configuration(run: ConfigurationRun) -> str:
 
 def _results(run: ConfigurationRun) -> str:
     told = [result for result in run.results if result.outcome is not TaskOutcome.SKIPPED]
-    if not told:
-        return "No changes."
     messages = any(result.message for result in told)
     headings = ("Host", "Task", "Outcome", *(("Message",) if messages else ()))
-    return table(
-        headings,
-        ((result.host, result.task, result.outcome, *((result.message,) if messages else ())) for result in told),
-    )
+    rows = ((result.host, result.task, result.outcome, *((result.message,) if messages else ())) for result in told)
+    parts = [table(headings, rows) if told else "No changes."]
+    if run.lost_handlers:
+        lost = ((item.host, item.handler, "failed" if item.failed else "never began") for item in run.lost_handlers)
+        parts.append("Handlers that were notified and have not run:\n\n" + table(("Host", "Handler", "Outcome"), lost))
+    if run.untouched:
+        untouched = ((item.host, item.reason) for item in run.untouched)
+        parts.append("Hosts on which no task ran:\n\n" + table(("Host", "Reason"), untouched))
+    return "\n\n".join(parts)
 
 
 def _dependencies(audit: EnvironmentAudit) -> str:
@@ -252,9 +257,13 @@ def drift_line(report: DriftReport) -> str:
     targets = dict.fromkeys(_short(finding.target) for finding in findings)
     named = f": {', '.join(targets)}" if targets else ""
     gaps = (f"{environment}{_place(item)}: {item.reason}" for environment, item in unknown)
+    accepted = sum(len(item.accepted) for item in report.environments)
+    expired = sum(len(item.expired_rules) for item in report.environments)
     return (
         f"{report.verdict}, {count(len(findings), 'difference')}{named}; {checked} looked at, "
         f"{len(unknown)} not checked{_gaps(gaps)}"
+        + (f"; {count(accepted, 'gap')} accepted by rule" if accepted else "")
+        + (f"; {count(expired, 'rule')} in drift.ignore expired" if expired else "")
     )
 
 
@@ -294,16 +303,27 @@ def _environment_drift(drift: EnvironmentDrift) -> str:
     if drift.findings:
         parts.append(table(headings, ((f.layer, _short(f.target), f.field, f.summary) for f in drift.findings)))
     if drift.not_checked:
-        rows = ((item.layer or "all", _short(item.target), item.reason) for item in drift.not_checked)
-        parts.append("Not checked:\n\n" + table(("Layer", "Target", "Reason"), rows))
+        rows = ((item.layer or "all", _short(item.target), item.field, item.reason) for item in drift.not_checked)
+        parts.append("Not checked:\n\n" + table(("Layer", "Target", "Field", "Reason"), rows))
+    if drift.accepted:
+        accepted = (
+            (item.gap.layer, _short(item.gap.target), item.gap.field, item.gap.reason, *_terms(item.rule))
+            for item in drift.accepted
+        )
+        named = ("Layer", "Target", "Field", "Not checked because", "Accepted because", "Owner", "Until")
+        parts.append("Not checked, and accepted by rule:\n\n" + table(named, accepted))
     if drift.ignored:
         rows_ignored = ((f.layer, _short(f.target), f.field, f.summary) for f in drift.ignored)
         parts.append("Ignored by rule:\n\n" + table(headings, rows_ignored))
     for title, rules in (("Expired rules", drift.expired_rules), ("Rules that matched nothing", drift.unused_rules)):
         if rules:
-            rule_rows = ((rule.layer, rule.target, rule.field, rule.owner, rule.expires) for rule in rules)
-            parts.append(f"{title}:\n\n" + table(("Layer", "Target", "Field", "Owner", "Expires"), rule_rows))
+            rule_rows = ((rule.layer, rule.target, rule.field, *_terms(rule)) for rule in rules)
+            parts.append(f"{title}:\n\n" + table(("Layer", "Target", "Field", "Reason", "Owner", "Expires"), rule_rows))
     return _section(f"Environment {drift.environment}", "\n\n".join(parts))
+
+
+def _terms(rule: DriftIgnore) -> tuple[str, str, date]:
+    return rule.reason, rule.owner, rule.expires
 
 
 def audit_line(report: AuditReport) -> str:

@@ -1,5 +1,6 @@
 """Host configuration: what a playbook run says, and the seam of the tool that runs it."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
@@ -48,6 +49,42 @@ class HostSummary(Value):
     unreachable: bool = False
 
 
+class UntouchedHost(Value):
+    """A host that was in a play, and on which no task ran but the gathering of facts."""
+
+    host: str
+    reason: str
+
+
+class LostHandler(Value):
+    """A handler that a changed task has notified on a host, and that has not run there to its end.
+
+    It is not notified again once its task has nothing left to change: its work is missing until somebody does it.
+    """
+
+    host: str
+    handler: str
+    failed: bool = Field(default=False, description="It began and failed; otherwise it never began.")
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.handler}{' (failed)' if self.failed else ''}"
+
+
+class HandlerNote(Value):
+    """What a later run has to know of handlers, as it happens."""
+
+    host: str
+    handlers: tuple[str, ...] = Field(min_length=1, description="One that is notified; or all names of one that ran.")
+    is_open: bool = Field(description="Notified, or failed; otherwise it ran, or is not needed.")
+
+
+HandlerSink = Callable[[HandlerNote], None]
+
+
+def ignore_handlers(_: HandlerNote) -> None:
+    """The sink for callers after whom no run comes."""
+
+
 class ConfigurationRun(Value):
     """One playbook run over all hosts."""
 
@@ -55,6 +92,10 @@ class ConfigurationRun(Value):
     hosts: tuple[HostSummary, ...]
     results: tuple[TaskResult, ...] = Field(description="Every task result that is not plain ok.")
     selection: str = Field(default="", description="Which tasks were selected by tags; empty for all of them.")
+    untouched: tuple[UntouchedHost, ...] = Field(default=(), description="Hosts in a play on which no task ran.")
+    lost_handlers: tuple[LostHandler, ...] = Field(
+        default=(), description="Handlers that were notified and have not run. Empty in check mode."
+    )
 
     @property
     def changed(self) -> tuple[TaskResult, ...]:
@@ -69,8 +110,10 @@ class Configurator(Protocol):
     HostUnreachable or ToolMissing otherwise. `check` may return unreachable hosts: a reader reports what it saw.
     """
 
-    def apply(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
-        """Make it so."""
+    def apply(
+        self, on_progress: ProgressSink = ignore_progress, on_handler: HandlerSink = ignore_handlers
+    ) -> ConfigurationRun:
+        """Make it so. `on_handler` learns of each handler when it is notified and when it has run."""
         ...
 
     def check(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:

@@ -32,7 +32,17 @@ class NotChecked(Value):
 
     layer: DriftLayer | None = Field(description="Null for the environment as a whole.")
     target: str = Field(description="Resource URN or host name; * for all of the layer or environment.")
+    field: str = Field(
+        default="", description="Task, check or kind of gap, for a rule to name; empty when no rule can accept the gap."
+    )
     reason: str
+
+
+class AcceptedGap(Value):
+    """Something that was not looked at, and the rule that accepts it."""
+
+    gap: NotChecked
+    rule: DriftIgnore
 
 
 class LayerDrift(Value):
@@ -53,6 +63,7 @@ class EnvironmentDrift(Value):
     findings: tuple[DriftFinding, ...] = ()
     ignored: tuple[DriftFinding, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
+    accepted: tuple[AcceptedGap, ...] = ()
     checked: int = Field(ge=0, description="Resources, host tasks and checks that were looked at.")
     expired_rules: tuple[DriftIgnore, ...] = ()
     unused_rules: tuple[DriftIgnore, ...] = ()

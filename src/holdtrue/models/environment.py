@@ -181,11 +181,15 @@ class DriftLayer(StrEnum):
 
 
 class DriftIgnore(Value):
-    """One known difference that is not drift, until it expires."""
+    """One known difference that is not drift, or one known gap in what is looked at, until it expires."""
 
     layer: DriftLayer
     target: str = Field(min_length=1, description="Shell pattern for the resource URN, or host.")
-    field: str = Field(default="*", description="Shell pattern for the property, task or check.")
+    field: str = Field(
+        default="*",
+        description="Shell pattern for the property, task, handler or check, or for the kind of a gap as the report"
+        " names it. `*` alone covers no gaps.",
+    )
     reason: str = Field(min_length=3)
     owner: str = Field(min_length=1)
     expires: date

@@ -1,7 +1,8 @@
-"""The ledger as a whole: what runs hold of other systems, and the environments that they have locked."""
+"""The ledger as a whole: what runs hold of other systems, the environments they have locked, and handlers they owe."""
 
 from typing import Protocol
 
+from holdtrue.models.handlers import HandlerNotes
 from holdtrue.models.lease import LeaseLedger
 from holdtrue.models.lock import EnvironmentLocks
 
@@ -12,3 +13,7 @@ class Ledger(LeaseLedger, Protocol):
     @property
     def locks(self) -> EnvironmentLocks:
         """The locks of environments."""
+
+    @property
+    def handlers(self) -> HandlerNotes:
+        """The handlers that were notified and have not run."""

@@ -9,6 +9,8 @@ class PrerequisiteOutcome(StrEnum):
     """Whether a prerequisite holds."""
 
     OK = "ok"
+    DOUBTFUL = "doubtful"
+    """It may break the run later, and nobody can tell now; the run goes on."""
     BROKEN = "broken"
     NOT_APPLICABLE = "not_applicable"
 

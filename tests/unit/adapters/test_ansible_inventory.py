@@ -59,6 +59,7 @@ def test_a_host_is_reached_by_its_name_as_its_user() -> None:
         "address": "10.0.0.1",
         "http_port": 8080,
         "ansible_host": "web-1",
+        "ansible_port": 22,
         "ansible_user": "deploy",
     }
 

@@ -163,3 +163,91 @@ def test_a_host_in_no_play_is_never_a_pass() -> None:
 def test_an_exit_code_that_no_count_explains_is_a_failure() -> None:
     text = {"kind": "text", "text": "ERROR! Unexpected Exception"}
     assert isinstance(_failure(text, {"kind": "stats"} | _OK, _end(250, "failed")), ConfigurationFailed)
+
+
+def _play(*hosts: str) -> dict[str, Any]:
+    return {"kind": "play", "hosts": hosts}
+
+
+def _task(meta: str = "", *, run_once: bool = False) -> dict[str, Any]:
+    return {"kind": "task", "task": "Do it", "meta": meta, "run_once": run_once}
+
+
+_STATS = {"kind": "stats"} | _OK
+
+
+def test_a_host_that_its_play_ended_is_neither_a_failure_nor_touched() -> None:
+    events = (_play("web-1", "web-2"), _task("end_host"), _task(), _result(), _STATS, _end())
+    record, seen = _record(*events)
+    assert find_failure(record, hosts=["web-1", "web-2"], playbook="p", check=False, error_tail="") is None
+    [untouched] = record.run(check=False).untouched
+    assert untouched.host == "web-2"
+    assert "end_host" in untouched.reason
+    assert [line.level for line in seen if "web-2" in line.message] == [ProgressLevel.WARNING]
+
+
+def test_a_run_that_did_not_end_by_itself_says_nothing_of_hosts_it_may_not_have_come_to() -> None:
+    record, _ = _record(_play("web-1", "web-2"), _task(), _result())
+    assert record.run(check=False).untouched == ()
+
+
+@pytest.mark.parametrize("module", ["ansible.builtin.setup", "gather_facts", "ansible.builtin.meta"])
+def test_facts_alone_do_not_touch_a_host(module: str) -> None:
+    record, _ = _record(_play("web-1"), _result() | {"module": module}, _STATS, _end())
+    assert [host.host for host in record.run(check=True).untouched] == ["web-1"]
+
+
+def test_facts_that_fail_are_a_failure_of_their_host() -> None:
+    failed = _result("failed", msg="no python") | {"module": "ansible.builtin.setup"}
+    record, _ = _record(_play("web-1"), failed, _STATS, _end())
+    assert record.run(check=True).untouched == ()
+
+
+def _notified(host: str = "web-1", handler: str = "Restart", *replaces: str) -> dict[str, Any]:
+    return {"kind": "notified", "host": host, "handler": handler, "replaces": replaces}
+
+
+def _handler(event: str = "ok", *, host: str = "web-1", run_once: bool = False, **result: Any) -> dict[str, Any]:
+    names = ["Restart", "web : Restart"]
+    return _result(event, host=host, **result) | {"handler_names": names, "run_once": run_once}
+
+
+@pytest.mark.parametrize(
+    ("events", "lost"),
+    [
+        ((_notified(),), [("web-1", "Restart", False)]),
+        ((_notified(), _notified("web-2"), _handler()), [("web-2", "Restart", False)]),
+        ((_notified(handler="web : Restart"), _handler()), []),
+        ((_notified(handler="{{ name }}"), _notified("web-1", "Restart", "{{ name }}"), _handler()), []),
+        ((_notified(), _handler("skipped", skip_reason="Conditional result was False")), []),
+        ((_notified(), _handler("failed", msg="no")), [("web-1", "Restart", True)]),
+        ((_notified(), _handler("unreachable", msg="gone")), [("web-1", "Restart", True)]),
+        ((_notified(), _handler("failed", msg="no", ignored=True)), []),
+        ((_play("web-1", "web-2"), _notified(), _notified("web-2"), _handler(run_once=True)), []),
+        ((_notified(), _handler(), _notified()), [("web-1", "Restart", False)]),
+        ((_notified(), _result()), [("web-1", "Restart", False)]),
+    ],
+)
+def test_handlers_are_lost_until_they_have_run(
+    events: tuple[dict[str, Any], ...], lost: list[tuple[str, str, bool]]
+) -> None:
+    record, _ = _record(*events)
+    assert [(item.host, item.handler, item.failed) for item in record.run(check=False).lost_handlers] == lost
+    assert record.run(check=True).lost_handlers == ()
+
+
+def test_lost_handlers_are_named_with_the_failure() -> None:
+    stats = _STATS | {"failures": {"web-1": 1}}
+    failure = _failure(_notified(), _result("failed", msg="bad"), stats, _end(2, "failed"))
+    assert isinstance(failure, ConfigurationFailed)
+    assert "web-1: Restart" in failure.what
+    checked = _failure(_notified(), _result("failed", msg="bad"), stats, _end(2, "failed"), check=True)
+    assert "Restart" not in str(checked)
+
+
+def test_hosts_behind_an_unreachable_one_are_not_told_as_in_no_play() -> None:
+    stats = _STATS | {"ok": {}, "processed": {}, "dark": {"web-1": 1}}
+    record, _ = _record(_play("web-1"), _result("unreachable", msg="gone"), stats, _end(4, "failed"))
+    failure = find_failure(record, hosts=["web-1", "web-2"], playbook="p", check=True, error_tail="")
+    assert isinstance(failure, HostUnreachable)
+    assert "web-2" in failure.what

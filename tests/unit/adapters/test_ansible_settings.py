@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from holdtrue.adapters.ansible.overrides import OVERRIDDEN, overridden
 from holdtrue.adapters.ansible.settings import (
     UserSettings,
     ansible_environment,
@@ -45,8 +46,8 @@ def test_what_the_user_set_stays_set() -> None:
     user = UserSettings(Path("/p/ansible.cfg"), frozenset({"pipelining", "roles_path", "forks"}))
     environment = _environment(user)
     assert environment["ANSIBLE_CONFIG"] == "/p/ansible.cfg"
-    assert not {"ANSIBLE_PIPELINING", "ANSIBLE_ROLES_PATH"} & environment.keys()
-    assert environment["ANSIBLE_COLLECTIONS_PATH"].startswith("/home/me/.ansible/collections:")
+    set_by_us = {"ANSIBLE_PIPELINING", "ANSIBLE_ROLES_PATH", "ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_CACHE_PLUGIN"}
+    assert not set_by_us & environment.keys()
     assert forks(user, 4) is None
 
 
@@ -54,13 +55,14 @@ def test_without_a_file_our_defaults_hold() -> None:
     user = UserSettings(None, frozenset())
     environment = _environment(user)
     assert environment["ANSIBLE_PIPELINING"] == "True"
-    assert "ANSIBLE_CONFIG" not in environment
+    assert not {"ANSIBLE_CONFIG", "ANSIBLE_HOME", "ANSIBLE_TRANSPORT"} & environment.keys()
+    assert environment["ANSIBLE_CALLBACK_PLUGINS"].split(":")[0] == "/home/me/.ansible/plugins/callback"
     assert [forks(user, count) for count in (1, 4, 500)] == [1, 4, 20]
 
 
 def test_everything_that_ansible_writes_goes_below_the_folder() -> None:
     environment = _environment(UserSettings(None, frozenset()))
-    for name in ("ANSIBLE_HOME", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_SSH_CONTROL_PATH_DIR"):
+    for name in ("ANSIBLE_LOCAL_TEMP", "ANSIBLE_SSH_CONTROL_PATH_DIR", "ANSIBLE_PERSISTENT_CONTROL_PATH_DIR"):
         assert environment[name].startswith("/run/ansible/")
 
 
@@ -93,3 +95,31 @@ def test_a_playbook_with_secrets_leaves_no_log_of_its_own() -> None:
     assert environment["HOLDTRUE_SECRET_VARIABLES"] == "token,word"
     user = UserSettings(Path("/p/ansible.cfg"), frozenset({"no_target_syslog"}))
     assert "ANSIBLE_NO_TARGET_SYSLOG" not in secret_environment(user, ("token",))
+
+
+def test_callback_plugins_of_the_user_are_found_beside_their_file(tmp_path: Path) -> None:
+    text = "[defaults]\ncallback_plugins = plugins/mine: ~/shared :/opt/x\n"
+    (tmp_path / "ansible.cfg").write_text(text)
+    environment = _environment(find_user_settings(tmp_path / "site.yml", tmp_path))
+    assert environment["ANSIBLE_CALLBACK_PLUGINS"].split(":") == [
+        f"{tmp_path}/plugins/mine",
+        "/home/me/shared",
+        "/opt/x",
+    ]
+
+
+@pytest.mark.parametrize("option", ["ask_pass", "ask_vault_pass", "become_ask_pass", "transport", "enable_plugins"])
+def test_what_cannot_be_followed_is_taken_back_only_where_it_is_set(option: str) -> None:
+    without = _environment(UserSettings(Path("/p/ansible.cfg"), frozenset()))
+    taken_back = _environment(UserSettings(Path("/p/ansible.cfg"), frozenset({option}))).keys() - without.keys()
+    assert len(taken_back) == 1
+    assert option in OVERRIDDEN
+
+
+def test_what_is_not_followed_is_named_with_the_reason() -> None:
+    user = UserSettings(Path("/p/ansible.cfg"), frozenset({"remote_port", "remote_user", "fact_caching", "local_tmp"}))
+    notice = overridden(user)
+    assert "remote_port, remote_user: " in notice
+    assert "local_tmp: " in notice
+    assert "fact_caching" not in notice
+    assert overridden(UserSettings(Path("/p/ansible.cfg"), frozenset({"forks"}))) == ""

@@ -1,11 +1,19 @@
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from holdtrue.core.drift import configuration_drift, infrastructure_drift, judge, layer_unknown, overall, runtime_drift
-from holdtrue.models.configuration import ConfigurationRun, FileDiff, HostSummary, TaskOutcome, TaskResult
-from holdtrue.models.drift import DriftVerdict, EnvironmentDrift, LayerDrift
+from holdtrue.models.configuration import (
+    ConfigurationRun,
+    FileDiff,
+    HostSummary,
+    TaskOutcome,
+    TaskResult,
+    UntouchedHost,
+)
+from holdtrue.models.drift import DriftVerdict, EnvironmentDrift, LayerDrift, NotChecked
 from holdtrue.models.environment import DriftIgnore, DriftLayer
+from holdtrue.models.handlers import OpenHandler
 from holdtrue.models.stack import Operation, PropertyChange, RefreshResult, ResourceChange
 from holdtrue.models.validation import CheckOutcome, CheckResult
 
@@ -105,8 +113,51 @@ def test_an_expired_or_other_rule_hides_nothing(other: DriftIgnore) -> None:
     assert other in (*drift.expired_rules, *drift.unused_rules)
 
 
-def test_a_rule_never_hides_what_was_not_checked() -> None:
-    assert verdict(refreshed(unchecked=(BUCKET,)), rules=(rule(),)).verdict is DriftVerdict.UNKNOWN
+@pytest.mark.parametrize("other", [rule(field="*"), rule(field="tags.*"), rule(days=-1, field="unreadable")])
+def test_a_rule_that_does_not_name_a_gap_does_not_accept_it(other: DriftIgnore) -> None:
+    drift = verdict(refreshed(unchecked=(BUCKET,)), rules=(other,))
+
+    assert drift.verdict is DriftVerdict.UNKNOWN
+    assert drift.accepted == ()
+    assert other in (*drift.expired_rules, *drift.unused_rules)
+
+
+def test_a_rule_that_names_a_gap_accepts_it_and_stays_listed_with_it() -> None:
+    naming = rule(field="unreadable")
+
+    drift = verdict(refreshed(unchecked=(BUCKET,)), rules=(naming,))
+
+    assert drift.verdict is DriftVerdict.IN_SYNC
+    assert [(item.gap.target, item.rule) for item in drift.accepted] == [(BUCKET, naming)]
+    assert drift.unused_rules == ()
+
+
+def test_an_accepted_gap_hides_no_other_gap_and_no_drift() -> None:
+    naming = rule(field="unreadable", target=BUCKET)
+    other = verdict(refreshed(unchecked=(BUCKET, "urn:x")), rules=(naming,))
+    drifted = verdict(refreshed(tag_change(), unchecked=(BUCKET,)), rules=(naming,))
+
+    assert (other.verdict, [item.target for item in other.not_checked]) == (DriftVerdict.UNKNOWN, ["urn:x"])
+    assert drifted.verdict is DriftVerdict.DRIFTED
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layer_unknown(DriftLayer.INFRASTRUCTURE, "down"),
+        LayerDrift(
+            layer=DriftLayer.INFRASTRUCTURE,
+            not_checked=(NotChecked(layer=DriftLayer.INFRASTRUCTURE, target="x", field="unreadable", reason="no"),),
+            checked=0,
+        ),
+    ],
+    ids=["layer down", "every gap accepted"],
+)
+def test_no_rule_accepts_a_layer_in_which_nothing_was_looked_at(layer: LayerDrift) -> None:
+    drift = verdict(layer, rules=(rule(field="?*"),))
+
+    assert drift.verdict is DriftVerdict.UNKNOWN
+    assert drift.not_checked[0].reason
 
 
 def summary(*, changed: int = 0) -> HostSummary:
@@ -132,6 +183,51 @@ def test_a_task_that_check_mode_cannot_judge_was_not_checked(outcome: TaskOutcom
     run = ConfigurationRun(check=True, hosts=(summary(),), results=(task_result(outcome),))
 
     assert verdict(configuration_drift(run)).verdict is DriftVerdict.UNKNOWN
+
+
+def accepting(field: str, *, days: int = 1) -> DriftIgnore:
+    given = {"layer": DriftLayer.CONFIGURATION, "target": "web-*", "field": field}
+    return rule(days=days).model_copy(update=given)
+
+
+def test_a_task_that_cannot_run_in_check_mode_can_be_accepted_by_its_name_until_the_rule_expires() -> None:
+    run = ConfigurationRun(check=True, hosts=(summary(),), results=(task_result(TaskOutcome.SKIPPED),))
+
+    accepted = verdict(configuration_drift(run), rules=(accepting("Configure"),))
+    expired = verdict(configuration_drift(run), rules=(accepting("Configure", days=-1),))
+
+    assert accepted.verdict is DriftVerdict.IN_SYNC
+    assert [item.gap.field for item in accepted.accepted] == ["Configure"]
+    assert expired.verdict is DriftVerdict.UNKNOWN
+    assert [item.field for item in expired.not_checked] == ["Configure"]
+    assert expired.expired_rules == (accepting("Configure", days=-1),)
+
+
+def test_a_rule_for_a_task_does_not_accept_that_its_host_is_unreachable() -> None:
+    run = ConfigurationRun(check=True, hosts=(summary(),), results=(task_result(TaskOutcome.UNREACHABLE),))
+
+    assert verdict(configuration_drift(run), rules=(accepting("Configure"),)).verdict is DriftVerdict.UNKNOWN
+    assert verdict(configuration_drift(run), rules=(accepting("unreachable"),)).verdict is DriftVerdict.IN_SYNC
+
+
+def test_a_host_on_which_no_task_ran_is_unknown_until_a_rule_accepts_it() -> None:
+    untouched = (UntouchedHost(host="web-2", reason="its play was ended"),)
+    run = ConfigurationRun(check=True, hosts=(summary(),), results=(), untouched=untouched)
+
+    assert verdict(configuration_drift(run)).verdict is DriftVerdict.UNKNOWN
+    assert verdict(configuration_drift(run), rules=(accepting("no task"),)).verdict is DriftVerdict.IN_SYNC
+
+
+def test_a_handler_that_has_not_run_is_drift_that_names_it() -> None:
+    run = ConfigurationRun(check=True, hosts=(summary(),), results=())
+    missing = OpenHandler(
+        environment="demo", host="web-1", handler="Restart", notified_at=datetime(2029, 12, 31, tzinfo=UTC)
+    )
+
+    drift = verdict(configuration_drift(run, (missing,)))
+
+    assert drift.verdict is DriftVerdict.DRIFTED
+    assert [(item.target, item.field) for item in drift.findings] == [("web-1", "Restart")]
 
 
 def test_a_playbook_on_no_host_is_unknown() -> None:

@@ -53,6 +53,8 @@ def _run(request: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -> 
         inventory=request["inventory"],
         cmdline=_command_line(request),
         forks=request["forks"],
+        # With its own type ansible-runner would override `fact_caching` of ansible.cfg.
+        fact_cache_type="",
         suppress_env_files=True,
         quiet=True,
         event_handler=lambda event: _forward(event, emit),
@@ -69,7 +71,9 @@ def _clean_up(folder: Path) -> None:
     """What the parent does, for one that was killed: ansible-core's workers left the session and would go on."""
     from holdtrue.runtime.process import find_marked, signal_processes  # noqa: PLC0415 - costs start-up time
 
-    signal_processes(find_marked("ANSIBLE_HOME", os.environ["ANSIBLE_HOME"]) - {os.getpid()}, signal.SIGKILL)
+    signal_processes(
+        find_marked("ANSIBLE_LOCAL_TEMP", os.environ["ANSIBLE_LOCAL_TEMP"]) - {os.getpid()}, signal.SIGKILL
+    )
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -126,11 +130,31 @@ def _forward(event: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -
                 "task": data.get("task") or "",
                 "module": data.get("resolved_action") or data.get("task_action") or "",
                 "ignored": bool(data.get("ignore_errors")),
+                "handler_names": data.get("handler_names") or [],
+                "run_once": bool(data.get("run_once")),
                 "result": data.get("res") or {},
             }
         )
     elif name == "playbook_on_task_start":
-        emit({"kind": "task", "task": data.get("task") or ""})
+        emit(
+            {
+                "kind": "task",
+                "task": data.get("task") or "",
+                "meta": data.get("meta") or "",
+                "run_once": bool(data.get("run_once")),
+            }
+        )
+    elif name == "play_hosts":
+        emit({"kind": "play", "hosts": data.get("hosts") or []})
+    elif name == "handler_notified":
+        emit(
+            {
+                "kind": "notified",
+                "host": data["host"],
+                "handler": data["handler"],
+                "replaces": data.get("replaces") or [],
+            }
+        )
     elif name == "runner_on_start":
         emit({"kind": "start", "host": data["host"], "task": data.get("task") or ""})
     elif name == "playbook_on_vars_prompt":

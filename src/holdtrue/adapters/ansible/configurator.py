@@ -11,9 +11,11 @@ from pydantic import JsonValue, SecretStr
 from holdtrue.adapters.ansible.events import parse_event
 from holdtrue.adapters.ansible.failures import find_failure
 from holdtrue.adapters.ansible.inventory import render_inventory, render_variables
+from holdtrue.adapters.ansible.overrides import overridden
 from holdtrue.adapters.ansible.record import RunRecord
 from holdtrue.adapters.ansible.selection import ALL_TASKS, SelectionWitness, TaskSelection
 from holdtrue.adapters.ansible.settings import (
+    UserSettings,
     ansible_environment,
     connection_variables,
     find_user_settings,
@@ -23,7 +25,7 @@ from holdtrue.adapters.ansible.settings import (
 from holdtrue.core.redaction import redact
 from holdtrue.errors import ConfigurationFailed, ResourceMissing, ToolMissing, keeping_done
 from holdtrue.models.base import Progress, ProgressLevel, ProgressSink, ignore_progress
-from holdtrue.models.configuration import ConfigurationRun, TaskOutcome, TaskResult
+from holdtrue.models.configuration import ConfigurationRun, HandlerSink, UntouchedHost, ignore_handlers
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
 from holdtrue.runtime.folder import private_folder
@@ -69,7 +71,9 @@ class AnsibleConfigurator:
         self._selection = selection
         self._secrets = {name: value.get_secret_value() for name, value in (secrets or {}).items()}
 
-    def apply(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
+    def apply(
+        self, on_progress: ProgressSink = ignore_progress, on_handler: HandlerSink = ignore_handlers
+    ) -> ConfigurationRun:
         """Make it so. An error of a run that had begun holds what was recorded of it as its `done`.
 
         Raises:
@@ -80,39 +84,40 @@ class AnsibleConfigurator:
             UnavailableError: ansible-runner was interrupted, or ended without a result.
             ToolTimeout: it took longer than it may.
         """
-        return self._run(check=False, on_progress=on_progress)
+        return self._run(RunRecord(on_progress, on_handler), on_progress, check=False)
 
     def check(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
         """Say what would change, with diffs; change nothing. Unreachable hosts are in the result.
 
-        Tasks that cannot run in check mode are SKIPPED results. Raises what `apply` does, but for HostUnreachable.
+        Options of ansible.cfg that are not followed are told first: a check has no preflight that would have told them.
+        Tasks that cannot run in check mode are SKIPPED results. Raises what `apply` does; HostUnreachable only when
+        Ansible did not come to other hosts for it.
         """
-        return self._run(check=True, on_progress=on_progress)
+        if notice := overridden(self._user_settings()):
+            on_progress(Progress(message=f"ansible.cfg is not followed in: {notice}"))
+        return self._run(RunRecord(on_progress), on_progress, check=True)
 
-    def _run(self, *, check: bool, on_progress: ProgressSink) -> ConfigurationRun:
+    def _run(self, record: RunRecord, on_progress: ProgressSink, *, check: bool) -> ConfigurationRun:
         self._refuse_the_impossible()
         if self._selection:
             on_progress(Progress(message=f"only tasks {self._selection}"))
-        record, witness = RunRecord(on_progress), SelectionWitness()
+        witness = SelectionWitness()
         with span(_PROGRAM, check=check) as current, private_folder("ht-ansible") as folder:
-            with keeping_done(lambda: self._recorded(record, check=check)):
+            with keeping_done(lambda: self._recorded(record, witness, check=check)):
                 ended = self._run_child(folder, record, witness, on_progress, check=check)
-                names = [host.name for host in self._hosts]
-                idle = witness.idle(names, record.results) if self._selection else ()
                 failure = find_failure(
                     record,
-                    hosts=[name for name in names if name not in idle],
+                    hosts=[host.name for host in self._hosts],
                     playbook=str(self._playbook),
                     check=check,
                     error_tail=redact(ended.error_tail, self._secrets.values()),
                 )
                 if failure is not None:
                     raise failure
-                if len(idle) == len(names):
+                if len(self._idle(record, witness)) == len(self._hosts):
                     raise self._nothing_selected()
-                record.results += [self._not_selected(name) for name in idle]
             current.set_attribute("ansible.changed", sum(summary.changed for summary in record.summaries()))
-        return self._recorded(record, check=check)
+        return self._recorded(record, witness, check=check)
 
     def _nothing_selected(self) -> ConfigurationFailed:
         return ConfigurationFailed(
@@ -121,16 +126,19 @@ class AnsibleConfigurator:
             next_step="correct configuration.tags and skip_tags; `ansible-playbook --list-tags` names the playbook's",
         )
 
-    def _not_selected(self, host: str) -> TaskResult:
-        return TaskResult(
-            host=host, task="(all)", outcome=TaskOutcome.SKIPPED, message=f"no task {self._selection} ran on this host"
-        )
+    def _idle(self, record: RunRecord, witness: SelectionWitness) -> tuple[str, ...]:
+        """The hosts on which no selected task ran; none when every task is selected."""
+        names = [host.name for host in self._hosts]
+        return witness.idle(names, record.results) if self._selection and record.statistics is not None else ()
 
-    def _recorded(self, record: RunRecord, *, check: bool) -> ConfigurationRun:
-        """What the run has said so far. Counts come with Ansible's last word: none of them without it."""
-        return ConfigurationRun(
-            check=check, hosts=record.summaries(), results=tuple(record.results), selection=str(self._selection)
-        )
+    def _recorded(self, record: RunRecord, witness: SelectionWitness, *, check: bool) -> ConfigurationRun:
+        """What the run has said so far."""
+        run, idle = record.run(check=check), self._idle(record, witness)
+        untouched = [
+            *(host for host in run.untouched if host.host not in idle),
+            *(UntouchedHost(host=name, reason=f"no task {self._selection} ran on it") for name in idle),
+        ]
+        return run.model_copy(update={"selection": str(self._selection), "untouched": tuple(untouched)})
 
     def _refuse_the_impossible(self) -> None:
         if not self._hosts:
@@ -142,6 +150,9 @@ class AnsibleConfigurator:
         if shutil.which(_PROGRAM, path=tool_environment({})["PATH"]) is None:
             raise ToolMissing(f"{_PROGRAM} is not on PATH", next_step="install ansible-core beside the worker")
 
+    def _user_settings(self) -> UserSettings:
+        return find_user_settings(self._playbook, Path(tool_environment({}).get("HOME", "/")))
+
     def _run_child(
         self, folder: Path, record: RunRecord, witness: SelectionWitness, on_progress: ProgressSink, *, check: bool
     ) -> ToolRun:
@@ -149,7 +160,7 @@ class AnsibleConfigurator:
         home = Path(base.get("HOME", str(folder)))
         (folder / "env").mkdir()
         _write(folder / "env" / "settings", json.dumps(_RUNNER_SETTINGS))
-        user = find_user_settings(self._playbook, home)
+        user = self._user_settings()
         environment = ansible_environment(
             user, access=self._access, folder=folder, home=home, callbacks=_CALLBACKS, locale=base
         )

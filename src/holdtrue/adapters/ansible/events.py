@@ -47,7 +47,27 @@ class TaskEnded(_Event):
     task: str
     module: str
     ignored: bool
+    handler_names: tuple[str, ...] = ()
+    """All that a handler may be notified by, the name that people know first; empty for a task that is no handler."""
+    run_once: bool = False
     result: ModuleResult
+
+
+class PlayStarted(_Event):
+    """A play begins, or a batch of it, on these hosts."""
+
+    kind: Literal["play"]
+    hosts: tuple[str, ...]
+
+
+class HandlerNotified(_Event):
+    """A handler is to run on a host, before its play ends there."""
+
+    kind: Literal["notified"]
+    host: str
+    handler: str
+    replaces: tuple[str, ...] = ()
+    """Other names by which it may have been told before, when the final one was not known."""
 
 
 class TaskNamed(_Event):
@@ -55,6 +75,9 @@ class TaskNamed(_Event):
 
     kind: Literal["task"]
     task: str
+    meta: str = ""
+    """What a `meta` task does, such as `end_host`."""
+    run_once: bool = False
 
 
 class TaskStarted(_Event):
@@ -99,7 +122,9 @@ class Ended(_Event):
     exit_code: int | None
 
 
-AnsibleEvent = TaskEnded | TaskNamed | TaskStarted | Statistics | Prompted | Text | Ended
+AnsibleEvent = (
+    TaskEnded | TaskNamed | TaskStarted | PlayStarted | HandlerNotified | Statistics | Prompted | Text | Ended
+)
 
 
 class _Line(RootModel[Annotated[AnsibleEvent, Field(discriminator="kind")]]):

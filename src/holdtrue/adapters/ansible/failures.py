@@ -22,7 +22,8 @@ def find_failure(
 ) -> HoldtrueError | None:
     """The error to raise for a run that ended, or None when every host in `hosts` succeeded.
 
-    In check mode a host that cannot be reached is not an error: it is in the result.
+    In check mode a host that cannot be reached is not an error: it is in the result, unless Ansible did not come to
+    other hosts for it. A host in a play on which no task ran is in the result too.
     """
     if record.ended is None:
         return UnavailableError(
@@ -31,8 +32,14 @@ def find_failure(
             next_step="look for an out-of-memory kill or a full disk on the worker",
         )
     if record.statistics is None:
-        return _not_run(record, record.ended, playbook)
-    return _host_failure(record, record.ended, hosts=hosts, playbook=playbook, check=check)
+        failure: HoldtrueError | None = _not_run(record, record.ended, playbook)
+    else:
+        failure = _host_failure(record, record.ended, hosts=hosts, playbook=playbook, check=check)
+    if failure is not None and not check and (lost := record.handlers.lost):
+        named = "; ".join(str(handler) for handler in lost[:_NAMED_FAILURES])
+        more = f"; and {len(lost) - _NAMED_FAILURES} more" if len(lost) > _NAMED_FAILURES else ""
+        failure.what += f". Handlers that were notified and have not run: {named}{more}"
+    return failure
 
 
 def _host_failure(
@@ -44,9 +51,12 @@ def _host_failure(
     unreachable = [summary.host for summary in record.summaries() if summary.unreachable]
     if unreachable and not check:
         return _unreachable(record.results, unreachable)
-    if untouched := sorted(set(hosts) - {summary.host for summary in record.summaries()}):
+    seen = {summary.host for summary in record.summaries()}
+    if unplayed := sorted(host for host in set(hosts) - seen if not record.plays.includes(host)):
+        if unreachable:
+            return _unreachable(record.results, unreachable, unplayed)
         return ConfigurationFailed(
-            f"no play ran on {', '.join(untouched)}",
+            f"no play ran on {', '.join(unplayed)}",
             where=playbook,
             next_step="make `hosts:` of a play match every host of the stack",
         )
@@ -61,13 +71,18 @@ def _not_run(record: RunRecord, ended: Ended, playbook: str) -> HoldtrueError:
     """Syntax error, unknown module, missing role, or an end by signal: nothing was counted."""
     if ended.status == "canceled" or ended.exit_code == _INTERRUPTED:
         return UnavailableError("ansible-playbook was interrupted", where=playbook, next_step="run it again")
-    origins = _ORIGIN.findall(record.text)
-    report = _error_report(record.text)
+    report, where = playbook_error(record.text, playbook)
     return ConfigurationFailed(
         f"the playbook cannot run: {report or f'exit code {ended.exit_code}, without a word'}",
-        where=origins[0] if origins else playbook,
+        where=where,
         next_step="correct it; `ansible-playbook --syntax-check` shows the same",
     )
+
+
+def playbook_error(text: str, playbook: str) -> tuple[str, str]:
+    """What Ansible says is wrong with a playbook, and where."""
+    origins = _ORIGIN.findall(text)
+    return _error_report(text), origins[0] if origins else playbook
 
 
 def _tasks_failed(results: Sequence[TaskResult], failed: Sequence[str], playbook: str) -> HoldtrueError:
@@ -82,10 +97,12 @@ def _tasks_failed(results: Sequence[TaskResult], failed: Sequence[str], playbook
     )
 
 
-def _unreachable(results: Sequence[TaskResult], hosts: Sequence[str]) -> HoldtrueError:
+def _unreachable(results: Sequence[TaskResult], hosts: Sequence[str], unplayed: Sequence[str] = ()) -> HoldtrueError:
+    """`unplayed` are hosts that Ansible did not come to: a batch of only unreachable hosts ends its play."""
     reasons = {result.host: result.message for result in results if result.outcome is TaskOutcome.UNREACHABLE}
+    behind = f"; Ansible stopped before {', '.join(unplayed)}" if unplayed else ""
     return HostUnreachable(
-        "; ".join(f"{host}: {reasons.get(host) or 'no reason given'}" for host in hosts[:_NAMED_FAILURES]),
+        "; ".join(f"{host}: {reasons.get(host) or 'no reason given'}" for host in hosts[:_NAMED_FAILURES]) + behind,
         where=f"{len(hosts)} unreachable: {', '.join(hosts)}",
         next_step="check that the hosts are up, that sshd trusts the CA and that the certificate is still valid",
     )

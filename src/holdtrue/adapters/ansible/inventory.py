@@ -40,8 +40,8 @@ def render_variables(variables: Mapping[str, JsonValue]) -> str:
 def render_inventory(hosts: Sequence[Host]) -> str:
     """An inventory in which every host is reached by its name in the run's ssh_config.
 
-    A host's variables are its own, and `address`, unless the stack says otherwise. `ansible_user` keeps a `remote_user`
-    in ansible.cfg from winning over the stack.
+    A host's variables are its own, and `address`, unless the stack says otherwise. `ansible_user` and `ansible_port`
+    keep a `remote_user` and a `remote_port` in ansible.cfg from winning over the stack.
     """
     groups: dict[str, dict[str, dict[str, None]]] = {}
     for host in hosts:
@@ -51,7 +51,12 @@ def render_inventory(hosts: Sequence[Host]) -> str:
 
 
 def _host_variables(host: Host) -> _Data:
-    variables = {"address": host.address, **host.variables, "ansible_host": host.name, "ansible_user": host.user}
+    reached: dict[str, JsonValue] = {
+        "ansible_host": host.name,
+        "ansible_port": host.port,
+        "ansible_user": host.user,
+    }
+    variables = {"address": host.address, **host.variables, **reached}
     return _Data({name: value for name, value in variables.items() if name != GROUPS})
 
 

@@ -8,7 +8,9 @@ from typing import assert_never
 from holdtrue.adapters.ansible.events import (
     AnsibleEvent,
     Ended,
+    HandlerNotified,
     ModuleResult,
+    PlayStarted,
     Prompted,
     Statistics,
     TaskEnded,
@@ -16,9 +18,18 @@ from holdtrue.adapters.ansible.events import (
     TaskStarted,
     Text,
 )
+from holdtrue.adapters.ansible.handlers import HandlerRecord
+from holdtrue.adapters.ansible.plays import PlayRecord
 from holdtrue.errors import ConfigurationFailed
 from holdtrue.models.base import Progress, ProgressLevel, ProgressSink
-from holdtrue.models.configuration import HostSummary, TaskOutcome, TaskResult
+from holdtrue.models.configuration import (
+    ConfigurationRun,
+    HandlerSink,
+    HostSummary,
+    TaskOutcome,
+    TaskResult,
+    ignore_handlers,
+)
 
 _TEXT_LINES = 200
 _NAMED_ITEMS = 5
@@ -41,8 +52,10 @@ class RunRecord:
     that was skipped for another reason, because it cannot run in check mode, is a SKIPPED result: nobody looked.
     """
 
-    def __init__(self, on_progress: ProgressSink) -> None:
+    def __init__(self, on_progress: ProgressSink, on_handler: HandlerSink = ignore_handlers) -> None:
         self.results: list[TaskResult] = []
+        self.plays = PlayRecord()
+        self.handlers = HandlerRecord(on_handler)
         self.statistics: Statistics | None = None
         self.ended: Ended | None = None
         self._texts: deque[str] = deque(maxlen=_TEXT_LINES)
@@ -71,7 +84,12 @@ class RunRecord:
                 self._running.pop(event.host, None)
                 self._take_result(event)
             case TaskNamed():
+                self.plays.announce(event)
                 self._take_name(event.task)
+            case PlayStarted():
+                self.plays.begin(event.hosts)
+            case HandlerNotified():
+                self.handlers.notify(event)
             case TaskStarted():
                 self._running[event.host] = event.task
             case Statistics():
@@ -86,8 +104,19 @@ class RunRecord:
                 self._texts.extend(event.text.splitlines())
             case Ended():
                 self.ended = event
+                self._tell_untouched()
             case _:
                 assert_never(event)
+
+    def run(self, *, check: bool) -> ConfigurationRun:
+        """What the run has said so far. Counts come with Ansible's last word: none of them without it."""
+        return ConfigurationRun(
+            check=check,
+            hosts=self.summaries(),
+            results=tuple(self.results),
+            untouched=self.plays.untouched() if self.statistics is not None else (),
+            lost_handlers=() if check else self.handlers.lost,
+        )
 
     def summaries(self) -> tuple[HostSummary, ...]:
         """Ansible's own counts, a host each, in the order of names."""
@@ -112,8 +141,15 @@ class RunRecord:
             self._announced = task
             self._on_progress(Progress(message=f"task | {task}"))
 
+    def _tell_untouched(self) -> None:
+        for untouched in self.plays.untouched() if self.statistics is not None else ():
+            message = f"{untouched.host} | not touched | {untouched.reason}"
+            self._on_progress(Progress(message=message, level=ProgressLevel.WARNING))
+
     def _take_result(self, event: TaskEnded) -> None:
         outcome = _outcome(event)
+        self.plays.note(event)
+        self.handlers.note(event, outcome, self.plays.hosts)
         if outcome is TaskOutcome.OK:
             return
         result = TaskResult(

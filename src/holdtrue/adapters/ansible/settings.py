@@ -1,6 +1,7 @@
 """What ansible-playbook is told through its environment, and what it keeps from the user's own ansible.cfg."""
 
 import configparser
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,14 @@ from holdtrue.models.credentials import SshAccess
 
 _MAXIMUM_FORKS = 20
 """Each fork is a process of about 70 MB, and a host costs one while its task runs."""
+_UNSET = {
+    "transport": ("ANSIBLE_TRANSPORT", "ssh"),
+    "enable_plugins": ("ANSIBLE_INVENTORY_ENABLED", "yaml"),
+    "ask_pass": ("ANSIBLE_ASK_PASS", "False"),
+    "ask_vault_pass": ("ANSIBLE_ASK_VAULT_PASS", "False"),
+    "become_ask_pass": ("ANSIBLE_BECOME_ASK_PASS", "False"),
+}
+"""Options that are taken back when ansible.cfg sets them: `overrides` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +29,8 @@ class UserSettings:
 
     path: Path | None
     options: frozenset[str]
+    callback_plugins: str = ""
+    """Folders as the file has them, separated by colons."""
 
 
 def find_user_settings(playbook: Path, home: Path) -> UserSettings:
@@ -35,7 +46,11 @@ def find_user_settings(playbook: Path, home: Path) -> UserSettings:
             except (OSError, configparser.Error):
                 # Ansible says what is wrong with its own file better than we could.
                 return UserSettings(path, frozenset())
-            return UserSettings(path, frozenset(name for section in parser.sections() for name in parser[section]))
+            return UserSettings(
+                path,
+                frozenset(name for section in parser.sections() for name in parser[section]),
+                parser.get("defaults", "callback_plugins", fallback=""),
+            )
     return UserSettings(None, frozenset())
 
 
@@ -44,30 +59,29 @@ def ansible_environment(
 ) -> dict[str, str]:
     """Variables beside those of every tool; `locale` is the environment the tool would have without them.
 
-    Everything that Ansible writes on this machine goes below `folder`. Collections and roles are still found where
-    the user installed them. What ansible.cfg sets stays set; host key checking alone is not the user's to weaken here.
+    Everything that Ansible writes on this machine goes below `folder`, but for what ansible.cfg sends elsewhere: a log,
+    a cache of facts. What ansible.cfg sets stays set, unless `overrides` names it.
     """
     environment = {
-        "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
+        "ANSIBLE_PERSISTENT_CONTROL_PATH_DIR": str(folder / "pc"),
         "ANSIBLE_HOST_KEY_CHECKING": "True",
+        "ANSIBLE_ENABLE_TASK_DEBUGGER": "False",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_NOCOWS": "1",
         "AWX_LIB_DIRECTORY": str(callbacks),
+        # ansible-runner adds its own folder to this variable, which would hide the option and its default.
+        "ANSIBLE_CALLBACK_PLUGINS": _callback_plugins(user, home),
         # Our callback bounds results itself; above this ansible-runner's would drop a result with its `changed`.
         "MAX_EVENT_RES": "100000000",
         "SSH_AUTH_SOCK": str(access.agent_socket),
     }
     if user.path is not None:
         environment["ANSIBLE_CONFIG"] = str(user.path)
-    own = home / ".ansible"
-    defaults = {
-        "pipelining": ("ANSIBLE_PIPELINING", "True"),
-        "collections_path": ("ANSIBLE_COLLECTIONS_PATH", f"{own}/collections:/usr/share/ansible/collections"),
-        "roles_path": ("ANSIBLE_ROLES_PATH", f"{own}/roles:/usr/share/ansible/roles:/etc/ansible/roles"),
-    }
-    environment |= dict(pair for option, pair in defaults.items() if option not in user.options)
+    if "pipelining" not in user.options:
+        environment["ANSIBLE_PIPELINING"] = "True"
+    environment |= {variable: value for option, (variable, value) in _UNSET.items() if option in user.options}
     if not _is_utf8(locale):
         environment["LC_ALL"] = "C.UTF-8"
     return environment
@@ -84,6 +98,14 @@ def secret_environment(user: UserSettings, names: Sequence[str]) -> dict[str, st
     if "no_target_syslog" not in user.options:
         environment["ANSIBLE_NO_TARGET_SYSLOG"] = "True"
     return environment
+
+
+def _callback_plugins(user: UserSettings, home: Path) -> str:
+    """A relative folder is beside the file that names it (Ansible configuration settings, "Relative paths")."""
+    beside = user.path.parent if user.path is not None else home
+    named = (os.path.expandvars(folder.strip()) for folder in user.callback_plugins.split(":") if folder.strip())
+    folders = [str(beside / (f"{home}{folder[1:]}" if folder.startswith("~/") else folder)) for folder in named]
+    return ":".join(folders or [f"{home}/.ansible/plugins/callback", "/usr/share/ansible/plugins/callback"])
 
 
 def connection_variables(access: SshAccess) -> dict[str, JsonValue]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, Row, delete, exists, insert, or_, sel
 
 from holdtrue.adapters.ledger.database import transaction
 from holdtrue.adapters.ledger.failures import shown
+from holdtrue.adapters.ledger.handlers import SqlHandlers
 from holdtrue.adapters.ledger.locks import SqlLocks
 from holdtrue.adapters.ledger.rows import holder_of, silence
 from holdtrue.adapters.ledger.tables import HOLDERS, LEASES, LOCKS, NOW
@@ -24,6 +25,7 @@ class SqlLedger:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.locks: Final = SqlLocks(engine)
+        self.handlers: Final = SqlHandlers(engine)
 
     def __repr__(self) -> str:
         return f"SqlLedger({shown(self._engine.url)!r})"

@@ -91,3 +91,12 @@ LOCKS: Final = Table(
     Column("acquired_at", UtcDateTime, nullable=False),
     Index(None, "holder"),
 )
+
+HANDLERS: Final = Table(
+    "handlers",
+    METADATA,
+    Column("environment", String(63), primary_key=True),
+    Column("host", String(255), primary_key=True),
+    Column("handler", String(512), primary_key=True),
+    Column("notified_at", UtcDateTime, nullable=False),
+)

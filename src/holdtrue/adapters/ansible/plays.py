@@ -1,0 +1,79 @@
+"""Which hosts the plays of a playbook had, and why no task ran on some of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from holdtrue.adapters.ansible.events import TaskEnded, TaskNamed
+from holdtrue.models.configuration import UntouchedHost
+
+_ENDINGS: Final = frozenset({"end_host", "end_play", "end_batch"})
+_NOT_A_TASK: Final = frozenset(
+    f"{collection}{name}"
+    for collection in ("", "ansible.builtin.", "ansible.legacy.")
+    for name in ("setup", "gather_facts", "meta")
+)
+"""Facts tell what a host is, not whether it is as declared."""
+
+
+@dataclass(slots=True)
+class _Play:
+    hosts: frozenset[str]
+    endings: list[str] = field(default_factory=list)
+    tasks: int = 0
+    once: int = 0
+
+
+class PlayRecord:
+    """Takes the events of plays and tasks in their order."""
+
+    def __init__(self) -> None:
+        self._plays: list[_Play] = []
+        self._touched: set[str] = set()
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts of the play under way."""
+        return self._plays[-1].hosts if self._plays else frozenset()
+
+    def begin(self, hosts: Iterable[str]) -> None:
+        """A play begins."""
+        self._plays.append(_Play(frozenset(hosts)))
+
+    def announce(self, task: TaskNamed) -> None:
+        """A task begins."""
+        if not self._plays:
+            return
+        play = self._plays[-1]
+        if task.meta:
+            play.endings += [task.meta] if task.meta in _ENDINGS else []
+        else:
+            play.tasks += 1
+            play.once += task.run_once
+
+    def note(self, event: TaskEnded) -> None:
+        """A task ended on a host."""
+        if event.module not in _NOT_A_TASK or event.event in {"runner_on_failed", "runner_on_unreachable"}:
+            self._touched.add(event.host)
+
+    def includes(self, host: str) -> bool:
+        """Whether the host was in a play."""
+        return any(host in play.hosts for play in self._plays)
+
+    def untouched(self) -> tuple[UntouchedHost, ...]:
+        """Hosts that were in a play and had no task but the gathering of facts, by name."""
+        hosts = sorted({host for play in self._plays for host in play.hosts} - self._touched - {"localhost"})
+        return tuple(
+            UntouchedHost(host=host, reason=_reason([play for play in self._plays if host in play.hosts]))
+            for host in hosts
+        )
+
+
+def _reason(plays: Sequence[_Play]) -> str:
+    endings = list(dict.fromkeys(ending for play in plays for ending in play.endings))
+    if endings:
+        return f"its play was ended before a task ran on it ({', '.join(f'meta: {ending}' for ending in endings)})"
+    tasks = sum(play.tasks for play in plays)
+    if tasks and tasks == sum(play.once for play in plays):
+        return "its plays have only tasks with run_once, which ran on another host"
+    return "no task of its plays ran on it"
