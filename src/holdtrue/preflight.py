@@ -66,7 +66,7 @@ class _Chain:
 def ask_chain(
     environment: Environment, load: ReferenceLoader, tools: Toolbox, *, keeps_login: bool
 ) -> tuple[Prerequisite, ...]:
-    """Tools, references, Vault and its policy, the cloud identity, the stack, templates, playbook, hosts, load balancer.
+    """Tools, references, Vault and its policy, the cloud identity, the stack, templates, playbook, hosts, traffic.
 
     A broken link keeps only what stands on it from being asked.
 

@@ -18,7 +18,7 @@ from holdtrue.adapters.ansible.inventory import render_variables
 from holdtrue.core.drift import configuration_drift, judge
 from holdtrue.errors import ConfigurationFailed
 from holdtrue.models.base import Progress
-from holdtrue.models.configuration import ConfigurationRun, TaskOutcome
+from holdtrue.models.configuration import ConfigurationRun
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.drift import DriftVerdict
 from holdtrue.models.host import Host
@@ -411,6 +411,4 @@ def test_a_host_without_a_selected_task_was_not_checked(
     playbook = _write(tmp_path, {"play.yml": plays})
     configurator = _configurator(playbook, hosts, access, selection=TaskSelection(tags=("one",)))
     assert [item.target for item in configuration_drift(configurator.check()).not_checked] == [hosts[1].name]
-    assert [(item.host, item.outcome) for item in configurator.apply().results] == [
-        (hosts[1].name, TaskOutcome.SKIPPED)
-    ]
+    assert [item.host for item in configurator.apply().untouched] == [hosts[1].name]
