@@ -11,7 +11,8 @@ from prefect import task
 from prefect.utilities.annotations import quote
 
 from holdtrue.auditing import Estate, audit, or_gap, read_estate
-from holdtrue.core.audit_output.phrases import by_severity
+from holdtrue.core.audit_age import stale_sources
+from holdtrue.core.audit_output.phrases import by_severity, stale_text
 from holdtrue.core.audit_output.text import for_terminal
 from holdtrue.core.render import audit_line
 from holdtrue.errors import AuditFailed, HoldtrueError, ResourceMissing
@@ -102,15 +103,19 @@ def audit_dependencies(environments: Sequence[Environment], hosts: Hosts, unread
     Raises:
         RejectedError: the settings name no usable advisory source.
     """
-    sources = toolbox().advisory_sources()
+    settings, sources = load_settings(), toolbox().advisory_sources()
     estate: Estate = read_estate(
         environments,
-        fleet=load_settings().fleet.expanduser().resolve(),
+        fleet=settings.fleet.expanduser().resolve(),
         worker=Path(sysconfig.get_path("purelib")),
         hosts=hosts,
     )
     inventories = (*estate.inventories, *unread)
     report = audit(inventories, sources, *estate.judgements, goes_on=True)
+    if settings.osv_db_max_age_days is None:
+        for source in stale_sources(report):
+            text = for_terminal(stale_text(source, report.started_at), _LINE_LIMIT)
+            watch(Progress(message=text, level=ProgressLevel.WARNING))
     _tell(report)
     return Audited(report, inventories)
 

@@ -60,7 +60,7 @@ def _record(draw: random.Random, own_id: str, name: str, names: Sequence[str]) -
     if draw.random() < 0.08:
         record["severity"] = [{"type": "CVSS_V3", "score": _VECTOR}]
     if draw.random() < 0.004:
-        record["withdrawn"] = "2099-02-01T00:00:00Z"
+        record["withdrawn"] = "2026-02-01T00:00:00Z"
     return record
 
 

@@ -196,10 +196,13 @@ def test_a_failing_page_keeps_the_pages_before_it(server: FaultServer) -> None:
 # Odd records.
 
 
-def test_a_withdrawn_advisory_is_never_reported(server: FaultServer) -> None:
-    server.add(advisory("demo-b", withdrawn="2099-02-01T00:00:00Z"))
+def test_a_withdrawn_advisory_has_the_time_of_its_withdrawal(server: FaultServer) -> None:
+    server.add(advisory("demo-b", withdrawn="2026-02-01T00:00:00Z"))
 
-    assert ask(server) == SourceAnswer()
+    (item,) = ask(server).matches[B]
+
+    assert not item.advisory.stands(datetime(2026, 2, 1, tzinfo=UTC))
+    assert item.advisory.stands(datetime(2026, 1, 31, tzinfo=UTC))
 
 
 def test_what_the_source_lists_against_its_own_ranges_is_possible(server: FaultServer) -> None:
@@ -280,11 +283,12 @@ def index(server: FaultServer) -> FaultServer:
 
 
 def test_the_index_names_what_it_knows(index: FaultServer) -> None:
-    index.projects["demo-b"]["2.0"] = about(B, listed(), listed(id="PYSEC-2099-2", withdrawn="2099-02-01T00:00:00Z"))
+    index.projects["demo-b"]["2.0"] = about(B, listed(), listed(id="PYSEC-2099-2", withdrawn="2026-02-01T00:00:00Z"))
 
     answer = ask_index(index)
 
-    (item,) = answer.matches[B]
+    item, withdrawn = answer.matches[B]
+    assert (withdrawn.advisory.id, withdrawn.advisory.withdrawn is not None) == ("PYSEC-2099-2", True)
     assert (item.advisory.id, item.advisory.aliases, item.advisory.summary) == (
         "PYSEC-2099-1",
         ("CVE-2099-1",),
@@ -380,7 +384,7 @@ def test_what_pip_audit_drops_is_unanswered_and_the_rest_is_kept(server: FaultSe
     server.add(
         advisory("demo-a"),
         advisory("demo-b", "PYSEC-2099-2", schema_version="2.0.0"),
-        advisory("demo-c", "PYSEC-2099-3", withdrawn="2099-02-01T00:00:00Z"),
+        advisory("demo-c", "PYSEC-2099-3", withdrawn="2026-02-01T00:00:00Z"),
     )
 
     answer = ask_pip_audit(server)

@@ -21,7 +21,8 @@ BAD_FILES = {
     "folder.txt": None,
     "loop.txt": None,
     "huge/uv.lock": None,
-    "notes.docx": "demo-a==1.0\n",
+    "notes.docx": "Install demo-a first.\n",
+    "pyproject.toml": "[project]\n",
     "uv.lock": "version = [",
     "Pipfile.lock": "[]",
     "poetry.lock": b"\xff\xfe\xff",
@@ -52,7 +53,6 @@ def test_a_file_that_cannot_be_read_is_named(by_file: dict[str, Ended], name: st
 
 
 WRONG_COMMAND_LINES: list[tuple[str, ...]] = [
-    (),
     ("--format", "pdf"),
     ("--minimum-severity", "unknown"),
     ("--max-age-days", "soon"),
@@ -80,15 +80,14 @@ def by_command_line(shared_desk: Desk) -> dict[tuple[str, ...], Ended]:
 
 
 def _otherwise_right(arguments: tuple[str, ...]) -> tuple[str, ...]:
-    files = () if not arguments else ("-r", "requirements.txt")
     sources = () if any(name.endswith(("-url", "-db")) for name in arguments) else ("--osv-db", "dump.jsonl")
-    return (*files, *sources)
+    return ("-r", "requirements.txt", *sources)
 
 
 @pytest.mark.parametrize(
     "arguments",
     WRONG_COMMAND_LINES,
-    ids=lambda arguments: " ".join(arguments).replace(SECRET, "SECRET") or "nothing",
+    ids=lambda arguments: " ".join(arguments).replace(SECRET, "SECRET"),
 )
 def test_a_wrong_command_line_is_one_line(
     by_command_line: dict[tuple[str, ...], Ended], arguments: tuple[str, ...]

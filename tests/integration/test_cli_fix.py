@@ -10,6 +10,7 @@ import pytest
 
 from holdtrue.models.fix import FixProposal, Obstacle
 from tests.integration.fix_desk import address, lock, only_this_index, write
+from tests.integration.osv_fault_server import FaultServer, advisory
 
 __all__ = ["address", "only_this_index"]
 
@@ -18,11 +19,11 @@ DUMP = ("--osv-db", "dump.jsonl")
 BUILT = '[build-system]\nrequires = ["beta"]\nbuild-backend = "beta"\n'
 
 
-def run_fix(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run_fix(folder: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
         (sys.executable, "-m", "holdtrue", "fix", *arguments),
         cwd=folder,
-        env=os.environ | {"HOLDTRUE_CACHE": str(folder / ".cache"), "no_proxy": "*"},
+        env=os.environ | {"HOLDTRUE_CACHE": str(folder / ".cache"), "no_proxy": "*"} | settings,
         capture_output=True,
         text=True,
         check=False,
@@ -170,6 +171,113 @@ def test_a_lock_of_which_only_the_project_itself_is_not_audited_is_clean(tmp_pat
 
     assert done.returncode == CLEAN, done.stderr
     assert "not audited uv.lock: own" in done.stderr
+
+
+# What cannot be reached
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-e git+https://127.0.0.1:1/x.git#egg=x",
+        "x @ git+https://user:s3cr3t@127.0.0.1:1/x.git",
+        "https://127.0.0.1:1/x-1.0-py3-none-any.whl",
+    ],
+)
+def test_a_repository_that_cannot_be_reached_costs_no_bump(tmp_path: Path, line: str) -> None:
+    write(tmp_path, f"beta==1.0\n{line}\nalpha==1.0\n")
+    dump(tmp_path, "alpha", "1.1")
+
+    done = run_fix(tmp_path, "requirements.txt", *DUMP)
+
+    assert done.returncode == VULNERABLE, done.stderr
+    assert git_apply(tmp_path, done.stdout) == 0
+    assert (tmp_path / "requirements.txt").read_text() == f"beta==1.0\n{line}\nalpha==1.1\n"
+    assert "note: 1 of its lines name repositories or addresses" in done.stderr
+    assert "s3cr3t" not in done.stderr
+
+
+def test_a_repository_of_a_lock_that_cannot_be_reached_costs_no_bump(tmp_path: Path) -> None:
+    package, project = tmp_path / "package", tmp_path / "project"
+    (package / "src" / "x").mkdir(parents=True)
+    project.mkdir()
+    write(package / "src" / "x", "", "__init__.py")
+    write(
+        package,
+        '[project]\nname = "x"\nversion = "1.0"\ndependencies = ["beta"]\n'
+        '[project.optional-dependencies]\nmore = ["top"]\n'
+        '[build-system]\nrequires = []\nbuild-backend = "none"\n',
+        "pyproject.toml",
+    )
+    git = ("git", "-C", str(package), "-c", "user.name=x", "-c", "user.email=x@host.example")
+    for arguments in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "x")):
+        subprocess.run((*git, *arguments), check=True, timeout=30)
+    file = lock(
+        project,
+        "alpha",
+        "x[more]",
+        pinned=["alpha==1.0"],
+        more=f'[tool.uv.sources]\nx = {{ git = "{package.as_uri()}" }}\n',
+    )
+    before = file.read_text()
+    package.rename(tmp_path / "gone")
+    dump(project, "alpha", "1.1")
+
+    done = run_fix(project, "uv.lock", *DUMP, UV_CACHE_DIR=str(tmp_path / "cache"))
+
+    assert done.returncode == VULNERABLE, done.stderr
+    assert git_apply(project, done.stdout) == 0
+    changed = [line for line in done.stdout.splitlines() if line.startswith(("-", "+")) and "alpha-" not in line]
+    assert changed[2:] == ['-version = "1.0"', '+version = "1.1"'], done.stdout
+    assert file.read_text() != before
+    assert "note: x: from repositories or addresses, and not looked at" in done.stderr
+
+
+def test_the_setting_that_holds_a_fix_back_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "alpha==1.0\n")
+    dump(tmp_path, "alpha", "1.1")
+
+    done = run_fix(tmp_path, "requirements.txt", *DUMP, UV_EXCLUDE_NEWER="2020-06-01")
+
+    assert (done.returncode, done.stdout) == (VULNERABLE, "")
+    assert "stays alpha 1.0 PYSEC-2099-1: no solution" in done.stderr
+    assert "exclude-newer" in done.stderr
+
+
+# Whose packages
+
+
+def test_nobody_is_asked_about_ones_own_packages(tmp_path: Path) -> None:
+    write(tmp_path, "alpha==1.0\ntop==1.0\nbeta==1.0\n")
+    with FaultServer() as server:
+        record = advisory("alpha", fixed="2.0.1")
+        record["affected"][0]["versions"] = ["1.0", "1.1", "1.2.5", "1.3.0"]
+        server.add(record)
+        asked = ("requirements.txt", "--osv-url", server.url)
+
+        own = run_fix(tmp_path, *asked, "--internal", "bet?", "--internal", "top")
+        names = {query["package"]["name"] for item in server.asked if item.body for query in item.body["queries"]}
+        server.asked.clear()
+        run_fix(tmp_path, *asked)
+        control = {query["package"]["name"] for item in server.asked if item.body for query in item.body["queries"]}
+
+    assert own.returncode == VULNERABLE, own.stderr
+    assert "+alpha==2.0.1" in own.stdout
+    assert "+beta==2.0" in own.stdout
+    assert "not verified" in own.stderr
+    assert "doubt: no source is asked about your own packages, of which these change: beta" in own.stderr
+    assert (names, control) == ({"alpha"}, {"alpha", "beta", "top"})
+
+
+def test_each_advisory_of_pins_that_become_one_is_told(tmp_path: Path) -> None:
+    write(tmp_path, 'alpha==1.0 ; python_version < "3.12"\nalpha==1.1 ; python_version >= "3.12"\n')
+    dump(tmp_path, "alpha", "1.3.0")
+
+    done = run_fix(tmp_path, "requirements.txt", *DUMP)
+
+    assert "change alpha 1.0 to 1.3.0: removes PYSEC-2099-1" in done.stderr
+    assert "change alpha 1.1 to 1.3.0: removes PYSEC-2099-1" in done.stderr
+    assert "not needed any more" not in done.stderr
 
 
 # Bad input

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from holdtrue.adapters.inventory.files import PROJECT_LOCKS, find_files
+from holdtrue.adapters.inventory.projects import PROJECT_LOCKS, find_files
 from tests.integration.osv_fault_server import advisory
 from tools.machine_cache import search_path_without
 

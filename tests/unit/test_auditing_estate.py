@@ -85,15 +85,31 @@ def origins(found: Estate) -> dict[str, Origin]:
     return {item.name: item.origin for inventory in found.inventories for item in inventory.dependencies}
 
 
-def test_internal_names_of_any_environment_that_holds_it_are_kept_from_sources(fleet: Path) -> None:
+def test_what_any_environment_names_as_internal_is_kept_from_sources(fleet: Path) -> None:
     first = environment("one", requirements=["app/requirements.txt"])
     second = environment("two", requirements=["app/requirements.txt"], internal=["acme-*"])
     third = environment("three", requirements=["other.txt"], internal=["demo-a"])
 
     assert origins(estate(fleet, first))["acme-core"] is Origin.INDEX
     assert origins(estate(fleet, first, second, third)) == {
-        "acme-core": Origin.INTERNAL, "demo-a": Origin.INDEX, "demo-b": Origin.INDEX,
+        "acme-core": Origin.INTERNAL, "demo-a": Origin.INTERNAL, "demo-b": Origin.INDEX,
     }  # fmt: skip
+
+
+def test_a_mirror_that_any_environment_names_is_no_private_index(fleet: Path) -> None:
+    registry = 'source = {{ registry = "https://{}/simple" }}'
+    packages = (("demo-a", "pypi.org"), ("demo-b", "mirror.example"), ("acme-core", "index.acme.example"))
+    (fleet / "uv.lock").write_text(
+        "version = 1\n"
+        + "".join(f'[[package]]\nname = "{name}"\nversion = "1"\n{registry.format(host)}\n' for name, host in packages)
+    )
+    first = environment("one", requirements=["uv.lock"])
+    second = environment("two", mirrors=["https://mirror.example"])
+
+    assert origins(estate(fleet, first)) == {
+        "demo-a": Origin.INDEX, "demo-b": Origin.INTERNAL, "acme-core": Origin.INTERNAL,
+    }  # fmt: skip
+    assert origins(estate(fleet, first, second))["demo-b"] is Origin.INDEX
 
 
 def test_hosts_belong_to_their_environment(fleet: Path) -> None:

@@ -47,7 +47,7 @@ def test_schema_starts_fast_and_loads_no_adapter() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        (), ("audti",), ("audit",), ("audit", "--no-such-option"), ("audit", "-r", "no/such/file.txt"),
+        (), ("audti",), ("audit", "--no-such-option"), ("audit", "-r", "no/such/file.txt"),
         ("audit", "-r", "x", "--osv-url", "https://user:s3cr3t-value@h.example"),
         ("audit", "-r", "x", "--osv-url", "junk"),
         ("audit", "--environment", "/bin/true"),

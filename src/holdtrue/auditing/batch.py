@@ -41,7 +41,8 @@ def audit(
     started_at, clock = now(), time.monotonic()
     pins = pins_to_ask(inventories)
     answers = [(source.name, _ask(source, pins, goes_on=goes_on)) for source in sources]
-    merged = merge(inventories, answers, locations={source.name: source.location for source in sources})
+    locations = {source.name: source.location for source in sources}
+    merged = merge(inventories, answers, locations=locations, at=started_at)
     judged, waivers = judge_findings(merged.findings, judgements, started_at.date())
     return conclude(
         merged,
@@ -54,8 +55,6 @@ def audit(
 
 
 def _ask(source: AdvisorySource, pins: Sequence[Pin], *, goes_on: bool) -> SourceAnswer | str:
-    if not pins:
-        return SourceAnswer()
     try:
         return source.ask(pins)
     except HoldtrueError as error:

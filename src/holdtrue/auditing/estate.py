@@ -1,13 +1,14 @@
 """What the environments of a fleet hold, read once however many of them name it, and by what each judges it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from holdtrue.adapters.inventory.files import find_files, read_file
+from holdtrue.adapters.inventory.files import read_file
+from holdtrue.adapters.inventory.projects import find_files, why_nothing
 from holdtrue.core.audit_judgement import Judgement
 from holdtrue.core.lockfiles import mark_internal
 from holdtrue.errors import HoldtrueError
@@ -28,14 +29,6 @@ class Estate:
 
     inventories: tuple[Inventory, ...]
     judgements: tuple[Judgement, ...]
-
-
-@dataclass(slots=True)
-class _Wanted:
-    """One inventory that somebody names, and all the patterns for internal names of those who do."""
-
-    read: _Read
-    internal: dict[str, None] = field(default_factory=dict)
 
 
 def or_gap(label: str, kind: str, read: Callable[[], Sequence[Inventory]]) -> tuple[Inventory, ...]:
@@ -63,14 +56,17 @@ def read_estate(
         worker: The folder of packages of the worker.
         hosts: What the hosts of an environment hold, by its name.
     """
-    wanted: dict[str, _Wanted] = {}
+    # What one team names as internal is told to nobody, whoever else holds it; the same for what mirrors PyPI.
+    patterns = [*dict.fromkeys(name for item in environments for name in item.audit.internal)]
+    mirrors = [*dict.fromkeys(name for item in environments for name in item.audit.mirrors)]
+    wanted: dict[str, _Read] = {}
     found: list[Inventory] = []
     judgements: list[Judgement] = []
     for environment in environments:
         named = _named(environment.audit, fleet, worker)
         for label, read in named.items():
-            wanted.setdefault(label, _Wanted(read)).internal.update(dict.fromkeys(environment.audit.internal))
-        installed = [mark_internal(item, environment.audit.internal) for item in hosts.get(environment.name, ())]
+            wanted.setdefault(label, read)
+        installed = hosts.get(environment.name, ())
         found += installed
         labels = frozenset((*named, *(item.label for item in installed)))
         judgement = _judgement(environment, fleet, labels, is_only=len(environments) == 1)
@@ -79,11 +75,12 @@ def read_estate(
             judgement = Judgement(environment.audit.policy, labels=labels)
         judgements.append(judgement)
     read_once = [
-        mark_internal(inventory, tuple(item.internal))
-        for label, item in wanted.items()
-        for inventory in or_gap(label, "unread", lambda read=item.read: (read(),))  # type: ignore[misc]
+        inventory
+        for label, read in wanted.items()
+        for inventory in or_gap(label, "unread", lambda read=read: (read(),))  # type: ignore[misc]
     ]
-    return Estate((*read_once, *found), tuple(judgements))
+    marked = (mark_internal(inventory, patterns, mirrors) for inventory in (*read_once, *found))
+    return Estate(tuple(marked), tuple(judgements))
 
 
 def _named(audit: "Audit", fleet: Path, worker: Path) -> dict[str, _Read]:
@@ -107,7 +104,7 @@ def _project(folder: Path, label: str, fleet: Path) -> dict[str, _Read]:
     except HoldtrueError as error:
         return {label: partial(_unread, label, str(error))}
     if not files:
-        return {label: partial(_unread, label, "has no lock file and no requirements file")}
+        return {label: partial(_unread, label, why_nothing(folder))}
     labels = [_label(str(file.relative_to(fleet))) for file in files]
     return {name: partial(read_file, file, label=name) for name, file in zip(labels, files, strict=True)}
 

@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
 from holdtrue.cli.arguments import Once, as_days, as_path
 from holdtrue.cli.audit_formats import FORMATS, is_document, render
+from holdtrue.cli.audit_inputs import add_inputs, default_to_current_folder, files_read, read_inputs
 from holdtrue.cli.report_file import is_standard_output, refuse_inputs, replacing
 from holdtrue.cli.session import (
     ExitCode,
@@ -29,34 +29,7 @@ _SEVERITIES: Final = ("none", "low", "medium", "high", "critical")
 
 def add_audit(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    what = parser.add_argument_group("what is audited (each repeatable)")
-    what.add_argument(
-        "-r", "--requirement", dest="files", metavar="FILE", type=as_path, action="append", default=[],
-        help="requirements, any Python lock file, a conda list or environment.yml, an SBOM (CycloneDX, SPDX)",
-    )  # fmt: skip
-    what.add_argument(
-        "--project", dest="projects", metavar="DIR", type=as_path, action="append", default=[],
-        help="a project: its lock files, or else its requirements files",
-    )  # fmt: skip
-    what.add_argument(
-        "--environment", dest="interpreters", metavar="PYTHON", type=as_path, action="append", default=[],
-        help="a Python interpreter: what is installed for it",
-    )  # fmt: skip
-    what.add_argument(
-        "--venv", dest="venvs", metavar="DIR", type=as_path, action="append", default=[],
-        help="a virtual environment; none of its programs is run",
-    )  # fmt: skip
-    what.add_argument(
-        "--root", dest="roots", metavar="DIR", type=as_path, action="append", default=[],
-        help="an unpacked file system of a container or image",
-    )  # fmt: skip
-    what.add_argument(
-        "--internal", dest="internal_names", metavar="PATTERN", action="append", default=[],
-        help="names of your own packages, e.g. 'acme-*': no source is asked about them",
-    )  # fmt: skip
-    what.add_argument(
-        "--resolve", action="store_true", help="let uv resolve requirements files; else what is unpinned is not audited"
-    )
+    add_inputs(parser)
     add_sources(parser)
     judged = parser.add_argument_group("which findings count")
     judged.add_argument(
@@ -105,15 +78,29 @@ def run_audit(options: argparse.Namespace) -> ExitCode:
     from holdtrue.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
+    default_to_current_folder(options)
     with unwound_on_termination(), _destination(options) as deliver:
         sources, judgement = open_sources(options, settings), _judgement(options)
-        inventories = tuple(_inventories(options))
+        inventories = read_inputs(options)
         report = audit(inventories, sources, judgement)
         deliver(report, inventories)
     for source in report.sources:
         if source.failure:
             complain(f"{source.name}: {source.failure}")
+    complain_of_age(options, settings, report)
     return exit_code(report.verdict)
+
+
+def complain_of_age(options: argparse.Namespace, settings: "Settings", report: "AuditReport") -> None:
+    """Say which dumps are old, where nobody said how old they may be."""
+    if options.max_age_days is not None or settings.osv_db_max_age_days is not None:
+        return
+    from holdtrue.core.audit_age import stale_sources  # noqa: PLC0415 - a command imports what it needs when it runs
+
+    for source in stale_sources(report):
+        from holdtrue.core.audit_output.phrases import stale_text  # noqa: PLC0415 - hardly ever wanted
+
+        complain(stale_text(source, report.started_at))
 
 
 @contextmanager
@@ -127,7 +114,7 @@ def _destination(options: argparse.Namespace) -> "Iterator[Callable[[AuditReport
     if is_standard_output(options.output):
         yield print_it
         return
-    refuse_inputs(options.output, _files_read(options))
+    refuse_inputs(options.output, files_read(options))
     with replacing(options.output) as write:
 
         def file_it(report: "AuditReport", inventories: "Sequence[Inventory]") -> None:
@@ -137,15 +124,6 @@ def _destination(options: argparse.Namespace) -> "Iterator[Callable[[AuditReport
             complain(f"{verdict_text(report)}. Report: {options.output}")
 
         yield file_it
-
-
-def _files_read(options: argparse.Namespace) -> "Iterator[Path]":
-    from holdtrue.adapters.inventory.files import find_files  # noqa: PLC0415
-
-    yield from (*options.files, *options.interpreters, *options.waivers, *options.vex)
-    yield from filter(None, (options.osv_db, options.epss, options.kev))
-    for project in options.projects:
-        yield from (*find_files(project), project / "pyproject.toml")
 
 
 def exit_code(verdict: "AuditVerdict") -> ExitCode:
@@ -161,82 +139,6 @@ def exit_code(verdict: "AuditVerdict") -> ExitCode:
             return ExitCode.COULD_NOT_LOOK
         case _:
             assert_never(verdict)
-
-
-def _inventories(options: argparse.Namespace) -> "Iterator[Inventory]":
-    from holdtrue.errors import RejectedError  # noqa: PLC0415
-
-    wanted = (options.files, options.projects, options.interpreters, options.venvs, options.roots)
-    if not any(wanted):
-        raise RejectedError(
-            "nothing to audit was named", next_step="give -r FILE, --project DIR or --environment PYTHON"
-        )
-    names: Sequence[str] = options.internal_names
-    for file in options.files:
-        yield _read_file(file, names, resolve=options.resolve)
-    for project in options.projects:
-        yield from _read_project(project, names, resolve=options.resolve)
-    if options.interpreters or options.venvs or options.roots:
-        yield from _list_installed(options)
-
-
-def _list_installed(options: argparse.Namespace) -> "Iterator[Inventory]":
-    """What is installed; an environment that cannot be listed now is a gap, and hides no finding elsewhere."""
-    from holdtrue.adapters.inventory.installed import list_environment, list_root, list_venv  # noqa: PLC0415
-    from holdtrue.core.lockfiles import mark_internal  # noqa: PLC0415
-    from holdtrue.errors import HoldtrueError, RejectedError  # noqa: PLC0415
-    from holdtrue.models.dependency import Gap, Inventory  # noqa: PLC0415
-
-    for paths, read in (
-        (options.interpreters, list_environment),
-        (options.venvs, list_venv),
-        (options.roots, list_root),
-    ):
-        for path in paths:
-            try:
-                yield from (mark_internal(inventory, options.internal_names) for inventory in read(path))
-            except RejectedError:
-                raise
-            except HoldtrueError as error:
-                yield Inventory(str(path), "installed", (), (Gap(str(path), str(error)),))
-
-
-def _read_file(file: Path, internal_names: Sequence[str], *, resolve: bool) -> "Inventory":
-    from holdtrue.adapters.inventory.files import read_file  # noqa: PLC0415
-
-    inventory = read_file(file, internal_names=internal_names)
-    if not resolve or all(item.version for item in inventory.dependencies) or inventory.kind != "requirements":
-        return inventory
-    from dataclasses import replace  # noqa: PLC0415
-
-    from holdtrue.adapters.uv_resolver import read_resolved  # noqa: PLC0415
-    from holdtrue.errors import HoldtrueError, RejectedError  # noqa: PLC0415
-    from holdtrue.models.dependency import Gap  # noqa: PLC0415
-
-    try:
-        return read_resolved(file, internal_names=internal_names)
-    except RejectedError:
-        raise
-    except HoldtrueError as error:
-        # What is pinned is audited all the same.
-        return replace(inventory, gaps=(*inventory.gaps, Gap(str(file), f"it could not be resolved: {error}")))
-
-
-def _read_project(project: Path, internal_names: Sequence[str], *, resolve: bool) -> "Iterator[Inventory]":
-    from holdtrue.adapters.inventory.files import find_files, may_be_another_tools  # noqa: PLC0415
-    from holdtrue.errors import RejectedError  # noqa: PLC0415
-    from holdtrue.models.dependency import Gap, Inventory  # noqa: PLC0415
-
-    files = find_files(project)
-    if not files:
-        yield Inventory(str(project), "project", (), (Gap(str(project), "has no lock file and no requirements file"),))
-    for file in files:
-        try:
-            yield _read_file(file, internal_names, resolve=resolve)
-        except RejectedError as error:
-            if not may_be_another_tools(file):
-                raise
-            yield Inventory(str(file), "conda", (), (Gap(str(file), error.what),))
 
 
 def open_sources(options: argparse.Namespace, settings: "Settings") -> "tuple[AdvisorySource, ...]":

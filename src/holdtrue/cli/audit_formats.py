@@ -30,9 +30,14 @@ def _json(report: "AuditReport", _: "Sequence[Inventory]") -> str:
 
 
 def _sarif(report: "AuditReport", _: "Sequence[Inventory]") -> str:
-    from holdtrue.core.audit_output.sarif import to_sarif  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
 
-    return to_sarif(report, tool_version=_version())
+    from holdtrue.core.audit_output.sarif import to_sarif  # noqa: PLC0415
+    from holdtrue.core.audit_output.sarif_locations import SourceTree  # noqa: PLC0415
+
+    folder = Path.cwd()
+    root = next((path for path in (folder, *folder.parents) if (path / ".git").exists()), folder)
+    return to_sarif(report, tool_version=_version(), tree=SourceTree(root.as_posix(), folder.as_posix()))
 
 
 def _cyclonedx(report: "AuditReport", inventories: "Sequence[Inventory]") -> str:

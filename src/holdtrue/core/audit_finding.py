@@ -24,8 +24,8 @@ CLASS_REASONS: Final = MappingProxyType(
         Origin.INTERNAL: "from an internal index: public sources do not speak of it",
         Origin.VCS: "installed from a repository: its version number does not identify its code",
         Origin.URL: "installed from an address: its version number does not identify its code",
-        Origin.LOCAL: "local project: its version number does not identify its code",
-        Origin.EDITABLE: "editable project: its version number does not identify its code",
+        Origin.LOCAL: "local project: no source knows its code, and none is asked",
+        Origin.EDITABLE: "editable project: no source knows its code, and none is asked",
         Origin.DISTRO: "patched by its distribution, which does not change the version number",
         Origin.CONDA: "a conda package: it need not be the PyPI project of that name",
     }

@@ -17,15 +17,18 @@ How gaps are listed, so that the counts stay true and the list stays readable:
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import Final
 
 from holdtrue.core.audit_aliases import Statement, group_by_alias, id_order, version_order
 from holdtrue.core.audit_finding import CLASS_REASONS, aware, describe
-from holdtrue.core.lockfiles.inventories import INTERNAL_NAME
-from holdtrue.models.audit import Finding, InventoryCount, NotAudited, Occurrence, SourceUse
+from holdtrue.core.lockfiles import is_asked
+from holdtrue.models.audit import Finding, InventoryCount, NotAudited, Occurrence, SourceAnswered, SourceUse
 from holdtrue.models.dependency import IDENTIFIED, Dependency, Inventory, Origin, Pin
 from holdtrue.models.osv import SourceAnswer
+
+_AFTER_ALL: Final = datetime.max.replace(tzinfo=UTC)
 
 _Key = tuple[str, str]
 _Row = tuple[str, str, tuple[str, ...], bool | None, Origin]
@@ -58,20 +61,15 @@ class _Asked:
     gaps: dict[_Key, list[str]] = field(default_factory=dict)
 
 
-def is_internal(origin: Origin, reason: str) -> bool:
-    """Whether a package is the organisation's own, wherever it was installed from."""
-    return origin is Origin.INTERNAL or reason == INTERNAL_NAME
-
-
 def pins_to_ask(inventories: Iterable[Inventory]) -> tuple[Pin, ...]:
-    """Every package version that the inventories hold, once; internal names are nobody else's business."""
+    """Every package version that the inventories hold and that a source may be asked about, once."""
     keys = {
         (item.name, item.version): None
         for inventory in inventories
         for item in inventory.dependencies
-        if item.origin is Origin.INDEX or not is_internal(item.origin, item.reason)
+        if item.version and is_asked(item)
     }
-    return tuple(Pin(name, version) for name, version in keys if version)
+    return tuple(Pin(name, version) for name, version in keys)
 
 
 def merge(
@@ -80,16 +78,18 @@ def merge(
     *,
     locations: Mapping[str, str] = MappingProxyType({}),
     oldest_snapshot: datetime | None = None,
+    at: datetime = _AFTER_ALL,
 ) -> Merged:
     """One finding for each vulnerability of each package version, whoever names it and whoever holds it.
 
     `answers` has, for each source that was asked about `pins_to_ask(inventories)`, its name and what it said, or why it
     failed. `locations` are their addresses. What a source with data from before `oldest_snapshot` says stands, but it
-    failed. Findings do not depend on the order of inventories, answers and matches. Withdrawn advisories make none.
+    failed. Findings do not depend on the order of inventories, answers and matches. Advisories that are withdrawn `at`
+    that time make none.
     """
     pins = pins_to_ask(inventories)
     sources = [_read_source(name, answer, pins, oldest_snapshot) for name, answer in answers]
-    asked = _collect(pins, sources)
+    asked = _collect(pins, sources, aware(at))
     rows: dict[_Key, dict[_Row, None]] = {key: {} for key in asked.statements}
     holders: dict[_Key, set[str]] = {key: set() for key in asked.gaps}
     judged = frozenset(key for key in asked.answered_by if key not in asked.gaps)
@@ -114,6 +114,7 @@ def merge(
             SourceUse(
                 name=source.name,
                 location=locations.get(source.name, ""),
+                answered=_how(source.answer, pins),
                 snapshot_at=source.answer.snapshot_at,
                 failure=source.failure,
             )
@@ -126,6 +127,13 @@ def merge(
 def findings_by_inventory(findings: Iterable[Finding]) -> Counter[str]:
     """How many of these findings each inventory holds, by its label."""
     return Counter(label for finding in findings for label in {item.inventory for item in finding.occurrences})
+
+
+def _how(answer: SourceAnswer, pins: Sequence[Pin]) -> SourceAnswered:
+    """A snapshot is opened even when there is nothing to look up in it."""
+    if not answer.is_live:
+        return SourceAnswered.SNAPSHOT
+    return SourceAnswered.LIVE if pins else SourceAnswered.NOT_ASKED
 
 
 def _read_source(
@@ -142,7 +150,7 @@ def _read_source(
     return _Source(name, answer, "")
 
 
-def _collect(pins: Iterable[Pin], sources: Sequence[_Source]) -> _Asked:
+def _collect(pins: Iterable[Pin], sources: Sequence[_Source], at: datetime) -> _Asked:
     asked = _Asked()
     working = [source for source in sources if not source.failure]
     for pin in pins:
@@ -151,7 +159,7 @@ def _collect(pins: Iterable[Pin], sources: Sequence[_Source]) -> _Asked:
             Statement(source.name, match)
             for source in sources
             for match in source.answer.matches.get(pin, ())
-            if not match.advisory.withdrawn
+            if match.advisory.stands(at)
         ]
         if statements:
             asked.statements[key] = statements
@@ -185,9 +193,9 @@ def _read_inventory(
         if reason:
             gap = NotAudited(name=item.name, reason=reason, version=item.version, inventory=label, origin=item.origin)
             listed[gap] = None
-        if key in rows:
+        if key in rows and is_asked(item):
             rows[key][label, item.place, item.chain, item.is_direct, item.origin] = None
-        if key in holders:
+        if key in holders and is_asked(item):
             holders[key].add(label)
     gaps = dict.fromkeys(inventory.gaps)
     listed.update((NotAudited(name=gap.name, reason=gap.reason, inventory=label), None) for gap in gaps)

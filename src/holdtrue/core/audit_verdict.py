@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Final
 
 from holdtrue.core.audit_judgement import Judgement
-from holdtrue.core.audit_merge import Merged, findings_by_inventory, is_internal
-from holdtrue.core.lockfiles import OWN_PROJECT
+from holdtrue.core.audit_merge import Merged, findings_by_inventory
+from holdtrue.core.lockfiles import OWN_PROJECT, is_named_internal
 from holdtrue.models.audit import (
     AuditCounts,
     AuditReport,
@@ -109,7 +109,7 @@ def _tolerance(item: NotAudited, judgements: Sequence[Judgement]) -> str:
             return "it is the audited project itself"
         if item.name == _HOLDTRUE:
             return "it is Holdtrue itself"
-    if item.origin is None or not is_internal(item.origin, item.reason):
+    if item.origin is None or not is_named_internal(item.origin, item.reason):
         return ""
     about = [judgement for judgement in judgements if judgement.labels is None or item.inventory in judgement.labels]
     trusted = bool(about) and all(judgement.policy.internal_is_audited_elsewhere for judgement in about)

@@ -6,8 +6,9 @@ version, so that they can be matched as possible.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, assert_never
 
 from holdtrue.core.dependency_chains import find_chains
 from holdtrue.core.installed_origin import CONDA_REASON
@@ -15,14 +16,15 @@ from holdtrue.core.lockfiles.addresses import origin_of, pin_of_file
 from holdtrue.core.lockfiles.document import load_json
 from holdtrue.core.lockfiles.inventories import merge_duplicates
 from holdtrue.core.lockfiles.naming import canonical_name, read_version
-from holdtrue.core.lockfiles.requirement import read_requirement
 from holdtrue.core.plain_yaml import parse_plain_yaml
+from holdtrue.core.requirements import Include, RequirementLine, parse_requirements
 from holdtrue.errors import RejectedError
 from holdtrue.models.dependency import Dependency, Gap, Inventory, Origin
 
-Found = Dependency | Gap
+Found = Dependency | Gap | Include
 
 _KIND: Final = "conda"
+_PIP_PLACE: Final = "pip "
 _PYPI_CHANNELS: Final = frozenset({"pypi", "pip"})
 _DEVELOP: Final = "<develop>"
 _BY_ADDRESS: Final = "from an address or repository: its version number does not identify the code"
@@ -38,8 +40,14 @@ _PIP_COMMENT: Final = re.compile(r"#\s*pip\s+(?P<name>[A-Za-z0-9._-]+)\s*@\s*(?P
 _PUBLIC_FILES: Final = "https://files.pythonhosted.org/"
 
 
-def parse_conda(text: str, label: str) -> Inventory:
+ReadPip = Callable[[Sequence[RequirementLine]], Inventory]
+"""What pip makes of the lines of its section, which may include files beside the one that is read."""
+
+
+def parse_conda(text: str, label: str, read_pip: ReadPip | None = None) -> Inventory:
     """The packages of the environment that `text` lists; a line or entry that cannot be read is a gap.
+
+    Files that a section for pip includes are read by `read_pip`; without it each is a gap.
 
     Raises:
         RejectedError: it is none of the formats, or not well-formed.
@@ -55,12 +63,25 @@ def parse_conda(text: str, label: str) -> Inventory:
         found = [*_read_lines(content)]
         if found and all(isinstance(item, Gap) for item in found):
             raise _unknown(label)
+    includes = [item for item in found if isinstance(item, Include)]
+    if includes and read_pip:
+        # Constraints among them are about all that stands in the section.
+        included = read_pip([item for item in found if _is_for_pip(item)])
+        found = [*(item for item in found if not _is_for_pip(item)), *included.dependencies, *included.gaps]
+    else:
+        found += [
+            Gap(item.path, "a file that the section for pip includes, and that was not read") for item in includes
+        ]
     return Inventory(
         label=label,
         kind=_KIND,
         dependencies=merge_duplicates(item for item in found if isinstance(item, Dependency)),
         gaps=tuple(dict.fromkeys(item for item in found if isinstance(item, Gap))),
     )
+
+
+def _is_for_pip(item: Found) -> bool:
+    return isinstance(item, Include) or (isinstance(item, Dependency) and item.place.startswith(_PIP_PLACE))
 
 
 def _unknown(label: str) -> RejectedError:
@@ -155,7 +176,7 @@ def _read_environment(entries: list[object]) -> Iterator[Found]:
                 yield _read_spec(spec.strip(), f"dependency {number}")
             case {"pip": None | "" | list() as lines, **others}:
                 for inner, line in enumerate(lines or (), start=1):
-                    yield _read_pip_line(line, f"pip {inner}")
+                    yield from _read_pip_line(line, f"{_PIP_PLACE}{inner}")
                 if others:
                     yield Gap(f"dependency {number}", "more than a list for pip")
             case _:
@@ -176,11 +197,21 @@ def _read_spec(spec: str, place: str) -> Found:
     return _package(name, pinned["version"], "", place, is_direct=True)
 
 
-def _read_pip_line(line: object, place: str) -> Found:
-    """A line for pip. What is no plain requirement is not repeated: it may hold an address with a credential."""
-    if not isinstance(line, str) or line.lstrip().startswith("-"):
-        return Gap(place, "an option for pip, which may include more packages")
-    return read_requirement(re.sub(r"(?:^|\s)#.*", "", line).strip(), place)
+def _read_pip_line(line: object, place: str) -> Iterator[Found]:
+    """A line for pip, as one of a requirements file, which conda makes of the section."""
+    found = parse_requirements(line) if isinstance(line, str) and "\n" not in line.strip() else ()
+    for item in found:
+        match item:
+            case Dependency():
+                yield replace(item, place=place)
+            case Gap():
+                yield Gap(place, item.reason)
+            case Include():
+                yield item
+            case _:
+                assert_never(item)
+    if not found and not (isinstance(line, str) and line.lstrip().startswith("-")):
+        yield Gap(place, "no requirement for pip")
 
 
 def _read_lock(packages: list[object]) -> Iterator[Found]:

@@ -194,12 +194,19 @@ def _compare(before: frozenset[Pin], after: frozenset[Pin]) -> _Removal:
         # A package may stand there at several versions, for different platforms: lowest to lowest.
         old = sorted((pin for pin in before if pin.name == name), key=_pin_order)
         new = sorted((pin for pin in after if pin.name == name), key=_pin_order)
+        kept = new
         if len(old) != len(new):
             old, new = [pin for pin in old if pin not in after], [pin for pin in new if pin not in before]
-        replaced = [*new, *([None] * (len(old) - len(new)))]
-        moves |= {was: now for was, now in zip(old, replaced, strict=False) if was != now}
+        joined = (_joined(was, kept) for was in old[len(new) :])
+        moves |= {was: now for was, now in zip(old, [*new, *joined], strict=False) if was != now}
         added += new[len(old) :]
     return _Removal(moves, tuple(added))
+
+
+def _joined(was: Pin, kept: Sequence[Pin]) -> Pin | None:
+    """What takes the place of a version where a package has fewer of them afterwards; None when it has none at all."""
+    above = [pin for pin in kept if _pin_order(pin) >= _pin_order(was)]
+    return next(iter(above or kept[-1:]), None)
 
 
 def _pin_order(pin: Pin) -> tuple[str, tuple[int, Version, str]]:

@@ -38,9 +38,10 @@ def _lines(proposal: FixProposal) -> Iterator[str]:
 def _bump(bump: Bump) -> str:
     if not bump.from_version:
         return f"{bump.package}: {bump.to_version} is needed newly"
+    removes = f"removes {', '.join(bump.removes)}" if bump.removes else ""
     if not bump.to_version:
-        return f"{bump.package}: {bump.from_version} is not needed any more"
-    why = f"removes {', '.join(bump.removes)}" if bump.removes else "moves with the others"
+        return f"{bump.package}: {bump.from_version} is not needed any more{removes and f', {removes}'}"
+    why = removes or "moves with the others"
     return f"{bump.package} {bump.from_version} to {bump.to_version}: {why}"
 
 

@@ -26,6 +26,7 @@ from holdtrue.core.version_match import read_version
 from holdtrue.models.dependency import Origin, Pin
 
 _NO_WISH: Final = Wish()
+_REMOTE: Final = frozenset({Origin.VCS, Origin.URL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,23 @@ class Release:
     block: str
 
 
-def source_lines(lines: Sequence[Line], wishes: Mapping[str, Wish], *, is_near: bool) -> list[str]:
-    """What the file asks for, with its pins loosened. What lies on this machine is left out."""
+def source_lines(
+    lines: Sequence[Line], wishes: Mapping[str, Wish], *, is_near: bool, has_remote: bool = True
+) -> list[str]:
+    """What the file asks for, with its pins loosened. What lies on this machine is left out.
+
+    Without `has_remote` so is what comes from repositories and addresses.
+    """
     return [
         _loosen(line, wishes, is_near=is_near) if line.pin else without_editable(requirement_text(line))
         for line in lines
-        if line.dependency and local_place(line) is None
+        if line.dependency and local_place(line) is None and (has_remote or not is_remote(line))
     ]
+
+
+def is_remote(line: Line) -> bool:
+    """Whether it names a repository or an address."""
+    return line.dependency is not None and line.dependency.origin in _REMOTE
 
 
 def preference_lines(lines: Sequence[Line], wishes: Mapping[str, Wish]) -> list[str]:

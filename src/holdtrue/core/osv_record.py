@@ -54,7 +54,7 @@ def parse_record(raw: object) -> AdvisoryRecord:
         aliases=tuple(dict.fromkeys(name for name in names if name and name != own_id)),
         modified=_text(raw.get("modified")),
         published=read_moment(raw.get("published")),
-        withdrawn=withdrawn is not None and withdrawn.year > 1,
+        withdrawn=withdrawn if withdrawn is not None and withdrawn.year > 1 else None,
         summary=_summary(raw),
         vectors=_vectors(raw.get("severity")),
         rating=_rating(raw, [entry for _, entry in ours]),

@@ -7,7 +7,8 @@ version is affected when a range or a list of any entry about its package holds 
   (real ones do, and out of order).
 - An event that is no version leaves open what it can change, and no more: the finding is possible.
 - A range without `introduced`, and an entry that names no comparable version (GIT ranges do not replace the version
-  list, says the schema), do not say that a version is safe: possible.
+  list, says the schema), do not say that a version is safe: possible. Nor does a list without ranges in which a version
+  cannot be read: it may mean any.
 - A local version (`1.0+cpu`) is a build of its public one: a list or `last_affected` that names `1.0` means it too.
 """
 
@@ -51,9 +52,10 @@ _AFFECTED: Final[_Outcome] = (Certainty.AFFECTED, "")
 
 
 def match(pin: Pin, record: AdvisoryRecord) -> Match | None:
-    """What the advisory says about the pin; None when it does not affect it, or no longer stands. Never raises."""
-    if record.withdrawn:
-        return None
+    """What the advisory says about the pin; None when it does not affect it. Never raises.
+
+    Whether the advisory still stands is a question of the time, which `holdtrue.core.audit_merge` answers.
+    """
     name = _normal_name(pin.name)
     entries = [entry for entry in record.affected if entry.package == name]
     if not entries:
@@ -110,11 +112,19 @@ def _judge_entry(text: str, version: Version | None, entry: Affected) -> _Outcom
         if text in entry.versions:
             return _AFFECTED
         doubt = f"the version {_quote(text)} cannot be compared (PEP 440)"
-        return (Certainty.POSSIBLE, doubt) if entry.ranges else _SAFE
+        return (Certainty.POSSIBLE, doubt) if entry.ranges else _judge_unreadable_list(entry.versions)
     by_range = _judge_ranges(version, entry.ranges)
     if by_range[0] is not Certainty.AFFECTED and _is_listed(text, version, entry.versions):
         return _AFFECTED
-    return by_range
+    return by_range if entry.ranges else _judge_unreadable_list(entry.versions)
+
+
+def _judge_unreadable_list(listed: Sequence[str]) -> _Outcome:
+    """For a version that is not in a list which has nothing beside it."""
+    unreadable = next((text for text in listed if read_version(text) is None), None)
+    if unreadable is None:
+        return _SAFE
+    return Certainty.POSSIBLE, f"the advisory's version {_quote(unreadable)} cannot be compared (PEP 440)"
 
 
 def _is_listed(text: str, version: Version, listed: Sequence[str]) -> bool:

@@ -160,12 +160,28 @@ class InventoryCount(Value):
     findings: int = Field(ge=0)
 
 
+class SourceAnswered(StrEnum):
+    """How a source came to its answer."""
+
+    LIVE = "live"
+    """It was asked as it is now."""
+    SNAPSHOT = "snapshot"
+    """A copy of its data was read."""
+    NOT_ASKED = "not_asked"
+    """There was no package version to ask about."""
+
+
 class SourceUse(Value):
     """One advisory source as it answered."""
 
     name: str
     location: str
-    snapshot_at: datetime | None = Field(default=None, description="Age of its data; null for a live one.")
+    answered: SourceAnswered = Field(
+        default=SourceAnswered.LIVE, description="Live, from a snapshot, or not asked: there was nothing to ask about."
+    )
+    snapshot_at: datetime | None = Field(
+        default=None, description="Age of a snapshot; null for any other, and for one without a date."
+    )
     failure: str = Field(default="", description="Why it did not answer; empty when it did.")
 
 

@@ -55,6 +55,7 @@ class Dependency:
         is_direct: Whether the project asks for it by itself; None when the inventory does not tell.
         marker: The environment marker (PEP 508) under which it is installed; empty for always.
         reason: Why no source can be asked about it; empty when it can. Never a text with a credential.
+        index: Host and path of the index that it is locked from; empty when the inventory does not tell.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Dependency:
     is_direct: bool | None = None
     marker: str = ""
     reason: str = ""
+    index: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,10 @@ class Audit(Value):
     internal: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         default=(), description="Shell patterns for names of your own packages: no source is asked about them."
     )
+    mirrors: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        description="Addresses of indexes that mirror PyPI. Packages from any other index beside PyPI are yours.",
+    )
     waivers: tuple[FleetPath, ...] = Field(default=(), description="Files of waivers, in YAML or JSON.")
     vex: tuple[FleetPath, ...] = Field(default=(), description="OpenVEX or CycloneDX VEX documents.")
     epss: FleetPath | None = Field(default=None, description="EPSS scores as CSV, which may be gzip.")

@@ -55,7 +55,8 @@ class AdvisoryRecord:
         aliases: Other ids of the same flaw, without its own.
         modified: As it stands in the record; empty when it has none.
         published: When it was published; None when unknown or unreadable.
-        withdrawn: Whether it no longer stands. Such a record never makes a finding.
+        withdrawn: The time from which it no longer stands; None when it was not withdrawn. A record makes no finding
+            from then on, and does before.
         summary: One line; hostile text: every output escapes it for itself.
         vectors: CVSS vectors (`CVSS:3.1/...`, `CVSS:4.0/...`, version 2 without prefix), valid or not.
         rating: The database's own word for the severity (`HIGH`); empty when it has none.
@@ -67,12 +68,16 @@ class AdvisoryRecord:
     aliases: tuple[str, ...] = ()
     modified: str = ""
     published: datetime | None = None
-    withdrawn: bool = False
+    withdrawn: datetime | None = None
     summary: str = ""
     vectors: tuple[str, ...] = ()
     rating: str = ""
     affected: tuple[Affected, ...] = ()
     link: str = ""
+
+    def stands(self, at: datetime) -> bool:
+        """Whether it is not withdrawn at that time, which has a zone."""
+        return self.withdrawn is None or self.withdrawn > at
 
 
 class Certainty(StrEnum):
@@ -107,12 +112,14 @@ class SourceAnswer:
     Attributes:
         matches: The advisories on each pin; a pin that is in neither mapping was asked about and has none.
         unanswered: Why a pin was not (fully) answered; its matches, if any, stand all the same.
-        snapshot_at: How old the source's data are; None for one that is asked live.
+        snapshot_at: How old the source's data are; None for one that is asked live, and for a snapshot without a date.
+        is_live: Whether the source was asked as it is now, and not a snapshot of it.
     """
 
     matches: Mapping[Pin, tuple[Match, ...]] = field(default_factory=dict)
     unanswered: Mapping[Pin, str] = field(default_factory=dict)
     snapshot_at: datetime | None = None
+    is_live: bool = True
 
 
 class AdvisorySource(Protocol):
@@ -129,7 +136,7 @@ class AdvisorySource(Protocol):
         ...
 
     def ask(self, pins: Sequence[Pin]) -> SourceAnswer:
-        """What it knows of these, all in one go; each pin stands there once.
+        """What it knows of these, all in one go; each pin stands there once. Without pins it asks nobody.
 
         Raises:
             ServiceUnreachable, ServiceNotReady: it could not answer about any of them.

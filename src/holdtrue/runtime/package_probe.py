@@ -165,14 +165,16 @@ def _read_entry(path: str, name: str, *, is_folder: bool, follow_links: bool) ->
             return Entry(name, problem="a zipped egg")
         if not follow_links and _has_link(path, "EGG-INFO"):
             return Entry(name, problem=_LINK)
-        return _read_distribution(f"{path}/EGG-INFO", name, "PKG-INFO", follow_links=follow_links)
+        return _read_distribution(f"{path}/EGG-INFO", name, follow_links=follow_links)
     if is_folder:
-        file = "METADATA" if name.lower().endswith(".dist-info") else "PKG-INFO"
-        return _read_distribution(path, name, file, follow_links=follow_links)
+        return _read_distribution(path, name, follow_links=follow_links)
     return _with_headers(Entry(name), path, follow_links=follow_links)
 
 
-def _read_distribution(folder: str, name: str, file: str, *, follow_links: bool) -> Entry:
+def _read_distribution(folder: str, name: str, *, follow_links: bool) -> Entry:
+    # As importlib.metadata has it: some tools write METADATA into an egg-info.
+    has_metadata = name.lower().endswith(".dist-info") or os.path.lexists(f"{folder}/METADATA")
+    file = "METADATA" if has_metadata else "PKG-INFO"
     entry = Entry(
         name,
         direct_url=_read_optional(f"{folder}/direct_url.json", follow_links=follow_links),

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from holdtrue.adapters.inventory import files
-from holdtrue.adapters.inventory.files import find_files, read_file
+from holdtrue.adapters.inventory import text_file
+from holdtrue.adapters.inventory.files import read_file
+from holdtrue.adapters.inventory.projects import find_files, why_nothing
 from holdtrue.errors import RejectedError
-from holdtrue.models.dependency import Inventory, Origin
+from holdtrue.models.dependency import Inventory
 
 UV = 'version = 1\n[[package]]\nname = "demo"\nversion = "1.0"\nsource = { registry = "https://pypi.org/simple" }\n'
 POETRY = '[[package]]\nname = "demo"\nversion = "1.0"\n[metadata]\nlock-version = "2.1"\n'
@@ -82,14 +83,116 @@ def test_the_project_beside_the_lock_tells_what_is_direct(tmp_path: Path, name: 
     assert read_file(tmp_path / name).dependencies[0].is_direct is None
 
 
-def test_internal_names_are_marked_in_every_format(tmp_path: Path) -> None:
-    for name, text in (("uv.lock", UV), ("Pipfile.lock", PIPFILE), ("requirements.txt", "Demo==1.0\n")):
-        (tmp_path / name).write_text(text)
+CYCLONEDX = '{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"purl": "pkg:pypi/demo@1.0"}]}'
 
-        (item,) = read_file(tmp_path / name, internal_names=["de*"]).dependencies
 
-        assert item.origin is Origin.INTERNAL
-        assert item.reason
+CYCLONEDX_XML = (
+    '<bom xmlns="http://cyclonedx.org/schema/bom/1.6"><components><component type="library"><name>demo</name>'
+    "<version>1.0</version><purl>pkg:pypi/demo@1.0</purl></component></components></bom>"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (f"requires-python = '>=3.11'\n{UV}", "uv.lock"),
+        (POETRY, "poetry.lock"),
+        (PDM, "pdm.lock"),
+        (PIPFILE, "Pipfile.lock"),
+        (f"# made by a tool\n{PYLOCK}", "pylock.toml"),
+        ("# comment\ndemo==1.0  # via x\n", "requirements"),
+        ("name: app\ndependencies:\n  - pip:\n      - demo==1.0\n", "conda"),
+        ('[{"name": "demo", "version": "1.0", "channel": "pypi"}]', "conda"),
+        ("# This file may be used to create an environment using:\ndemo=1.0=pypi_0\n", "conda"),
+        (CYCLONEDX, "CycloneDX"),
+        (f'<?xml version="1.0"?>\n{CYCLONEDX_XML}', "CycloneDX"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["frozen.lock", "deps.data", "list"])
+def test_what_stands_in_it_tells_the_format_where_the_name_does_not(
+    tmp_path: Path, name: str, text: str, kind: str
+) -> None:
+    (tmp_path / name).write_text(text)
+
+    inventory = read_file(tmp_path / name)
+
+    assert versions(inventory) == {"demo": "1.0"}
+    assert inventory.kind.casefold().startswith(kind.casefold())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["# A project\n\nInstall it with pip.\n", "\0\0", '{"name": "app"}', "", "services:\n  web: {}\n",
+     '[[package]]\nname = "serde"\nversion = "1.0"\nsource = "registry+https://github.com/rust-lang/crates.io-index"\n'],
+    ids=["readme", "binary", "json", "empty", "compose", "cargo"],
+)  # fmt: skip
+def test_what_nobody_can_tell_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "notes.data").write_text(text)
+
+    with pytest.raises(RejectedError) as caught:
+        read_file(tmp_path / "notes.data")
+
+    assert "uv.lock" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "command"),
+    [
+        ("pyproject.toml", '[project]\nname = "app"\n', "uv lock"),
+        ("pyproject.toml", '[tool.poetry]\nname = "app"\n', "poetry lock"),
+        ("pyproject.toml", '[project]\nname = "app"\n[tool.pdm.resolution]\n', "pdm lock"),
+        ("Pipfile", "[packages]\ndemo = '*'\n", "pipenv lock"),
+        ("setup.py", "from setuptools import setup\n", "uv pip compile"),
+        ("run.py", "# /// script\n# dependencies = ['demo']\n# ///\n", "uv lock --script"),
+    ],
+)
+def test_a_project_that_is_not_locked_is_to_be_locked_first(tmp_path: Path, name: str, text: str, command: str) -> None:
+    (tmp_path / name).write_text(text)
+
+    with pytest.raises(RejectedError) as caught:
+        read_file(tmp_path / name)
+
+    assert f"`{command}`" in caught.value.next_step
+    if name != "run.py":
+        assert f"`{command}`" in why_nothing(tmp_path)
+    (tmp_path / "uv.lock").write_text(UV)
+    with pytest.raises(RejectedError) as caught:
+        read_file(tmp_path / name)
+    assert str(tmp_path / "uv.lock") in caught.value.next_step
+
+
+@pytest.mark.parametrize("comment", ["# -*- coding: latin-1 -*-", "#!/x\n# vim: set fileencoding=iso8859-15 :"])
+def test_a_coding_comment_is_heeded_in_requirements(tmp_path: Path, comment: str) -> None:
+    text = f"{comment}\n# caf\xe9\ndemo==1.0\n-r more.txt\n"
+    (tmp_path / "requirements.txt").write_bytes(text.encode("latin-1"))
+    (tmp_path / "more.txt").write_bytes(f"{comment}\n# \xe9\nother==2.0\n".encode("latin-1"))
+
+    inventory = read_file(tmp_path / "requirements.txt")
+
+    assert (versions(inventory), inventory.gaps) == ({"demo": "1.0", "other": "2.0"}, ())
+
+
+@pytest.mark.parametrize("comment", ["", "# coding: nonsense\n", "# coding: zlib\n", "\n\n# coding: latin-1\n"])
+def test_without_an_encoding_of_text_other_bytes_are_refused(tmp_path: Path, comment: str) -> None:
+    (tmp_path / "requirements.txt").write_bytes(f"{comment}# \xe9\ndemo==1.0\n".encode("latin-1"))
+
+    with pytest.raises(RejectedError, match="not text"):
+        read_file(tmp_path / "requirements.txt")
+
+
+def test_what_a_section_for_pip_includes_is_read_beside_the_environment_file(tmp_path: Path) -> None:
+    for_pip = ("-r sub/more.txt", "--constraint limits.txt", "loose", "-r gone.txt")
+    lines = "  - python=3.12\n  - pip:\n" + "".join(f"    - {line}\n" for line in for_pip)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "environment.yml").write_text(f"dependencies:\n{lines}")
+    (tmp_path / "sub/more.txt").write_text("demo==1.0\n-r ../last.txt\n")
+    (tmp_path / "last.txt").write_text("last==3.0\n")
+    (tmp_path / "limits.txt").write_text("loose==2.0\nunused==9.0\n")
+
+    inventory = read_file(tmp_path / "environment.yml")
+
+    assert versions(inventory) == {"python": "3.12", "loose": "2.0", "demo": "1.0", "last": "3.0"}
+    assert [gap.name for gap in inventory.gaps] == ["gone.txt"]
 
 
 def test_includes_are_read_beside_the_file_that_names_them(tmp_path: Path) -> None:
@@ -193,7 +296,7 @@ def test_a_file_of_a_hundred_megabytes_is_refused_unread(tmp_path: Path, name: s
 def test_a_file_that_hides_its_size_is_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "top.txt").write_text("demo==1.0\n-r big.txt\n")
     (tmp_path / "big.txt").write_text("x" * 50)
-    monkeypatch.setattr(files, "_SIZE_LIMIT", 49)
+    monkeypatch.setattr(text_file, "_SIZE_LIMIT", 49)
 
     (gap,) = read_file(tmp_path / "top.txt").gaps
 

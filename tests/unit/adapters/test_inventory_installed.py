@@ -107,6 +107,12 @@ def test_broken_metadata_are_never_dropped(tmp_path: Path) -> None:
     (packages / "old.egg-info").write_text("Metadata-Version: 1.0\nName: old\nVersion: 0.1\n")
     (packages / "older-0.2.egg-info").mkdir()
     (packages / "older-0.2.egg-info/PKG-INFO").write_text("Name: older\nVersion: 0.2\n")
+    for folder in ("mixed-0.3-py3.12.egg-info", "both-0.4.egg-info", "packed-0.5-py3.12.egg/EGG-INFO"):
+        (packages / folder).mkdir(parents=True)
+    (packages / "mixed-0.3-py3.12.egg-info/METADATA").write_text("Name: mixed\nVersion: 0.3\n")
+    (packages / "both-0.4.egg-info/METADATA").write_text("Name: both\nVersion: 0.4\n")
+    (packages / "both-0.4.egg-info/PKG-INFO").write_text("Name: both\nVersion: 0.1\n")
+    (packages / "packed-0.5-py3.12.egg/EGG-INFO/METADATA").write_text("Name: packed\nVersion: 0.5\n")
     (packages / "egg-0.3-py3.12.egg/EGG-INFO").mkdir(parents=True)
     (packages / "egg-0.3-py3.12.egg/EGG-INFO/PKG-INFO").write_text("Name: egg\nVersion: 0.3\n")
     (packages / "zipped-0.4-py3.12.egg").write_bytes(b"PK")
@@ -125,6 +131,9 @@ def test_broken_metadata_are_never_dropped(tmp_path: Path) -> None:
         "loop": ("5.0", True),
         "old": ("0.1", False),
         "older": ("0.2", False),
+        "mixed": ("0.3", False),
+        "both": ("0.4", False),
+        "packed": ("0.5", False),
         "egg": ("0.3", False),
         "zipped": ("0.4", True),
         "mine": ("", True),

@@ -382,8 +382,8 @@ def test_a_dump_that_was_taken_away_is_not_answered_from_its_index(tmp_path: Pat
 
 
 def test_a_dump_that_grows_while_it_is_read_may_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_slowly(documents: Iterable[bytes | None]) -> object:
-        index = build_index(documents)
+    def read_slowly(documents: Iterable[bytes | None], now: datetime) -> object:
+        index = build_index(documents, now)
         with (tmp_path / "dump").open("ab") as file:
             file.write(_lines(_advisory("TEST-2")))
         return index

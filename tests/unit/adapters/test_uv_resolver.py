@@ -134,6 +134,39 @@ def test_no_solution_is_a_value_with_the_reason(tail: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("hint", "told"),
+    [
+        ("Because a>1 was published after the exclude newer time, it fails.", "exclude-newer holds"),
+        (
+            "hint: `a` was filtered by `exclude-newer` to uploaded before 2022-01-02T00:00:00Z. The",
+            "exclude-newer (nothing uploaded from 2022-01-02T00:00:00Z on) holds",
+        ),
+    ],
+)
+def test_the_setting_that_hides_newer_versions_is_named(hint: str, told: str) -> None:
+    answer = explain_failure(1, f"error: No solution found\n  cause: It fails.\n\n{hint}\n")
+
+    assert isinstance(answer, NoSolution)
+    assert told in answer.reason
+
+
+def test_a_repository_that_cannot_be_read_is_no_failure_of_the_index() -> None:
+    tail = (
+        "error: Failed to download and build `x @ git+https://user:s3cr3t@h.example/x.git`\n"
+        "  cause: Git operation failed\n"
+        "  cause: process didn't exit successfully: `git fetch`\n"
+        "    fatal: unable to access 'https://user:s3cr3t@h.example/x.git/': Could not resolve host: h.example\n"
+    )
+
+    with pytest.raises(ServiceUnreachable) as caught:
+        explain_failure(2, tail)
+
+    assert "repository" in caught.value.what
+    assert "Could not resolve host" in caught.value.what
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "https://user:s3cr3t@host.example/simple/x",

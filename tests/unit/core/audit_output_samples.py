@@ -22,6 +22,7 @@ from holdtrue.models.audit import (
     NotAudited,
     Occurrence,
     Severity,
+    SourceAnswered,
     SourceUse,
     Waiver,
     WaiverUse,
@@ -57,7 +58,7 @@ CRITICAL: Final = Finding(
     exploitation=Exploitation(is_known_exploited=True, epss=0.42),
     occurrences=(
         Occurrence(inventory="services/shop/requirements.txt", place="line 3", is_direct=True),
-        Occurrence(inventory="services/shop/uv.lock", place="package 7", chain=("demo-site", "demo-server")),
+        Occurrence(inventory="services/shop/uv.lock", place="line 41", chain=("demo-site", "demo-server")),
         Occurrence(inventory="host-1:/usr/bin/python3", place="/usr/lib/python3/dist-packages"),
     ),
 )
@@ -69,7 +70,7 @@ POSSIBLE: Final = Finding(
     certainty=Certainty.POSSIBLE,
     doubt="installed from a repository, so its version does not identify its code",
     sources=("osv",),
-    occurrences=(Occurrence(inventory="services/shop/uv.lock", place="package 9", origin=Origin.VCS),),
+    occurrences=(Occurrence(inventory="services/shop/uv.lock", place="line 52", origin=Origin.VCS),),
 )
 
 WAIVED: Final = Finding(
@@ -111,8 +112,8 @@ INVENTORIES: Final = (
         "services/shop/uv.lock",
         "uv.lock",
         (
-            Dependency("demo-web", "1.0", place="package 7", chain=("demo-site", "demo-server")),
-            Dependency("demo-fork", "0.3", Origin.VCS, place="package 9", reason="installed from a repository"),
+            Dependency("demo-web", "1.0", place="line 41", chain=("demo-site", "demo-server")),
+            Dependency("demo-fork", "0.3", Origin.VCS, place="line 52", reason="installed from a repository"),
         ),
     ),
     Inventory(
@@ -191,7 +192,12 @@ ORDINARY: Final = report(
     ),
     sources=(
         SourceUse(name="osv", location="https://osv.example"),
-        SourceUse(name="osv-db", location="/data/all.zip", snapshot_at=STARTED_AT - timedelta(days=3, hours=1)),
+        SourceUse(
+            name="osv-db",
+            location="/data/all.zip",
+            answered=SourceAnswered.SNAPSHOT,
+            snapshot_at=STARTED_AT - timedelta(days=3, hours=1),
+        ),
         SourceUse(name="pypi", location="https://pypi.example", failure="refused the connection"),
     ),
 )

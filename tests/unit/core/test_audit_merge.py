@@ -18,6 +18,8 @@ from holdtrue.models.dependency import IDENTIFIED, Dependency, Gap, Inventory, O
 from holdtrue.models.osv import AdvisoryRecord, Affected, Certainty, Event, EventKind, Match, SourceAnswer
 
 DEMO = Pin("demo-a", "1.0")
+LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
+NOT_ASKED = {Origin.INTERNAL, Origin.LOCAL, Origin.EDITABLE}
 HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"
 CRITICAL_3 = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
 NONE_4 = "CVSS:4.0/AV:P/AC:H/AT:P/PR:H/UI:A/VC:N/VI:N/VA:N/SC:N/SI:N/SA:N"
@@ -123,11 +125,20 @@ def test_advisories_without_any_name_are_a_finding_too() -> None:
 
 def test_a_withdrawn_advisory_makes_no_finding_and_joins_none() -> None:
     result = merged(
-        match("GHSA-x", "CVE-1", "CVE-2", withdrawn=True), match("PYSEC-1", "CVE-1"), match("PYSEC-2", "CVE-2")
+        match("GHSA-x", "CVE-1", "CVE-2", withdrawn=LONG_AGO), match("PYSEC-1", "CVE-1"), match("PYSEC-2", "CVE-2")
     )
 
     assert [item.id for item in result.findings] == ["PYSEC-1", "PYSEC-2"]
-    assert merged(match("GHSA-x", withdrawn=True)).findings == ()
+    assert merged(match("GHSA-x", withdrawn=LONG_AGO)).findings == ()
+
+
+def test_a_withdrawal_counts_from_its_day_on() -> None:
+    day = datetime(2030, 6, 1, tzinfo=UTC)
+    answers = [("osv", answer(match("PYSEC-1", withdrawn=day)))]
+    held = [inventory(Dependency("demo-a", "1.0"))]
+
+    assert [item.id for item in merge(held, answers, at=day - timedelta(days=1)).findings] == ["PYSEC-1"]
+    assert merge(held, answers, at=day).findings == ()
 
 
 # What a finding says
@@ -210,7 +221,7 @@ def test_sure_when_any_source_is_sure() -> None:
     assert (finding.certainty, finding.doubt) == (Certainty.POSSIBLE, "its range cannot be read")
 
 
-@pytest.mark.parametrize("origin", sorted(set(Origin) - IDENTIFIED - {Origin.INTERNAL}))
+@pytest.mark.parametrize("origin", sorted(set(Origin) - IDENTIFIED - NOT_ASKED))
 def test_an_origin_that_does_not_identify_the_code_makes_it_possible_and_is_not_audited(origin: Origin) -> None:
     held = inventory(Dependency("demo-a", "1.0", origin, reason="its own reason"), Dependency("demo-b", "1.0", origin))
 
@@ -224,14 +235,24 @@ def test_an_origin_that_does_not_identify_the_code_makes_it_possible_and_is_not_
     assert counts(result) == [(0, 2)]
 
 
-def test_nobody_is_asked_about_internal_packages_and_they_are_not_audited() -> None:
-    held = inventory(Dependency("demo-a", "1.0", Origin.INTERNAL))
+@pytest.mark.parametrize("origin", sorted(NOT_ASKED))
+def test_nobody_is_asked_about_ones_own_packages_and_they_are_not_audited(origin: Origin) -> None:
+    held = inventory(Dependency("demo-a", "1.0", origin))
 
     result = merge([held], [("osv", answer(match("A-1")))])
 
     assert (pins_to_ask([held]), result.findings) == ((), ())
-    assert [(item.name, item.reason) for item in result.not_audited] == [("demo-a", CLASS_REASONS[Origin.INTERNAL])]
+    assert [(item.name, item.reason) for item in result.not_audited] == [("demo-a", CLASS_REASONS[origin])]
     assert counts(result) == [(0, 1)]
+
+
+def test_a_package_of_ones_own_is_no_place_of_a_finding_on_its_namesake() -> None:
+    own, theirs = inventory(Dependency("demo-a", "1.0", Origin.EDITABLE)), inventory(label="other.txt")
+
+    result = merge([own, theirs], [("osv", answer(match("MAL-1")))])
+
+    assert [item.inventory for item in only(result).occurrences] == ["other.txt"]
+    assert counts(result) == [(0, 1), (1, 0)]
 
 
 def test_in_an_index_and_a_distribution_it_is_sure_with_both_places() -> None:
@@ -438,7 +459,7 @@ def matches(draw: st.DrawFn) -> Match:
         *draw(st.lists(st.sampled_from(NAMES), max_size=3)),
         fixed_in=draw(st.lists(st.sampled_from(["1.0", "2.0", "2.0.0", "junk"]), max_size=2)),
         doubt=draw(st.sampled_from(["", "", "unreadable"])),
-        withdrawn=draw(st.sampled_from([False, False, True])),
+        withdrawn=draw(st.sampled_from([None, None, LONG_AGO])),
         vectors=tuple(draw(st.lists(st.sampled_from([HIGH, LOW, "junk"]), max_size=2))),
         published=draw(st.sampled_from([None, datetime(2030, 1, 1, tzinfo=UTC), datetime(2029, 1, 1)])),  # noqa: DTZ001
     )
@@ -500,7 +521,7 @@ def test_every_match_that_stands_is_in_exactly_one_finding_of_its_pin(
 
     for pin in pins_to_ask([inventory(*dependencies)]):
         found = [item for item in result.findings if (item.package, item.version) == (pin.name, pin.version)]
-        standing = [item for item in told.matches.get(pin, ()) if not item.advisory.withdrawn]
+        standing = [item for item in told.matches.get(pin, ()) if item.advisory.withdrawn is None]
         for item in names(standing):
             (related,) = [one for one in found if item & {one.id, *one.aliases}]
             assert item <= {related.id, *related.aliases}

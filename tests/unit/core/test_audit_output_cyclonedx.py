@@ -72,7 +72,7 @@ def test_every_package_is_a_component_once_with_all_its_places() -> None:
     assert web["purl"] == "pkg:pypi/demo-web@1.0"
     assert {(item["location"], item["additionalContext"]) for item in web["evidence"]["occurrences"]} == {
         ("services/shop/requirements.txt", "line 3"),
-        ("services/shop/uv.lock", "package 7"),
+        ("services/shop/uv.lock", "line 41"),
         ("host-1:/usr/bin/python3", "/usr/lib/python3/dist-packages"),
     }
 

@@ -11,7 +11,7 @@ from tests.unit.core.audit_output_samples import INCOMPLETE, ORDINARY, SOUND, ma
 
 PARTS = (
     "demo-web", "PYSEC-2026-1", "CVE-2026-0001, GHSA-aaaa-bbbb-cccc", "1.1, 2.0", "critical 9.8",
-    "services/shop/uv.lock, package 7", "demo-server", "Requests are answered with the memory",
+    "services/shop/uv.lock, line 41", "demo-server", "Requests are answered with the memory",
     "unknown, possible", "only possible: installed from a repository",
     "severity below medium", "waived by platform team until 2026-12-31",
     "no public source knows it", "refused the connection",

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from holdtrue.core.audit_output import sarif
 from holdtrue.core.audit_output.sarif import to_sarif
+from holdtrue.core.audit_output.sarif_locations import SourceTree
 from holdtrue.models.audit import AuditReport, AuditVerdict, InventoryCount, NotAudited, Occurrence, Severity
 from tests.unit.core.audit_output_samples import (
     CRITICAL,
@@ -25,7 +27,7 @@ from tests.unit.core.audit_output_samples import (
 )
 
 Json = dict[str, Any]
-_URI = re.compile(r"(file:///?)?[A-Za-z0-9\-._~/%!$&'()*+,;=@]*")
+_URI = re.compile(r"(?!/|\.\./)[A-Za-z0-9\-._~/%!$&'()*+,;=@]+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
@@ -73,26 +75,26 @@ def _result_faults(result: Json, ids: list[str]) -> Iterator[str]:
         yield "message"
     if not all(isinstance(value, str) for value in (*result["fingerprints"].values(),)):
         yield "fingerprint"
-    for suppression in result["suppressions"]:
-        if suppression["kind"] not in {"inSource", "external"} or suppression["status"] != "accepted":
-            yield "suppression"
+    if not 1 <= len(result["locations"]) <= 1000:
+        yield "number of locations"
     for location in result["locations"]:
         yield from _location_faults(location)
 
 
 def _location_faults(location: Json) -> Iterator[str]:
-    if ("physicalLocation" in location) == ("logicalLocations" in location):
-        yield "location of no kind, or of two"
+    if "physicalLocation" not in location:
+        yield "no physical location, for which GitHub refuses the log"
+        return
     for logical in location.get("logicalLocations", []):
         if not isinstance(logical["name"], str):
             yield "logical name"
-    physical = location.get("physicalLocation", {"artifactLocation": {"uri": "x", "uriBaseId": "x"}})
+    physical = location["physicalLocation"]
     artifact = physical["artifactLocation"]
     if not _URI.fullmatch(artifact["uri"]) or re.search("%(?![0-9A-F]{2})", artifact["uri"]):
         yield "URI"
-    if artifact["uri"].startswith("file://") == ("uriBaseId" in artifact):
+    if artifact["uriBaseId"] != "%SRCROOT%":
         yield "URI base"
-    if physical.get("region", {"startLine": 1})["startLine"] < 1:
+    if physical["region"]["startLine"] < 1:
         yield "line"
 
 
@@ -127,13 +129,15 @@ def test_the_control_finds_what_is_broken() -> None:
         place[last] = value
         return list(faults(changed))
 
-    assert broken("results", 0, "ruleIndex", value=3)
+    assert broken("results", 0, "ruleIndex", value=1)
     assert broken("results", 0, "level", value="critical")
     assert broken("results", 0, "message", "text", value="")
     assert broken("results", 0, "locations", 0, value={})
+    assert broken("results", 0, "locations", value=[])
     artifact = ("results", 0, "locations", 0, "physicalLocation", "artifactLocation")
     assert broken(*artifact, "uri", value="a b")
     assert broken(*artifact, "uri", value="file:///a")
+    assert broken(*artifact, "uri", value="../a")
     assert broken("tool", "driver", "rules", 0, "id", value="PYSEC-2026-2")
     assert broken("tool", "driver", "rules", 0, "properties", "security-severity", value="high")
     assert broken("invocations", 0, "startTimeUtc", value="today")
@@ -156,19 +160,24 @@ def test_a_finding_is_one_result_in_each_inventory() -> None:
             {
                 "physicalLocation": {
                     "artifactLocation": {"uri": "services/shop/uv.lock", "uriBaseId": "%SRCROOT%"},
+                    "region": {"startLine": 41},
                 },
-                "message": {"text": "package 7"},
             }
         ],
         [
             {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": "host-1%3A/usr/bin/python3", "uriBaseId": "%SRCROOT%"},
+                    "region": {"startLine": 1},
+                },
+                "message": {"text": "/usr/lib/python3/dist-packages"},
                 "logicalLocations": [
                     {
                         "name": "host-1:/usr/bin/python3",
                         "fullyQualifiedName": "host-1:/usr/bin/python3: /usr/lib/python3/dist-packages",
                         "kind": "environment",
                     }
-                ]
+                ],
             }
         ],
     ]
@@ -182,7 +191,9 @@ def test_a_finding_is_one_result_in_each_inventory() -> None:
         ("services/../a/./uv.lock", "a/uv.lock"),
         ("..a/uv.lock", "..a/uv.lock"),
         ("c:d/#?.txt", "c%3Ad/%23%3F.txt"),
-        ("/srv/app/uv.lock", "file:///srv/app/uv.lock"),
+        ("/srv/app/uv.lock", "srv/app/uv.lock"),
+        ("../other/uv.lock", "other/uv.lock"),
+        ("..", "unknown"),
     ],
 )
 def test_paths_become_uris(label: str, uri: str) -> None:
@@ -193,19 +204,57 @@ def test_paths_become_uris(label: str, uri: str) -> None:
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == uri
 
 
-@pytest.mark.parametrize("label", ["../other/uv.lock", "services/../../uv.lock", ".."])
-def test_a_file_above_the_root_is_named_and_no_address_in_it(label: str) -> None:
-    finding = CRITICAL.model_copy(update={"occurrences": (Occurrence(inventory=label, place="line 1"),)})
+@pytest.mark.parametrize(
+    ("label", "uri", "is_named"),
+    [
+        ("uv.lock", "services/shop/uv.lock", False),
+        ("../../uv.lock", "uv.lock", False),
+        ("/repo/a/uv.lock", "a/uv.lock", False),
+        ("../../../other/uv.lock", "other/uv.lock", True),
+        ("/repository/uv.lock", "repository/uv.lock", True),
+        ("/opt/venv/lib/python3.12/site-packages", "opt/venv/lib/python3.12/site-packages", True),
+        ("/repo", "repo", True),
+    ],
+)
+def test_addresses_begin_at_the_root_of_the_repository(label: str, uri: str, *, is_named: bool) -> None:
+    finding = CRITICAL.model_copy(update={"occurrences": (Occurrence(inventory=label, place="line 7"),)})
+    tree = SourceTree(root="/repo", folder="/repo/services/shop")
 
-    (result,) = run_of(report(finding))["results"]
+    (result,) = json.loads(to_sarif(report(finding), tree=tree))["runs"][0]["results"]
 
-    assert result["locations"] == [
-        {"logicalLocations": [{"name": label, "fullyQualifiedName": f"{label}: line 1", "kind": "file"}]}
-    ]
+    (location,) = result["locations"]
+    assert list(_location_faults(location)) == []
+    assert location["physicalLocation"]["artifactLocation"]["uri"] == uri
+    assert location["physicalLocation"]["region"]["startLine"] == 7
+    assert ("logicalLocations" in location) is is_named
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "uri", "line"),
+    [
+        ("requirements", "base/common.txt line 12", "app/base/common.txt", 12),
+        ("requirements", "../shared/my line 3.txt line 4", "shared/my%20line%203.txt", 4),
+        ("requirements", "/etc/common.txt line 2", "etc/common.txt", 2),
+        ("requirements", "resolved by uv", "app/x", 1),
+        ("installed", "demo_a-1.0.dist-info", "app/x/demo_a-1.0.dist-info/METADATA", 1),
+        ("installed", "demo_a.egg-info", "app/x/demo_a.egg-info", 1),
+        ("installed", "vendored in pip", "app/x", 1),
+        ("installed", "../../x.dist-info", "app/x", 1),
+        ("installed", "line 3", "app/x", 1),
+    ],
+)
+def test_a_place_is_a_line_of_a_file(kind: str, place: str, uri: str, line: int) -> None:
+    finding = CRITICAL.model_copy(update={"occurrences": (Occurrence(inventory="app/x", place=place),)})
+    count = InventoryCount(label="app/x", kind=kind, audited=1, not_audited=0, findings=1)
+
+    (result,) = run_of(report(finding).model_copy(update={"inventories": (count,)}))["results"]
+
+    physical = result["locations"][0]["physicalLocation"]
+    assert (physical["artifactLocation"]["uri"], physical["region"]["startLine"]) == (uri, line)
 
 
 @pytest.mark.parametrize(("kind", "what"), [("project", "folder"), ("host", "environment"), ("uv.lock", None)])
-def test_a_gap_of_a_folder_or_host_is_at_no_file(kind: str, what: str | None) -> None:
+def test_a_gap_of_a_folder_or_host_has_its_name_too(kind: str, what: str | None) -> None:
     gap = NotAudited(name="thing", reason="could not be read", inventory="services/shop")
     count = InventoryCount(label="services/shop", kind=kind, audited=0, not_audited=1, findings=0)
     source = report(verdict=AuditVerdict.INCOMPLETE, not_audited=(gap,)).model_copy(update={"inventories": (count,)})
@@ -213,11 +262,11 @@ def test_a_gap_of_a_folder_or_host_is_at_no_file(kind: str, what: str | None) ->
     (notification,) = run_of(source)["invocations"][0]["toolExecutionNotifications"]
 
     (location,) = notification["locations"]
-    assert ("physicalLocation" in location) is (what is None)
+    assert location["physicalLocation"]["artifactLocation"]["uri"] == "services/shop"
     assert [item["kind"] for item in location.get("logicalLocations", [])] == ([what] if what else [])
 
 
-def test_a_file_may_have_no_line_and_an_inventory_may_be_unknown() -> None:
+def test_what_has_no_line_is_at_the_first() -> None:
     places = ("line 0", "line 99999999999999999999", "line x", "")
     finding = CRITICAL.model_copy(
         update={"occurrences": tuple(Occurrence(inventory="a.lock", place=place) for place in places)}
@@ -229,12 +278,14 @@ def test_a_file_may_have_no_line_and_an_inventory_may_be_unknown() -> None:
 
     (in_file,), (somewhere,) = run_of(known)["results"], run_of(source)["results"]
 
-    assert all("region" not in item["physicalLocation"] for item in in_file["locations"])
-    assert all("logicalLocations" in item for item in somewhere["locations"])
+    for item in (*in_file["locations"], *somewhere["locations"]):
+        assert item["physicalLocation"]["region"] == {"startLine": 1}
 
 
 def test_levels_follow_the_severity_and_unknown_is_a_warning() -> None:
-    findings = [MINOR.model_copy(update={"severity": severity, "id": f"X-{severity}"}) for severity in Severity]
+    findings = [
+        MINOR.model_copy(update={"severity": severity, "id": f"X-{severity}", "tolerated": ""}) for severity in Severity
+    ]
 
     levels = {item["ruleId"]: item["level"] for item in run_of(report(*findings))["results"]}
 
@@ -254,7 +305,8 @@ def test_a_rule_tells_the_score_and_the_other_names_of_its_advisory() -> None:
     assert rules["PYSEC-2026-1"]["properties"]["security-severity"] == "9.8"
     assert rules["PYSEC-2026-1"]["properties"]["aliases"] == ["CVE-2026-0001", "GHSA-aaaa-bbbb-cccc"]
     assert rules["PYSEC-2026-1"]["helpUri"] == "https://advisories.example/PYSEC-2026-1"
-    assert rules["PYSEC-2026-3"]["properties"]["security-severity"] == "0.1", "a word without a score: its least one"
+    (low,) = run_of(report(MINOR.model_copy(update={"tolerated": "", "score": None})))["tool"]["driver"]["rules"]
+    assert low["properties"]["security-severity"] == "0.1", "a word without a score: its least one"
     assert "security-severity" not in rules["GHSA-dddd-eeee-ffff"]["properties"], "unknown has no number"
 
 
@@ -284,14 +336,34 @@ def test_fingerprints_stay_when_lines_move_and_differ_between_findings() -> None
     assert len({str(item["fingerprints"]) for item in before}) == len(before) == 4
 
 
-def test_tolerated_findings_are_suppressed_with_their_reason_and_others_are_not() -> None:
-    suppressions = {item["ruleId"]: item["suppressions"] for item in run_of(ORDINARY)["results"]}
+def test_a_tolerated_finding_is_no_result_but_a_note_with_its_reason() -> None:
+    run = run_of(ORDINARY)
 
-    assert suppressions["PYSEC-2026-1"] == suppressions["GHSA-dddd-eeee-ffff"] == []
-    assert suppressions["PYSEC-2026-3"] == [
-        {"kind": "external", "status": "accepted", "justification": "severity below medium"}
+    assert {item["ruleId"] for item in run["results"]} == {"PYSEC-2026-1", "GHSA-dddd-eeee-ffff"}
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {"PYSEC-2026-1", "GHSA-dddd-eeee-ffff"}
+    notes = [
+        item["message"]["text"]
+        for item in run["invocations"][0]["toolExecutionNotifications"]
+        if item["descriptor"]["id"] == "tolerated"
     ]
-    assert "waived by platform team until 2026-12-31" in suppressions["PYSEC-2026-2"][0]["justification"]
+    assert len(notes) == 2
+    assert any("PYSEC-2026-3" in text and "severity below medium" in text for text in notes)
+    assert any("PYSEC-2026-2" in text and "waived by platform team until 2026-12-31" in text for text in notes)
+
+
+def test_more_results_than_a_scanner_takes_are_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sarif, "_MOST_RESULTS", 2)
+    monkeypatch.setattr(sarif, "_MOST_LOCATIONS", 1)
+    twice = CRITICAL.occurrences[0].model_copy(update={"place": "line 9"})
+    critical = CRITICAL.model_copy(
+        update={"occurrences": (*CRITICAL.occurrences[:1], twice, *CRITICAL.occurrences[1:])}
+    )
+
+    run = run_of(report(critical, POSSIBLE))
+
+    assert [(item["ruleId"], len(item["locations"])) for item in run["results"]] == [("PYSEC-2026-1", 1)] * 2
+    (notification,) = run["invocations"][0]["toolExecutionNotifications"]
+    assert (notification["descriptor"]["id"], notification["message"]["text"][0]) == ("left-out", "2")
 
 
 def test_an_audit_with_gaps_was_not_executed_successfully_and_says_what_is_missing() -> None:
@@ -331,7 +403,7 @@ def test_a_gap_that_leaves_the_audit_clean_is_a_note() -> None:
 def test_a_finding_without_a_place_is_still_a_result() -> None:
     (result,) = run_of(report(CRITICAL.model_copy(update={"occurrences": ()})))["results"]
 
-    assert result["locations"] == []
+    assert len(result["locations"]) == 1, "GitHub refuses a log with a result that has none"
 
 
 def test_possible_findings_say_so() -> None:

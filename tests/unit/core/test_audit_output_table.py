@@ -1,9 +1,11 @@
 """The report on a terminal."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
+from holdtrue.core.audit_age import stale_sources
+from holdtrue.core.audit_output.phrases import source_text, stale_text
 from holdtrue.core.audit_output.table import describe
 from holdtrue.models.audit import (
     AuditCounts,
@@ -13,6 +15,8 @@ from holdtrue.models.audit import (
     NotAudited,
     Occurrence,
     Severity,
+    SourceAnswered,
+    SourceUse,
     WaiverUse,
 )
 from holdtrue.models.osv import Certainty
@@ -23,6 +27,7 @@ from tests.unit.core.audit_output_samples import (
     ORDINARY,
     POSSIBLE,
     SOUND,
+    STARTED_AT,
     WAIVED,
     WAIVER,
     many,
@@ -43,7 +48,7 @@ def test_a_finding_has_all_that_a_person_needs_to_act_on_it() -> None:
     for part in (
         "critical 9.8", "demo-web", "1.0", "PYSEC-2026-1", "CVE-2026-0001, GHSA-aaaa-bbbb-cccc", "1.1, 2.0",
         "services/shop/requirements.txt, line 3 (direct)",
-        "services/shop/uv.lock, package 7 (through demo-site > demo-server)",
+        "services/shop/uv.lock, line 41 (through demo-site > demo-server)",
         "Requests are answered with the memory of other requests.",
         "known to be exploited", "EPSS 42.0%", "pypi: fixed in 1.1 only",
     ):  # fmt: skip
@@ -156,6 +161,34 @@ def test_each_source_tells_how_old_its_data_are_or_why_it_is_silent() -> None:
     assert "  osv (https://osv.example), asked live" in lines
     assert "  osv-db (/data/all.zip), data of 2026-11-20 11:00 UTC, 3 days old" in lines
     assert "  pypi (https://pypi.example) did not answer: refused the connection" in lines
+
+
+def test_what_was_not_asked_is_not_called_live() -> None:
+    source = SourceUse(name="osv", location="https://osv.example", answered=SourceAnswered.NOT_ASKED)
+    undated = SourceUse(name="osv-db", location="all.zip", answered=SourceAnswered.SNAPSHOT)
+
+    assert source_text(source, STARTED_AT).startswith("osv (https://osv.example), not asked")
+    assert source_text(undated, STARTED_AT) == "osv-db (all.zip), data of unknown age"
+
+
+@pytest.mark.parametrize(
+    ("days", "failure", "is_told"),
+    [(None, "", True), (31, "", True), (30, "", False), (0, "", False), (31, "cut", False)],
+)
+def test_a_snapshot_of_more_than_a_month_is_told(days: int | None, failure: str, *, is_told: bool) -> None:
+    source = SourceUse(
+        name="osv-db",
+        location="all.zip",
+        answered=SourceAnswered.SNAPSHOT,
+        snapshot_at=None if days is None else STARTED_AT - timedelta(days=days),
+        failure=failure,
+    )
+    live = SourceUse(name="osv", location="https://osv.example")
+
+    found = stale_sources(report().model_copy(update={"sources": (live, source)}))
+
+    assert found == ([source] if is_told else [])
+    assert "all.zip" in stale_text(source, STARTED_AT)
 
 
 @pytest.mark.parametrize("source", [ORDINARY, INCOMPLETE, report(CRITICAL, WAIVED), many(3)])

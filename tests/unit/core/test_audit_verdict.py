@@ -10,8 +10,8 @@ import pytest
 from holdtrue.core.audit_judgement import Judgement
 from holdtrue.core.audit_merge import Merged, merge
 from holdtrue.core.audit_verdict import conclude, judge, tolerate
+from holdtrue.core.lockfiles import INTERNAL_NAME
 from holdtrue.core.lockfiles import OWN_PROJECT as THE_PROJECT_ITSELF
-from holdtrue.core.lockfiles.inventories import INTERNAL_NAME
 from holdtrue.models.audit import (
     AuditPolicy,
     AuditReport,
@@ -100,7 +100,6 @@ def audited(*dependencies: Dependency, answer: SourceAnswer | str) -> Merged:
         (audited(JUDGED, answer="down"), "incomplete"),
         (audited(JUDGED, OURS, answer=SourceAnswer()), "clean"),
         (audited(JUDGED, Dependency("demo-b", "1", Origin.EDITABLE), answer=SourceAnswer()), "incomplete"),
-        (audited(JUDGED, OURS, answer=SourceAnswer(unanswered={Pin("holdtrue", "1"): "timed out"})), "incomplete"),
         (merge([], [("osv", SourceAnswer())]), "incomplete"),
     ],
 )

@@ -154,7 +154,7 @@ def test_an_environment_file() -> None:
     assert all(item.is_direct for item in inventory.dependencies)
     assert [item.marker for item in inventory.dependencies if item.marker] == ['python_version > "3"']
     assert [gap.name for gap in inventory.gaps] == [
-        "dependency 8", "pip 6", "pip 7", "pip 9", "dependency 10", "dependency 11",
+        "dependency 8", "pip 9", "dependency 10", "dependency 11", "more.txt",
     ]  # fmt: skip
     assert "s3cr3t" not in repr(inventory)
 

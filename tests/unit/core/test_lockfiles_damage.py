@@ -247,7 +247,7 @@ def test_a_package_without_a_name_is_a_gap(name: str) -> None:
     inventory = parse_pylock(f'lock-version = "1.0"\n[[packages]]\nname = "{name}"\nversion = "1.0"\n', "label")
 
     assert inventory.dependencies == ()
-    assert [gap.name for gap in inventory.gaps] == ["package 1"]
+    assert [gap.name for gap in inventory.gaps] == ["line 2"]
     assert "s3cr3t" not in repr(inventory)
 
 

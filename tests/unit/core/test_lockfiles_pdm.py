@@ -25,8 +25,8 @@ def test_a_package_and_the_same_one_with_an_extra_are_one() -> None:
     )
 
     assert inventory.dependencies == (
-        Dependency("demo", "1.0", place="package 1", is_direct=True),
-        Dependency("quick", "1.0", place="package 3", chain=("demo",), is_direct=False),
+        Dependency("demo", "1.0", place="line 5", is_direct=True),
+        Dependency("quick", "1.0", place="line 17", chain=("demo",), is_direct=False),
     )
     assert inventory.gaps == ()
 

@@ -23,9 +23,9 @@ def test_every_category_is_read() -> None:
     )
 
     assert inventory.dependencies == (
-        Dependency("demo-a", "1.0", place="default", marker="os_name == 'nt'"),
-        Dependency("demo-b", "2.0", place="develop"),
-        Dependency("demo-c", "3.0", place="web"),
+        Dependency("demo-a", "1.0", place="default", marker="os_name == 'nt'", index="index.example/simple"),
+        Dependency("demo-b", "2.0", place="develop", index="index.example/simple"),
+        Dependency("demo-c", "3.0", place="web", index="index.example/simple"),
     )
     assert inventory.gaps == ()
     assert "s3cr3t" not in repr(inventory)

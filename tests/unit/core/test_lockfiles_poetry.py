@@ -39,8 +39,8 @@ def test_the_first_format() -> None:
     inventory = parse_poetry_lock(FIRST_FORMAT, "poetry.lock")
 
     assert inventory.dependencies == (
-        Dependency("demo-a", "1.0", place="package 1"),
-        Dependency("demo-b", "2.0", place="package 2"),
+        Dependency("demo-a", "1.0", place="line 2", index="pypi.org/simple"),
+        Dependency("demo-b", "2.0", place="line 12", index="pypi.org/simple"),
     )
     assert inventory.gaps == (), "an extra that nobody asked for is not held"
 
@@ -80,7 +80,7 @@ def test_an_unknown_source_is_told_and_the_package_stays() -> None:
     inventory = read('[[package]]\nname = "demo"\nversion = "1.0"\n[package.source]\ntype = "floppy"\n')
 
     assert inventory.dependencies[0].origin is not Origin.INDEX
-    assert inventory.gaps[0].name == "package 1"
+    assert inventory.gaps[0].name == "line 1"
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ def test_packages_of_an_index() -> None:
     )
 
     assert inventory.dependencies == (
-        Dependency("demo-a", "1.0", place="package 1", marker="os_name == 'nt'"),
-        Dependency("b", "2.0", place="package 2"),
+        Dependency("demo-a", "1.0", place="line 4", marker="os_name == 'nt'", index="pypi.org/simple"),
+        Dependency("b", "2.0", place="line 10", index="h.example/b-2.0-py3-none-any.whl"),
     )
     assert inventory.gaps == ()
 

@@ -112,7 +112,7 @@ def test_what_is_no_time_is_none(value: object) -> None:
     ],
 )
 def test_only_a_time_withdraws(withdrawn: object, *, expected: bool) -> None:
-    assert parse_record({"id": "TEST-1", "withdrawn": withdrawn}).withdrawn is expected
+    assert (parse_record({"id": "TEST-1", "withdrawn": withdrawn}).withdrawn is not None) is expected
 
 
 def test_aliases_are_those_of_the_same_flaw() -> None:

@@ -1,17 +1,18 @@
-"""Inventories from files: the format by the file's name, requirements with everything they include."""
+"""Inventories from files: the format by the file's name or content, requirements with everything they include."""
 
 import os
-import stat
+import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from holdtrue.adapters.inventory.projects import unlocked
+from holdtrue.adapters.inventory.text_file import decode, read_bytes, read_stream, read_text
+from holdtrue.core.file_format import KNOWN_NAMES, FileFormat, by_content, by_name, holds_nothing
 from holdtrue.core.lockfiles import (
     Needs,
-    decode_text,
-    mark_internal,
     parse_pdm_lock,
     parse_pipfile_lock,
     parse_poetry_lock,
@@ -23,223 +24,136 @@ from holdtrue.core.requirements import Include, RequirementLine, join_requiremen
 from holdtrue.errors import RejectedError
 from holdtrue.models.dependency import Gap, Inventory
 
-_MEBIBYTE: Final = 1 << 20
-_SIZE_LIMIT: Final = 64 * _MEBIBYTE
-"""Lock files of a thousand packages have 3 MiB."""
+STANDARD_INPUT: Final = "standard input"
+"""Label of what is read from it."""
 
-Parser: TypeAlias = Callable[[str, str], Inventory]
+_Parser: TypeAlias = Callable[[str, str], Inventory]
 """From text and label."""
 
-ProjectParser: TypeAlias = Callable[[str, str, Needs | None], Inventory]
+_ProjectParser: TypeAlias = Callable[[str, str, Needs | None], Inventory]
 """From text, label, and what the pyproject.toml beside the file asks for (None when it does not tell)."""
 
 
-def parse_conda(text: str, label: str) -> Inventory:
-    """See `holdtrue.core.conda`, which brings a YAML reader that most audits have no use for."""
-    from holdtrue.core import conda  # noqa: PLC0415
-
-    return conda.parse_conda(text, label)
-
-
-def parse_sbom(text: str, label: str) -> Inventory:
-    """See `holdtrue.core.sbom`; as above."""
+def _parse_sbom(text: str, label: str) -> Inventory:
+    """See `holdtrue.core.sbom`, which most audits have no use for."""
     from holdtrue.core import sbom  # noqa: PLC0415
 
     return sbom.parse_sbom(text, label)
 
 
-CONDA: Final = ("conda-lock*.y*ml", "environment*.y*ml", "conda*.json", "conda*.txt")
-
-PARSERS: Final[dict[str, Parser]] = {
-    "uv.lock": parse_uv_lock,
-    "*.py.lock": parse_uv_lock,
-    "Pipfile.lock": parse_pipfile_lock,
-    "pylock.toml": parse_pylock,
-    "pylock.*.toml": parse_pylock,
-    **dict.fromkeys(CONDA, parse_conda),
-    "*bom*.json": parse_sbom,
-    "*bom*.xml": parse_sbom,
-    "*.cdx.json": parse_sbom,
-    "*.cdx.xml": parse_sbom,
-    "*.spdx": parse_sbom,
-    "*.spdx.json": parse_sbom,
-}
-"""By shell pattern of the file's name; the first that matches counts."""
-
-PROJECT_PARSERS: Final[dict[str, ProjectParser]] = {"poetry.lock": parse_poetry_lock, "pdm.lock": parse_pdm_lock}
-
-REQUIREMENTS: Final = ("*.txt", "*.in", "requirements*.lock")
-
-PROJECT_LOCKS: Final = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "pylock.*.toml")
-"""The files that lock a whole project, beside which its requirements files say nothing more."""
-
-_BESIDE_LOCKS: Final = ("*.py.lock", "conda-lock*.y*ml", "environment*.y*ml")
-"""What a project's lock file does not hold: scripts, and what conda installs."""
-
-_PROJECT_REQUIREMENTS: Final = ("*requirements*.txt", "requirements*.lock", "requirements")
-_REQUIREMENTS_FOLDER: Final = "requirements"
+_PARSERS: Final[Mapping[FileFormat, _Parser]] = MappingProxyType(
+    {
+        FileFormat.UV: parse_uv_lock,
+        FileFormat.PIPFILE: parse_pipfile_lock,
+        FileFormat.PYLOCK: parse_pylock,
+        FileFormat.SBOM: _parse_sbom,
+    }
+)
+_PROJECT_PARSERS: Final[Mapping[FileFormat, _ProjectParser]] = MappingProxyType(
+    {FileFormat.POETRY: parse_poetry_lock, FileFormat.PDM: parse_pdm_lock}
+)
 
 
-def read_file(path: Path, *, internal_names: Sequence[str] = (), label: str | None = None) -> Inventory:
+def read_file(path: Path, *, label: str | None = None) -> Inventory:
     """The inventory of one file, with everything that it includes.
 
     Args:
-        path: The file; its name tells the format.
-        internal_names: Shell patterns for names of the organisation's own packages.
+        path: The file. Its name tells the format, or else what stands in it.
         label: What people call it; the path when not given.
 
     Raises:
         RejectedError: it is no regular file, is too big, cannot be read, is of no known format, or is not what its
             name promises. A file that it includes and that cannot be read is a gap.
     """
-    inventory = _read(path, str(path) if label is None else label)
-    return mark_internal(inventory, internal_names)
+    data, state = read_bytes(path)
+    return _read(path, data, state, str(path) if label is None else label, by_name(path.name))
 
 
-def find_files(project: Path) -> tuple[Path, ...]:
-    """What tells a project's packages: its lock files, or else its requirements files; conda's in both cases.
-
-    Requirements files are `*requirements*.txt`, `requirements*.lock`, and every `*.txt` and `requirements*.lock` below
-    the folder `requirements`; sources of compiled ones (`*.in`) are not. Locks of scripts (`*.py.lock`) are listed in
-    both cases too. Bills of materials are not: they tell what somebody found, and the audit writes some itself.
-    No other folder is looked into, nor one behind a link inside of `requirements`. Nothing found is an empty tuple.
-    What bears such a name and is no readable file is listed too, so that reading it tells what is wrong.
+def read_standard_input() -> Inventory:
+    """The inventory of what comes on standard input; files that it includes are looked for in the current folder.
 
     Raises:
-        RejectedError: it is no folder, or a folder cannot be listed.
+        RejectedError: it cannot be read, is too big, or is of no known format.
     """
-    files, folders = _list(project)
-    locks = [path for path in files if _matches(path.name, PROJECT_LOCKS)]
-    beside = [path for path in files if _matches(path.name, _BESIDE_LOCKS)]
-    if locks:
-        return (*locks, *beside)
-    requirements = [path for path in files if _is_requirements(path.name)]
-    below = [path for folder in folders if folder.name == _REQUIREMENTS_FOLDER for path in _walk(folder)]
-    return (*requirements, *below, *beside)
+    if sys.stdin is None:
+        raise RejectedError("there is no standard input", where="-", next_step="name a file")
+    data = read_stream(sys.stdin.buffer, STANDARD_INPUT)
+    return _read(Path(STANDARD_INPUT), data, None, STANDARD_INPUT, None)
 
 
-def may_be_another_tools(path: Path) -> bool:
-    """Whether a file that was found, and not named by anybody, bears a name of conda's that others use as well."""
-    return _matches(path.name, CONDA)
-
-
-def _is_requirements(name: str) -> bool:
-    return _matches(name.lower(), _PROJECT_REQUIREMENTS)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """The requirements files in it and below."""
-    waiting = [folder]
-    while waiting:
-        files, folders = _list(waiting.pop())
-        yield from (path for path in files if path.name.lower().endswith(".txt") or _is_requirements(path.name))
-        waiting.extend(path for path in reversed(folders) if not path.is_symlink())
-
-
-def _list(folder: Path) -> tuple[list[Path], list[Path]]:
-    """What is no folder in it, and the folders, each by name."""
-    try:
-        found = sorted(folder.iterdir())
-        folders = {path for path in found if path.is_dir()}
-    except OSError as error:
-        raise RejectedError(
-            f"the folder cannot be listed: {error.strerror}", where=str(folder), next_step="name a project's folder"
-        ) from error
-    return [path for path in found if path not in folders], [path for path in found if path in folders]
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _read(path: Path, label: str) -> Inventory:
-    name = path.name
-    for pattern, parse in PARSERS.items():
-        if fnmatchcase(name, pattern):
-            return parse(_read_text(path), label)
-    for pattern, parse_in_project in PROJECT_PARSERS.items():
-        if fnmatchcase(name, pattern):
-            return parse_in_project(_read_text(path), label, _read_needs(path))
-    if _matches(name.lower(), REQUIREMENTS) or "." not in name:
-        return _read_requirements(path, label)
-    known = (*PARSERS, *PROJECT_PARSERS, *REQUIREMENTS)
-    raise RejectedError(
-        "the file's name tells no format that is known", where=str(path), next_step=f"name one of {', '.join(known)}"
-    )
+def _read(path: Path, data: bytes, state: os.stat_result | None, label: str, wanted: FileFormat | None) -> Inventory:
+    is_sure = wanted is not None and wanted is not FileFormat.REQUIREMENTS
+    text = decode(data, str(path), may_say_coding=not is_sure)
+    wanted = wanted or by_content(text)
+    if wanted is None and ("." not in path.name if state else holds_nothing(text)):
+        wanted = FileFormat.REQUIREMENTS
+    match wanted:
+        case None:
+            raise RejectedError(
+                "neither its name nor what stands in it tells a format that is known",
+                where=label,
+                next_step=f"name one of {', '.join(KNOWN_NAMES)}",
+            )
+        case FileFormat.PROJECT:
+            raise unlocked(path, text)
+        case FileFormat.REQUIREMENTS:
+            requirements, constraints = _follow(path.parent, parse_requirements(text), state)
+            return join_requirements(requirements, constraints, label=label)
+        case FileFormat.CONDA:
+            return _read_conda(path, text, label)
+        case FileFormat.POETRY | FileFormat.PDM:
+            return _PROJECT_PARSERS[wanted](text, label, _read_needs(path) if state else None)
+        case _:
+            return _PARSERS[wanted](text, label)
 
 
 def _read_needs(lock: Path) -> Needs | None:
     try:
-        return read_needs(_read_text(lock.parent / "pyproject.toml"))
+        return read_needs(read_text(lock.parent / "pyproject.toml"))
     except RejectedError:
         return None
 
 
-def _read_requirements(path: Path, label: str) -> Inventory:
+def _read_conda(path: Path, text: str, label: str) -> Inventory:
+    """See `holdtrue.core.conda`, which brings a YAML reader that most audits have no use for."""
+    from holdtrue.core.conda import parse_conda  # noqa: PLC0415
+
+    def read_pip(lines: Iterable[RequirementLine]) -> Inventory:
+        requirements, constraints = _follow(path.parent, lines, None)
+        return join_requirements(requirements, constraints, label=label)
+
+    return parse_conda(text, label, read_pip)
+
+
+def _follow(
+    folder: Path, lines: Iterable[RequirementLine], state: os.stat_result | None
+) -> tuple[list[RequirementLine], list[RequirementLine]]:
+    """These lines and all that they include, as requirements and as constraints; what cannot be read is a gap."""
     requirements: list[RequirementLine] = []
     constraints: list[RequirementLine] = []
-    waiting = deque([(path, "", False)])
-    seen: set[tuple[int, int, bool]] = set()
+    waiting: deque[tuple[Path, str, bool]] = deque()
+    # By what it is, not by its name: a cycle of includes may lead through symbolic links.
+    seen = {(state.st_dev, state.st_ino, False)} if state else set()
+
+    def take(found: Iterable[RequirementLine], folder: Path, shown: PurePath, *, is_constraint: bool) -> None:
+        for line in found:
+            if isinstance(line, Include):
+                waiting.append((folder / line.path, str(shown / line.path), is_constraint or line.is_constraint))
+            else:
+                (constraints if is_constraint else requirements).append(line)
+
+    take(lines, folder, PurePath(), is_constraint=False)
     while waiting:
         file, shown, is_constraint = waiting.popleft()
         try:
-            data, state = _read_bytes(file)
-            text = _decode(data, file)
+            data, found = read_bytes(file)
+            text = decode(data, str(file), may_say_coding=True)
         except RejectedError as error:
-            if not shown:
-                raise
             requirements.append(Gap(shown, f"included, but {error.what}"))
             continue
-        # By what it is, not by its name: a cycle of includes may lead through symbolic links.
-        identity = (state.st_dev, state.st_ino, is_constraint)
-        if identity in seen:
-            continue
-        seen.add(identity)
-        for line in parse_requirements(text, file=shown):
-            if isinstance(line, Include):
-                inner = str(PurePath(shown).parent / line.path)
-                waiting.append((file.parent / line.path, inner, is_constraint or line.is_constraint))
-            else:
-                (constraints if is_constraint else requirements).append(line)
-    return join_requirements(requirements, constraints, label=label)
-
-
-def _read_text(path: Path) -> str:
-    data, _ = _read_bytes(path)
-    return _decode(data, path)
-
-
-def _decode(data: bytes, path: Path) -> str:
-    try:
-        return decode_text(data)
-    except UnicodeDecodeError:
-        raise RejectedError("the file is not text", where=str(path), next_step="save the file as UTF-8") from None
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    """O_NONBLOCK: opening a pipe for reading waits for a writer otherwise."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
-
-
-def _read_bytes(path: Path) -> tuple[bytes, os.stat_result]:
-    """Content and state. Neither a pipe nor a device can make it wait, and no more than the limit is read."""
-    try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            state = os.fstat(file.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise RejectedError("the file is not a regular one", where=str(path), next_step="name a file")
-            data = file.read(_SIZE_LIMIT + 1) if state.st_size <= _SIZE_LIMIT else None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else "its path is none"
-        raise RejectedError(
-            f"the file cannot be read: {reason}",
-            where=str(path),
-            next_step="correct the path, or the rights to read it",
-        ) from error
-    if data is None or len(data) > _SIZE_LIMIT:
-        raise RejectedError(
-            f"the file is larger than {_SIZE_LIMIT // _MEBIBYTE} MiB",
-            where=str(path),
-            next_step="name a lock file; none of that size has been written by a tool",
-        )
-    return data, state
+        identity = (found.st_dev, found.st_ino, is_constraint)
+        if identity not in seen:
+            seen.add(identity)
+            inner = PurePath(shown).parent
+            take(parse_requirements(text, file=shown), file.parent, inner, is_constraint=is_constraint)
+    return requirements, constraints

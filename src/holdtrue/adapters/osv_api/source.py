@@ -28,8 +28,8 @@ class OsvApi:
 
     One batch question for each 1,000 pins and page, then one request for each advisory whose date of change is not in
     the cache. What the API names is a finding: possible where the advisory's own ranges do not hold the version, or
-    where its text cannot be had, in which case the pin is unanswered too. A withdrawn advisory is none. A name that the
-    API does not know is indistinguishable from one without advisories: it answers both alike.
+    where its text cannot be had, in which case the pin is unanswered too. A name that the API does not know is
+    indistinguishable from one without advisories: it answers both alike.
 
     Args:
         base_url: http(s), without user, password and query.
@@ -173,7 +173,7 @@ def _join(named: Mapping[Pin, Named], advisories: Mapping[str, AdvisoryRecord | 
                 gaps.append(f"{advisory_id}: {advisory.what} ({advisory.where})")
                 advisory = parse_record({"id": advisory_id, "modified": when})
                 found.append(Match(advisory, Certainty.POSSIBLE, "OSV lists it, its text cannot be had"))
-            elif not advisory.withdrawn:
+            else:
                 found.append(match(pin, advisory) or _listed_only(pin, advisory))
         if found:
             matches[pin] = tuple(found)

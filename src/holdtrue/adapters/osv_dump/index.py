@@ -20,7 +20,7 @@ from holdtrue.core.osv_record import NotAnAdvisory, parse_record, read_moment
 from holdtrue.core.version_match import without_covered_versions
 from holdtrue.models.osv import AdvisoryRecord
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Part of an index's name; raise it with any change of tables, of `stored_record`, or of how records are read."""
 
 _NAMES_PER_QUERY: Final = 500
@@ -119,16 +119,17 @@ def open_index(path: Path) -> Index:
         return Index(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True))
 
 
-def build_index(documents: Iterable[bytes | None]) -> Index:
+def build_index(documents: Iterable[bytes | None], now: datetime) -> Index:
     """An index in memory of these JSON documents; None stands for one that cannot be read.
 
-    Of records with one id the last modified one counts, and of equally old ones the later.
+    Of records with one id the last modified one counts, and of equally old ones the later. What is withdrawn by now is
+    counted and not kept.
     """
     connection = sqlite3.connect(":memory:")
     try:
         connection.executescript(_TABLES)
         with connection:
-            _fill(connection, documents)
+            _fill(connection, documents, now)
     except BaseException:
         connection.close()
         raise
@@ -144,7 +145,7 @@ def remove_others(path: Path, prefix: str) -> None:
                 other.unlink(missing_ok=True)
 
 
-def _fill(connection: sqlite3.Connection, documents: Iterable[bytes | None]) -> None:
+def _fill(connection: sqlite3.Connection, documents: Iterable[bytes | None], now: datetime) -> None:
     kept: dict[str, tuple[str, int]] = {}
     records = unreadable = 0
     newest = ""
@@ -164,7 +165,8 @@ def _fill(connection: sqlite3.Connection, documents: Iterable[bytes | None]) -> 
         if former:
             connection.execute("DELETE FROM record WHERE number = ?", (former[1],))
         kept[record.id] = (modified, number)
-        _insert(connection, number, record)
+        if record.stands(now):
+            _insert(connection, number, record)
     connection.execute("INSERT INTO contents VALUES (?, ?, ?)", (records, unreadable, newest or None))
 
 
@@ -172,7 +174,7 @@ def _insert(connection: sqlite3.Connection, number: int, record: AdvisoryRecord)
     """Keep what may be asked for: advisories on PyPI packages, and the severities of any."""
     names = {(entry.package, number) for entry in record.affected}
     has_severity = bool(record.vectors or record.rating or any(entry.vectors for entry in record.affected))
-    if record.withdrawn or not (names or has_severity):
+    if not (names or has_severity):
         return
     body = encode(without_covered_versions(record))
     connection.execute("INSERT INTO record VALUES (?, ?)", (number, body))

@@ -92,7 +92,7 @@ class OsvDump:
     def _build(self, index_path: Path) -> Index:
         with open_dump(self._path) as file:
             before = os.fstat(file.fileno())
-            index = build_index(read_documents(self._path, file))
+            index = build_index(read_documents(self._path, file), self._now())
             after = os.fstat(file.fileno())
         with ExitStack() as on_failure:
             on_failure.callback(index.close)
@@ -128,6 +128,7 @@ class OsvDump:
             matches=_with_severities(index, matches),
             unanswered=dict.fromkeys(pins, reason) if reason else {},
             snapshot_at=contents.newest,
+            is_live=False,
         )
 
     def _reasons(self, contents: Contents) -> Iterable[str]:

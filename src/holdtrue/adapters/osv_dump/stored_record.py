@@ -22,12 +22,13 @@ def encode(record: AdvisoryRecord) -> str:
         for entry in record.affected
     ]
     published = record.published.isoformat() if record.published else None
+    withdrawn = record.withdrawn.isoformat() if record.withdrawn else None
     fields = [record.id, record.aliases, record.modified, published, record.summary, record.vectors, record.rating]
-    return json.dumps([*fields, affected, record.link], separators=(",", ":"))
+    return json.dumps([*fields, affected, record.link, withdrawn], separators=(",", ":"))
 
 
 def decode(texts: Iterable[str]) -> list[AdvisoryRecord]:
-    """The records that `encode` was given, as ones that stand: withdrawn ones are not kept.
+    """The records that `encode` was given.
 
     All at once, because each call of the JSON decoder costs more than a record's text does.
 
@@ -47,12 +48,14 @@ def _record(
     rating: str,
     affected: list[tuple[str, list[list[str]], list[str], list[str]]],
     link: str,
+    withdrawn: str | None,
 ) -> AdvisoryRecord:
     return AdvisoryRecord(
         id=own_id,
         aliases=tuple(aliases),
         modified=modified,
         published=datetime.fromisoformat(published) if published else None,
+        withdrawn=datetime.fromisoformat(withdrawn) if withdrawn else None,
         summary=summary,
         vectors=tuple(vectors),
         rating=rating,

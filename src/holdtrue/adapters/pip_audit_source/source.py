@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -167,7 +168,7 @@ def _is_withdrawn(client: JsonClient, advisory_id: str) -> bool:
     """Whether the API itself says that it no longer stands."""
     document = client.ask("GET", f"/v1/vulns/{quote(advisory_id, safe='')}", limit_bytes=_BODY_LIMIT_BYTES)
     try:
-        return parse_record(document).withdrawn
+        return not parse_record(document).stands(datetime.now(UTC))
     except NotAnAdvisory:
         return False
 

@@ -23,7 +23,7 @@ class VersionPage:
     """What the index knows of a version.
 
     Attributes:
-        matches: Those that stand.
+        matches: All of them, those that were withdrawn too.
         unreadable: How many entries cannot be read.
     """
 
@@ -32,7 +32,7 @@ class VersionPage:
 
 
 def read_page(pin: Pin, document: object) -> VersionPage:
-    """The vulnerabilities of the pin; those that were withdrawn are left out.
+    """The vulnerabilities of the pin.
 
     Raises:
         NotAVersionPage: it is none, is about another version, or has no list of vulnerabilities.

@@ -25,6 +25,10 @@ _ADDRESS: Final = re.compile(
 )
 _NOISE: Final = re.compile(r"^(?:warning|hint|Using |Resolved |Updating |Updated |For more information)", re.IGNORECASE)
 _LEAD: Final = re.compile(r"^(?:error|cause|Caused by)?\s*:?\s*(?:[\u00d7\u2500-\u25b6]+\s*)*")
+_EXCLUDED: Final = re.compile(r"exclude[- ]newer", re.IGNORECASE)
+_CUTOFF: Final = re.compile(r"uploaded before (\d{4}-\d\d-\d\d[T0-9:.]*Z?)")
+_GIT: Final = re.compile(r"Git operation failed")
+_GIT_REASON: Final = re.compile(r"^\s*fatal: (.*)$", re.MULTILINE)
 _LINES: Final = 6
 _LONGEST: Final = 800
 
@@ -41,10 +45,22 @@ def explain_failure(exit_code: int, tail: str) -> NoSolution:
         raise failure
     reason = first_lines(tail)
     if _NO_SOLUTION in tail:
-        return NoSolution(reason)
+        return NoSolution(f"{reason}{_held_back(tail)}")
     raise RejectedError(
         f"uv cannot resolve it: {reason or f'it ended with {exit_code}'}",
         next_step="correct the file, or the configuration of uv",
+    )
+
+
+def _held_back(tail: str) -> str:
+    """That the setting `exclude-newer` takes newer versions out, where uv says so in its reason or in a hint."""
+    if not _EXCLUDED.search(tail):
+        return ""
+    cutoff = _CUTOFF.search(tail)
+    since = f" (nothing uploaded from {cutoff[1]} on)" if cutoff else ""
+    return (
+        f" The setting exclude-newer{since} holds newer versions back: raise it where it is set (UV_EXCLUDE_NEWER, "
+        "pyproject.toml, uv.toml), or except the package with exclude-newer-package."
     )
 
 
@@ -55,6 +71,12 @@ def _index_failure(tail: str) -> HoldtrueError | None:
         )
     if _OFFLINE.search(tail):
         return ServiceUnreachable("uv may not use the network", next_step="unset UV_OFFLINE")
+    if _GIT.search(tail):
+        said = _GIT_REASON.search(tail)
+        reason = without_addresses(said[1].strip()) if said else "git failed"
+        return ServiceUnreachable(
+            f"a repository cannot be read: {reason[:_LONGEST]}", next_step="check its address, and your access to it"
+        )
     status = _STATUS.search(tail)
     if status and (int(status[1]) >= _SERVER_ERROR or int(status[1]) == _TOO_MANY):
         return ServiceNotReady(f"the package index answered HTTP {status[1]}", next_step="ask again later")

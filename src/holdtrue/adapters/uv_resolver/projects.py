@@ -1,21 +1,23 @@
 """Projects with a uv.lock through `uv lock`, on a copy of what that needs: the lock and every pyproject.toml."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Final
+from typing import Any, Final
 
 from holdtrue.adapters.uv_resolver.command import UvResolver
 from holdtrue.adapters.uv_resolver.files import read_text
 from holdtrue.core.fix_resolution import FileChange, NoSolution, Resolution, Wish
+from holdtrue.core.fix_stand_ins import fetched_packages, stand_ins, without_stand_ins
 from holdtrue.core.lockfiles import parse_uv_lock
-from holdtrue.errors import RejectedError
+from holdtrue.errors import HoldtrueError, RejectedError, ToolMissing
 from holdtrue.models.dependency import Origin, Pin
 
 _LOCK: Final = "uv.lock"
 _FOLDERS: Final = ("editable", "virtual", "directory")
-_BESIDE: Final = ("pyproject.toml", "uv.toml", ".python-version")
+_PROJECT: Final = "pyproject.toml"
+_BESIDE: Final = (_PROJECT, "uv.toml", ".python-version")
 
 
 @dataclass(slots=True)
@@ -28,6 +30,8 @@ class LockedProject:
     folder: Path
     pins: frozenset[Pin] = field(init=False)
     notes: tuple[str, ...] = ()
+    _stand_ins: list[dict[str, Any]] | None = field(init=False, default=None)
+    """The packages at which uv does not look; None while it does."""
 
     def __post_init__(self) -> None:
         self.pins = _read_pins(self.text)
@@ -46,13 +50,55 @@ class LockedProject:
             for argument in ("--upgrade-package", f"{name}{_specifier(wish, is_near=is_near)}")
         ]
         version = self.resolver.python_version
-        answer = self.resolver.run(["lock", *upgrades, *(["--python", version] if version else [])], self.folder)
+        answer = self._run(["lock", *upgrades, *(["--python", version] if version else [])])
         if isinstance(answer, NoSolution):
             return answer
-        text = read_text(lock)
+        text = self._without_stand_ins(read_text(lock))
         if not wishes and text != self.text.removeprefix("\ufeff").replace("\r\n", "\n"):
-            self.notes = ("uv rewrites this lock even without a change of versions; the patch holds that too",)
+            note = "uv rewrites this lock even without a change of versions; the patch holds that too"
+            self.notes = (*self.notes, note)
         return Resolution(_read_pins(text), text)
+
+    def _run(self, arguments: Sequence[str]) -> str | NoSolution:
+        """Without a look at its repositories and addresses where one of them makes uv fail: they stay as locked."""
+        try:
+            return self.resolver.run(arguments, self.folder)
+        except ToolMissing:
+            raise
+        except HoldtrueError as error:
+            fetched = fetched_packages(self.text.removeprefix("\ufeff"))
+            if not fetched or self._stand_ins is not None:
+                raise
+            project = self.folder / _PROJECT
+            own = read_text(project)
+            project.write_text(own + stand_ins(fetched), encoding="utf-8", newline="")
+            try:
+                answer = self.resolver.run(arguments, self.folder)
+            except HoldtrueError:
+                project.write_text(own, encoding="utf-8", newline="")
+                raise error from None
+            self._stand_ins = fetched
+            names = ", ".join(sorted({str(item["name"]) for item in fetched}))
+            note = f"{names}: from repositories or addresses, and not looked at ({error.what})"
+            self.notes = (*self.notes, f"{note}; which versions they need was not considered")
+            return answer
+
+    def _without_stand_ins(self, text: str) -> str:
+        """The lock without what only spares uv a look.
+
+        Raises:
+            RejectedError: one of the packages that were not looked at has changed.
+        """
+        if self._stand_ins is None:
+            return text
+        text = without_stand_ins(text)
+        if fetched_packages(text) != self._stand_ins:
+            raise RejectedError(
+                "uv changed a package that it could not look at",
+                where=self.name,
+                next_step="make its repository reachable, or bump by hand with `uv lock --upgrade-package`",
+            )
+        return text
 
     def rewrite(self, resolution: Resolution) -> tuple[FileChange, ...] | NoSolution:
         """As `FixableProject` says."""
@@ -71,7 +117,7 @@ def copy_project(lock: Path, folder: Path) -> str:
     """
     text = read_text(lock)
     root = lock.absolute().parent
-    read_text(root / "pyproject.toml")
+    read_text(root / _PROJECT)
     for place in (PurePath(), *_local_folders(text)):
         if place.is_absolute() or ".." in place.parts:
             raise RejectedError(

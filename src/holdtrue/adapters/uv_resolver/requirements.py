@@ -11,6 +11,7 @@ from holdtrue.core.fix_lines import Line, index_options, is_complete, local_plac
 from holdtrue.core.fix_requirements import (
     Release,
     assign_releases,
+    is_remote,
     pins_after,
     preference_lines,
     read_releases,
@@ -19,9 +20,8 @@ from holdtrue.core.fix_requirements import (
     unused_pins,
 )
 from holdtrue.core.fix_resolution import FileChange, NoSolution, Resolution, Wish
-from holdtrue.core.lockfiles import mark_internal
 from holdtrue.core.requirements import join_requirements, parse_requirements
-from holdtrue.errors import RejectedError
+from holdtrue.errors import HoldtrueError, RejectedError, ToolMissing
 from holdtrue.models.dependency import Dependency, Inventory, Origin, Pin
 
 KIND: Final = "requirements, resolved"
@@ -53,7 +53,6 @@ def resolve_requirements(path: Path, *, python_version: str | None = None, timeo
 def read_resolved(
     path: Path,
     *,
-    internal_names: Sequence[str] = (),
     label: str | None = None,
     python_version: str | None = None,
     timeout_seconds: float = 300.0,
@@ -70,7 +69,7 @@ def read_resolved(
         for line in parse_requirements(text)
     )
     inventory = join_requirements(lines, (), label=str(path) if label is None else label)
-    return mark_internal(replace(inventory, kind=KIND), internal_names)
+    return replace(inventory, kind=KIND)
 
 
 @dataclass(slots=True)
@@ -86,6 +85,8 @@ class RequirementsProject:
     _absent: frozenset[str] = field(init=False, default=frozenset())
     """What uv adds to a complete file as it stands, for another platform or Python than it was written for."""
     _unused: frozenset[Pin] = field(init=False, default=frozenset())
+    _has_remote: bool = field(init=False, default=True)
+    """Whether uv is asked with what comes from repositories and addresses."""
 
     def __post_init__(self) -> None:
         self.pins = pins_after(self._lines(), {})
@@ -98,7 +99,7 @@ class RequirementsProject:
         Raises:
             HoldtrueError: as `UvResolver.run` says.
         """
-        answer = self.resolver.run(self._write(wishes, is_near=is_near), self.folder)
+        answer = self._run(wishes, is_near=is_near)
         if isinstance(answer, NoSolution):
             return answer
         releases = read_releases(answer)
@@ -110,6 +111,22 @@ class RequirementsProject:
             return assigned
         added = (Pin(name, item.version) for name, listed in self._added(releases).items() for item in listed)
         return Resolution(pins_after(self._lines(), assigned) | frozenset(added), answer, self._unused)
+
+    def _run(self, wishes: Mapping[str, Wish], *, is_near: bool) -> str | NoSolution:
+        """Without its repositories and addresses where one of them makes uv fail: the pins do not depend on them."""
+        try:
+            return self.resolver.run(self._write(wishes, is_near=is_near), self.folder)
+        except ToolMissing:
+            raise
+        except HoldtrueError as error:
+            remote = sum(is_remote(line) for lines in self._lines() for line in lines)
+            if not remote or not self._has_remote:
+                raise
+            self._has_remote = False
+            answer = self.resolver.run(self._write(wishes, is_near=is_near), self.folder)
+            note = f"{remote} of its lines name repositories or addresses, without which it was resolved ({error.what})"
+            self.notes = (*self.notes, f"{note}; what they need was not considered")
+            return answer
 
     def rewrite(self, resolution: Resolution) -> tuple[FileChange, ...] | NoSolution:
         """As `FixableProject` says."""
@@ -151,7 +168,7 @@ class RequirementsProject:
         asked = [
             (file.is_constraint, line)
             for file in self.files
-            for line in source_lines(file.lines, wishes, is_near=is_near)
+            for line in source_lines(file.lines, wishes, is_near=is_near, has_remote=self._has_remote)
         ]
         source, limits, output = self.folder / "wanted.in", self.folder / "limits.in", self.folder / "pins.txt"
         _write_lines(source, [*options, *(line for is_constraint, line in asked if not is_constraint)])

@@ -12,6 +12,7 @@ from holdtrue.models.audit import (
     NotAudited,
     Occurrence,
     Severity,
+    SourceAnswered,
     SourceUse,
     WaiverUse,
 )
@@ -188,12 +189,32 @@ def source_text(source: SourceUse, asked_at: datetime) -> str:
     named = f"{source.name} ({source.location})"
     if source.failure:
         return f"{named} did not answer: {source.failure}"
-    if source.snapshot_at is None:
-        return f"{named}, asked live"
-    seconds = max(0.0, (utc(asked_at) - utc(source.snapshot_at)).total_seconds())
+    match source.answered:
+        case SourceAnswered.LIVE:
+            return f"{named}, asked live"
+        case SourceAnswered.NOT_ASKED:
+            return f"{named}, not asked: there is no package version to ask about"
+        case SourceAnswered.SNAPSHOT:
+            return f"{named}, {_age_text(source.snapshot_at, asked_at)}"
+        case _:
+            assert_never(source.answered)
+
+
+def stale_text(source: SourceUse, asked_at: datetime) -> str:
+    """What to do about a snapshot that is old."""
+    return (
+        f"{source.name} ({source.location}), {_age_text(source.snapshot_at, asked_at)}: newer advisories are missing. "
+        "Next: download a newer dump, or say with --max-age-days (HOLDTRUE_OSV_DB_MAX_AGE_DAYS) how old it may be"
+    )
+
+
+def _age_text(snapshot_at: datetime | None, asked_at: datetime) -> str:
+    if snapshot_at is None:
+        return "data of unknown age"
+    seconds = max(0.0, (utc(asked_at) - utc(snapshot_at)).total_seconds())
     days = int(seconds // _SECONDS_A_DAY)
     age = f"{days} days" if days >= _DAYS_FROM else amount(int(seconds // _SECONDS_AN_HOUR), "hour")
-    return f"{named}, data of {utc(source.snapshot_at):%Y-%m-%d %H:%M} UTC, {age} old"
+    return f"data of {utc(snapshot_at):%Y-%m-%d %H:%M} UTC, {age} old"
 
 
 def utc(moment: datetime) -> datetime:

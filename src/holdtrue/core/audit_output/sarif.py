@@ -6,12 +6,10 @@ fingerprint when other inventories come and go.
 
 import hashlib
 import json
-import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final
-from urllib.parse import quote
 
 from holdtrue.core.audit_output.phrases import (
     GapLine,
@@ -25,6 +23,7 @@ from holdtrue.core.audit_output.phrases import (
     utc,
     waiver_text,
 )
+from holdtrue.core.audit_output.sarif_locations import SourceTree, location
 from holdtrue.core.audit_output.text import for_sarif, json_text, one_line, web_link
 from holdtrue.models.audit import AuditReport, AuditVerdict, Finding, Occurrence, Severity
 from holdtrue.models.osv import Certainty
@@ -32,10 +31,9 @@ from holdtrue.models.osv import Certainty
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _MESSAGE_LIMIT: Final = 1_000
 _ID_LIMIT: Final = 100
-_PATH_LIMIT: Final = 4_096
-_LINE: Final = re.compile(r"line ([1-9][0-9]{0,8})")
-_NO_FILES: Final = {"installed": "environment", "host": "environment", "project": "folder"}
-"""The kinds of inventories that are no files, and what each is."""
+_MOST_RESULTS: Final = 25_000
+_MOST_LOCATIONS: Final = 1_000
+"""What GitHub takes of a run and of a result; it refuses a log with more."""
 
 _LEVELS: Final = {
     Severity.CRITICAL: "error",
@@ -48,18 +46,22 @@ _LEVELS: Final = {
 _LEAST_SCORES: Final = {Severity.CRITICAL: 9.0, Severity.HIGH: 7.0, Severity.MEDIUM: 4.0, Severity.LOW: 0.1}
 """Where the CVSS words begin: for a finding with a word and no score, as `security-severity` takes numbers only."""
 
+_WHOLE_TREE: Final = SourceTree()
+
 _Json = dict[str, Any]
+_Held = tuple[Finding, str, Sequence[Occurrence]]
+"""A finding in one inventory, by its label."""
 
 
-def to_sarif(report: AuditReport, *, tool_version: str = "") -> str:
-    """A log with one run. Tolerated findings are suppressed results; an audit with gaps was not executed successfully.
+def to_sarif(report: AuditReport, *, tool_version: str = "", tree: SourceTree = _WHOLE_TREE) -> str:
+    """A log with one run; an audit with gaps was not executed successfully.
 
-    Files are relative to `%SRCROOT%` where their labels are. Environments, hosts, folders and files above that root are
-    logical locations.
+    Results are the findings that count, and no others: GitHub does not read suppressions, and would open an alert for
+    each of the others. What is tolerated is a notification.
     """
-    findings = by_severity(report.findings)
+    held = [*_held(by_severity(report.counting))]
     groups: dict[str, list[Finding]] = {}
-    for finding in findings:
+    for finding, _, _ in held[:_MOST_RESULTS]:
         groups.setdefault(_rule_id(finding), []).append(finding)
     indexes = {rule_id: index for index, rule_id in enumerate(groups)}
     kinds = {item.label: item.kind for item in report.inventories}
@@ -70,13 +72,15 @@ def to_sarif(report: AuditReport, *, tool_version: str = "") -> str:
         "notifications": [
             {"id": "not-audited", "shortDescription": {"text": "Something could not be audited"}},
             {"id": "waiver", "shortDescription": {"text": "A waiver has expired or matches nothing"}},
+            {"id": "tolerated", "shortDescription": {"text": "A finding that the policy or a waiver lets pass"}},
+            {"id": "left-out", "shortDescription": {"text": "There are more results than a log may have"}},
         ],
     }
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "invocations": [_invocation(report, kinds)],
-        "results": [item for finding in findings for item in _results(finding, indexes[_rule_id(finding)], kinds)],
+        "invocations": [_invocation(report, kinds, tree, left_out=max(0, len(held) - _MOST_RESULTS))],
+        "results": [_result(item, indexes[_rule_id(item[0])], kinds, tree) for item in held[:_MOST_RESULTS]],
     }
     return json_text({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
@@ -114,32 +118,39 @@ def _score(findings: Iterable[Finding]) -> float | None:
     return max((score for score in scores if score is not None), default=None)
 
 
-def _results(finding: Finding, rule_index: int, kinds: Mapping[str, str]) -> Iterator[_Json]:
-    groups: dict[str, list[Occurrence]] = {}
-    for occurrence in finding.occurrences:
-        groups.setdefault(occurrence.inventory, []).append(occurrence)
-    for inventory, occurrences in groups.items() or [("", [])]:
-        identity = json.dumps([finding.package, finding.version, finding.id, inventory])
-        fingerprint = hashlib.sha256(identity.encode()).hexdigest()
-        yield {
-            "ruleId": _rule_id(finding),
-            "ruleIndex": rule_index,
-            "level": _LEVELS[finding.severity],
-            "message": {"text": for_sarif(_message(finding, occurrences), _MESSAGE_LIMIT)},
-            "locations": [_location(item.inventory, item.place, kinds) for item in occurrences],
-            "fingerprints": {"holdtrue/v1": fingerprint},
-            # The only one that GitHub reads; without it an alert would be a new one whenever its line moves.
-            "partialFingerprints": {"primaryLocationLineHash": f"{fingerprint[:16]}:1"},
-            "suppressions": _suppressions(finding),
-            "properties": {
-                "package": one_line(finding.package),
-                "version": one_line(finding.version),
-                "severity": finding.severity,
-                "certainty": finding.certainty,
-                "fixedIn": [one_line(version) for version in finding.fixed_in],
-                "sources": [one_line(source) for source in finding.sources],
-            },
-        }
+def _held(findings: Iterable[Finding]) -> Iterator[_Held]:
+    for finding in findings:
+        groups: dict[str, list[Occurrence]] = {}
+        for occurrence in finding.occurrences:
+            groups.setdefault(occurrence.inventory, []).append(occurrence)
+        yield from ((finding, inventory, occurrences) for inventory, occurrences in groups.items())
+        if not groups:
+            yield finding, "", ()
+
+
+def _result(held: _Held, rule_index: int, kinds: Mapping[str, str], tree: SourceTree) -> _Json:
+    finding, inventory, occurrences = held
+    identity = json.dumps([finding.package, finding.version, finding.id, inventory])
+    fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+    places = [item.place for item in islice(occurrences, _MOST_LOCATIONS)] or [""]
+    return {
+        "ruleId": _rule_id(finding),
+        "ruleIndex": rule_index,
+        "level": _LEVELS[finding.severity],
+        "message": {"text": for_sarif(_message(finding, occurrences), _MESSAGE_LIMIT)},
+        "locations": [location(inventory, place, kinds, tree) for place in places],
+        "fingerprints": {"holdtrue/v1": fingerprint},
+        # The only one that GitHub reads; without it an alert would be a new one whenever its line moves.
+        "partialFingerprints": {"primaryLocationLineHash": f"{fingerprint[:16]}:1"},
+        "properties": {
+            "package": one_line(finding.package),
+            "version": one_line(finding.version),
+            "severity": finding.severity,
+            "certainty": finding.certainty,
+            "fixedIn": [one_line(version) for version in finding.fixed_in],
+            "sources": [one_line(source) for source in finding.sources],
+        },
+    }
 
 
 def _message(finding: Finding, occurrences: Sequence[Occurrence]) -> str:
@@ -155,45 +166,7 @@ def _message(finding: Finding, occurrences: Sequence[Occurrence]) -> str:
     return "; ".join(filter(None, parts))
 
 
-def _suppressions(finding: Finding) -> list[_Json]:
-    """An empty list says that it is not suppressed; no list would leave that open (3.27.23)."""
-    if not finding.tolerated:
-        return []
-    return [
-        {"kind": "external", "status": "accepted", "justification": one_line(tolerance_text(finding), _MESSAGE_LIMIT)}
-    ]
-
-
-def _location(inventory: str, place: str, kinds: Mapping[str, str]) -> _Json:
-    """A file where it is known to be one that a scanner can show; a name otherwise."""
-    line = _LINE.fullmatch(place)
-    path = posixpath.normpath(inventory[:_PATH_LIMIT])
-    named = _named(kinds.get(inventory, ""), path, has_line=line is not None)
-    if named:
-        label = one_line(inventory)
-        name = f"{label}: {one_line(place)}" if place else label
-        return {"logicalLocations": [{"name": label, "fullyQualifiedName": name, "kind": named}]}
-    region = {"region": {"startLine": int(line.group(1))}} if line else {}
-    described = {"message": {"text": for_sarif(place)}} if place and not line else {}
-    return {"physicalLocation": {"artifactLocation": _artifact(path), **region}, **described}
-
-
-def _named(kind: str, path: str, *, has_line: bool) -> str:
-    """What it is, if it has no address: no file, nobody knows, or a file above the sources' root."""
-    if kind in _NO_FILES:
-        return _NO_FILES[kind]
-    if not kind and not has_line:
-        return "environment"
-    return "file" if path == ".." or path.startswith("../") else ""
-
-
-def _artifact(path: str) -> _Json:
-    """A path as a URI: relative to the sources' root, unless it is absolute."""
-    quoted = quote(path.encode(errors="replace"))
-    return {"uri": f"file://{quoted}"} if path.startswith("/") else {"uri": quoted, "uriBaseId": "%SRCROOT%"}
-
-
-def _invocation(report: AuditReport, kinds: Mapping[str, str]) -> _Json:
+def _invocation(report: AuditReport, kinds: Mapping[str, str], tree: SourceTree, *, left_out: int) -> _Json:
     started_at = utc(report.started_at)
     ended_at = started_at + timedelta(seconds=report.duration_seconds)
     looked_at_all = report.verdict is AuditVerdict.CLEAN or (
@@ -205,7 +178,7 @@ def _invocation(report: AuditReport, kinds: Mapping[str, str]) -> _Json:
         "endTimeUtc": ended_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "toolExecutionNotifications": [
             *(
-                _notification(gap, "note" if report.verdict is AuditVerdict.CLEAN else "error", kinds)
+                _notification(gap, "note" if report.verdict is AuditVerdict.CLEAN else "error", kinds, tree)
                 for gap in gap_lines(report.not_audited)
             ),
             *(
@@ -217,14 +190,36 @@ def _invocation(report: AuditReport, kinds: Mapping[str, str]) -> _Json:
                 for use in report.waivers
                 if use.state != "used"
             ),
+            *(
+                {
+                    "descriptor": {"id": "tolerated", "index": 2},
+                    "level": "note",
+                    "message": {"text": for_sarif(_tolerated_text(finding), _MESSAGE_LIMIT)},
+                }
+                for finding in by_severity(finding for finding in report.findings if finding.tolerated)
+            ),
+            *([_left_out(left_out)] if left_out else []),
         ],
     }
 
 
-def _notification(gap: GapLine, level: str, kinds: Mapping[str, str]) -> _Json:
+def _tolerated_text(finding: Finding) -> str:
+    places = ", ".join(dict.fromkeys(item.inventory for item in finding.occurrences))
+    return f"{finding.package} {finding.version} {finding.id} is tolerated ({tolerance_text(finding)}) in {places}"
+
+
+def _left_out(number: int) -> _Json:
+    return {
+        "descriptor": {"id": "left-out", "index": 3},
+        "level": "error",
+        "message": {"text": f"{number} more results are not in this log, the least severe: audit fewer things at once"},
+    }
+
+
+def _notification(gap: GapLine, level: str, kinds: Mapping[str, str], tree: SourceTree) -> _Json:
     return {
         "descriptor": {"id": "not-audited", "index": 0},
         "level": level,
         "message": {"text": for_sarif(f"{gap.what} was not audited: {gap.reason}", _MESSAGE_LIMIT)},
-        **({"locations": [_location(gap.inventory, "", kinds)]} if gap.inventory else {}),
+        **({"locations": [location(gap.inventory, "", kinds, tree)]} if gap.inventory else {}),
     }

@@ -5,8 +5,9 @@ rest stands. Nothing that was listed is dropped, and no address is repeated: it 
 """
 
 from holdtrue.core.lockfiles.document import decode_text
-from holdtrue.core.lockfiles.inventories import OWN_PROJECT, mark_internal
+from holdtrue.core.lockfiles.inventories import OWN_PROJECT
 from holdtrue.core.lockfiles.naming import canonical_name, normalise_version
+from holdtrue.core.lockfiles.own_packages import INTERNAL_NAME, is_asked, is_named_internal, mark_internal
 from holdtrue.core.lockfiles.pdm import parse_pdm_lock
 from holdtrue.core.lockfiles.pipfile import parse_pipfile_lock
 from holdtrue.core.lockfiles.poetry import parse_poetry_lock
@@ -15,10 +16,13 @@ from holdtrue.core.lockfiles.pylock import parse_pylock
 from holdtrue.core.lockfiles.uv import parse_uv_lock
 
 __all__ = [
+    "INTERNAL_NAME",
     "OWN_PROJECT",
     "Needs",
     "canonical_name",
     "decode_text",
+    "is_asked",
+    "is_named_internal",
     "mark_internal",
     "normalise_version",
     "parse_pdm_lock",

@@ -2,14 +2,16 @@
 
 Forms: `# via name`, `# via name, name` behind the requirement or below it, and `# via` with a name on each further
 comment line. `-r file`, `name (pyproject.toml)` and the name of the project itself mean that it is asked for directly;
-`-c file` says nothing.
+`-c file` says nothing. `# from https://...` names the index (uv's `--emit-index-annotation`).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from holdtrue.core.lockfiles.inventories import Entry, Need, link
 from holdtrue.core.lockfiles.naming import canonical_name
+from holdtrue.core.lockfiles.own_packages import index_name
 from holdtrue.models.dependency import Dependency
 
 _LIMITS: Final = ("-c", "--constraint", "--override")
@@ -21,6 +23,7 @@ class Annotations:
 
     def __init__(self) -> None:
         self._sources: dict[int, list[str]] = {}
+        self._indexes: dict[int, str] = {}
         self._subject: int | None = None
         self._is_open = False
 
@@ -34,6 +37,10 @@ class Annotations:
         text = comment.strip()
         if self._subject is None or not text:
             return
+        if text.startswith("from ") and "://" in text:
+            self._indexes[self._subject] = index_name(text.removeprefix("from ").strip())
+            self._is_open = False
+            return
         if text == "via" or text.startswith("via "):
             self._is_open = True
             text = text[3:]
@@ -44,7 +51,12 @@ class Annotations:
         sources.extend(stripped for part in text.split(",") if (stripped := part.strip()))
 
     def apply(self, dependencies: Sequence[Dependency]) -> Sequence[Dependency]:
-        """The dependencies with their chains; those without a comment stay direct."""
+        """The dependencies with their indexes and chains; those without a comment stay direct."""
+        if self._indexes:
+            dependencies = [
+                replace(item, index=self._indexes[number]) if number in self._indexes else item
+                for number, item in enumerate(dependencies)
+            ]
         if not self._sources:
             return dependencies
         names = {item.name for item in dependencies}

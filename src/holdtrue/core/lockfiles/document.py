@@ -96,6 +96,16 @@ class Table:
             else:
                 self.report(f"an entry of {_shown(key)} is not a table", name=where)
 
+    def listed_tables(self, key: str, text: str) -> Iterator["Table"]:
+        """The tables of an array of the root, each at the line of its header in the file's text.
+
+        They are numbered where the text does not tell the lines beyond doubt.
+        """
+        tables = [*self.tables(key, place=key)]
+        lines = _header_lines(text, key)
+        are_told = len(lines) == len(tables)
+        yield from (table.at(f"line {line}") for table, line in zip(tables, lines, strict=True)) if are_told else tables
+
     def grouped_tables(self, key: str) -> Iterator["Table"]:
         """The tables of all arrays in a table of arrays."""
         groups = self.table(key)
@@ -108,6 +118,17 @@ class Table:
             return value or ()
         self.report(f"its {_shown(key)} is not an array")
         return ()
+
+
+def _header_lines(text: str, key: str) -> list[int]:
+    """The numbers of the lines that look like headers of the array's tables; one in a long text may too."""
+    lines: list[int] = []
+    line = at = 0
+    for found in re.finditer(rf'^[ \t]*\[\[[ \t]*"?{key}"?[ \t]*\]\]', text, re.MULTILINE):
+        line += text.count("\n", at, found.start())
+        at = found.start()
+        lines.append(line + 1)
+    return lines
 
 
 def _shown(key: str) -> str:

@@ -1,9 +1,7 @@
-"""Put the entries of one file together: who brought in whom, duplicates once, internal names marked."""
+"""Put the entries of one file together: who brought in whom, duplicates once."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import translate
 from typing import Final, TypeAlias
 
 from holdtrue.core.lockfiles.document import Table
@@ -12,8 +10,6 @@ from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 OWN_PROJECT: Final = "the project itself: no public source speaks of it"
 """Reason of the project whose lock file it is, and of its workspace's members."""
-
-INTERNAL_NAME: Final = "named as internal: no public source speaks of it, and none is asked"
 
 _LONGEST_CHAIN: Final = 64
 """Chains share no memory, so a hostile file with a path through all its packages would need the square of its size."""
@@ -135,10 +131,10 @@ def _index(entries: Sequence[Entry]) -> dict[Need, list[int]]:
 
 
 def merge_duplicates(dependencies: Iterable[Dependency]) -> tuple[Dependency, ...]:
-    """Each version, origin and reason of a package once, in the order of the first; markers are united."""
-    groups: dict[tuple[str, str, Origin, str], list[Dependency]] = {}
+    """Each version, origin, reason and index of a package once, in the order of the first; markers are united."""
+    groups: dict[tuple[str, str, Origin, str, str], list[Dependency]] = {}
     for item in dependencies:
-        groups.setdefault((item.name, item.version, item.origin, item.reason), []).append(item)
+        groups.setdefault((item.name, item.version, item.origin, item.reason, item.index), []).append(item)
     return tuple(group[0] if len(group) == 1 else _unite(group) for group in groups.values())
 
 
@@ -158,23 +154,3 @@ def any_marker(markers: Iterable[str]) -> str:
     """The marker that holds when one of these does; an empty one always does."""
     distinct = dict.fromkeys(markers)
     return "" if "" in distinct else " or ".join(distinct)
-
-
-def mark_internal(inventory: Inventory, patterns: Sequence[str]) -> Inventory:
-    """Mark the dependencies whose name matches one of the shell patterns as the organisation's own.
-
-    Only names decide. An index that is not PyPI is most often a mirror of it, so its address tells nothing, and a
-    package that is taken for internal is never judged.
-    """
-    if not patterns:
-        return inventory
-    matchers = [re.compile(translate(re.sub(r"[-_.]+", "-", pattern).lower())) for pattern in patterns]
-
-    def marked(item: Dependency) -> Dependency:
-        if not any(matcher.match(item.name) for matcher in matchers):
-            return item
-        if item.origin is Origin.INDEX:
-            return replace(item, origin=Origin.INTERNAL, reason=item.reason or INTERNAL_NAME)
-        return replace(item, reason=item.reason if item.reason == OWN_PROJECT else INTERNAL_NAME)
-
-    return replace(inventory, dependencies=tuple(map(marked, inventory.dependencies)))

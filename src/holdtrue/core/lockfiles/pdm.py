@@ -12,6 +12,7 @@ from holdtrue.core.lockfiles.addresses import is_own_folder
 from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
 from holdtrue.core.lockfiles.inventories import OWN_PROJECT, Entry, make_inventory, named_tables, report_absent
 from holdtrue.core.lockfiles.naming import read_version, required_name
+from holdtrue.core.lockfiles.own_packages import index_name
 from holdtrue.core.lockfiles.project import NOT_HELD, Needs
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
@@ -29,7 +30,7 @@ def parse_pdm_lock(text: str, label: str, needs: Needs | None = None) -> Invento
     root = open_toml(text, label, KIND)
     metadata = root.table("metadata")
     check_format_version(root, metadata.values.get("lock_version"), known=("4",))
-    packages = [*named_tables(root.tables("package", place="package"))]
+    packages = [*named_tables(root.listed_tables("package", text))]
     entries = [_read_package(name, package) for name, package in packages]
     excluded = needs.excluded if needs else frozenset()
     required = {name for _, package in packages for name in _required(package)} - excluded
@@ -57,10 +58,17 @@ def _read_package(name: str, package: Table) -> Entry:
         place=package.place,
         marker=package.text("marker"),
         reason=OWN_PROJECT if is_own else reason,
+        index=_read_index(package),
     )
     needed = (required_name(item) for item in package.texts("dependencies"))
     # Its plain entry brings in what the one with the extra does not name again.
     return Entry(dependency, tuple((key, "") for key in needed if key and key != name))
+
+
+def _read_index(package: Table) -> str:
+    """Only a file with static addresses tells the host of its archives."""
+    addresses = (table.text("url") for table in package.tables("files"))
+    return next((index_name(address) for address in addresses if "://" in address), "")
 
 
 def _read_origin(package: Table) -> Origin:

@@ -10,6 +10,7 @@ from typing import Final
 from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
 from holdtrue.core.lockfiles.inventories import Entry, any_marker, make_inventory, named_tables, report_absent
 from holdtrue.core.lockfiles.naming import canonical_name, read_version
+from holdtrue.core.lockfiles.own_packages import PYPI, index_name
 from holdtrue.core.lockfiles.project import NOT_HELD, Needs
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
@@ -34,7 +35,7 @@ def parse_poetry_lock(text: str, label: str, needs: Needs | None = None) -> Inve
     root = open_toml(text, label, KIND)
     # It stands at the end of the file, so a cut one lacks it.
     check_format_version(root, root.table("metadata").values.get("lock-version"), known=("1", "2"))
-    packages = [*named_tables(root.tables("package", place="package"))]
+    packages = [*named_tables(root.listed_tables("package", text))]
     entries = [_read_package(name, package) for name, package in packages]
     if needs is None:
         return make_inventory(root, KIND, entries)
@@ -57,9 +58,17 @@ def _read_package(name: str, package: Table) -> Entry:
         place=package.place,
         marker=_read_marker(package),
         reason=reason,
+        index=_read_index(source),
     )
     needed = (canonical_name(key) for key in package.table("dependencies").values)
     return Entry(dependency, tuple((key, "") for key in needed if key))
+
+
+def _read_index(source: Table) -> str:
+    """PyPI needs no source."""
+    if source.text("type") == "legacy":
+        return index_name(source.text("url"))
+    return "" if source.values else PYPI
 
 
 def _read_marker(package: Table) -> str:

@@ -11,6 +11,7 @@ from holdtrue.core.lockfiles.addresses import is_own_folder, origin_of, version_
 from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
 from holdtrue.core.lockfiles.inventories import OWN_PROJECT, Entry, Need, make_inventory, named_tables
 from holdtrue.core.lockfiles.naming import read_version
+from holdtrue.core.lockfiles.own_packages import index_name
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 KIND: Final = "pylock.toml"
@@ -24,7 +25,7 @@ def parse_pylock(text: str, label: str) -> Inventory:
     """
     root = open_toml(text, label, KIND)
     check_format_version(root, root.values.get("lock-version"), known=("1",))
-    entries = [_read_package(name, package) for name, package in named_tables(root.tables("packages", place="package"))]
+    entries = [_read_package(name, package) for name, package in named_tables(root.listed_tables("packages", text))]
     return make_inventory(root, KIND, entries, is_complete=True)
 
 
@@ -40,6 +41,7 @@ def _read_package(name: str, package: Table) -> Entry:
         place=package.place,
         marker=package.text("marker"),
         reason=OWN_PROJECT if is_own else reason,
+        index=_read_index(package),
     )
     return Entry(dependency, tuple(_needs(package)))
 
@@ -52,6 +54,12 @@ def _read_origin(package: Table) -> Origin:
     if "archive" in package.values:
         return origin_of(package.table("archive").text("url"))
     return Origin.INDEX
+
+
+def _read_index(package: Table) -> str:
+    """The field is optional; without it the host of the archives tells."""
+    addresses = (package.text("index"), *(text for text in _files(package) if "://" in text))
+    return next((index_name(address) for address in addresses if address), "")
 
 
 def _files(package: Table) -> Iterator[str]:

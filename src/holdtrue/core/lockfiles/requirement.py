@@ -14,6 +14,8 @@ from holdtrue.models.dependency import Dependency, Gap, Origin
 PROJECT_IN_PLACE: Final = "the project itself: what it needs does not follow from this line, and may stand nowhere else"
 """Reason of `-e .`, beside which a file need not hold what the project asks for."""
 
+NOT_A_REQUIREMENT: Final = "not a requirement (PEP 508)"
+
 NO_VERSION_IN_ADDRESS: Final = "a path, address or repository: the file does not say which version"
 
 _SIMPLE: Final = re.compile(
@@ -44,7 +46,7 @@ def read_requirement(text: str, place: str) -> Dependency | Gap:
         return Dependency(name, version, origin, place, is_direct=True, marker=marker, reason=reason)
     if _LOOKS_LIKE_A_PLACE.search(text):
         return read_place(text, place, is_editable=False)
-    return Gap(place, "not a requirement (PEP 508)")
+    return Gap(place, NOT_A_REQUIREMENT)
 
 
 def read_place(address: str, place: str, *, is_editable: bool) -> Dependency | Gap:

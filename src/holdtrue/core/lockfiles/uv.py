@@ -19,6 +19,7 @@ from holdtrue.core.lockfiles.inventories import (
     report_absent,
 )
 from holdtrue.core.lockfiles.naming import canonical_name, read_version
+from holdtrue.core.lockfiles.own_packages import index_name
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 KIND: Final = "uv.lock"
@@ -49,7 +50,7 @@ def parse_uv_lock(text: str, label: str) -> Inventory:
     members = {name for text in manifest.texts("members") if (name := canonical_name(text))}
     entries = [
         _read_package(name, package, is_member=name in members)
-        for name, package in named_tables(root.tables("package", place="package"))
+        for name, package in named_tables(root.listed_tables("package", text))
     ]
     report_absent(root, entries, members, "a member of the workspace that the file does not hold: the file may be cut")
     direct = (*_needs(manifest.tables("requirements")), *_needs(manifest.grouped_tables("dependency-groups")))
@@ -71,6 +72,7 @@ def _read_package(name: str, package: Table, *, is_member: bool) -> Entry:
         place=package.place,
         marker=any_marker(package.texts("resolution-markers")),
         reason=OWN_PROJECT if is_root else reason,
+        index=index_name(source.text("registry")),
     )
     needs = (
         *_needs(package.tables("dependencies")),

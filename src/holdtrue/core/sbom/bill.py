@@ -85,7 +85,8 @@ def _read_component(component: Component) -> Dependency | None:
         return None
     stated = package.version or component.version
     version, doubt = read_version("" if stated in _NO_VERSIONS else stated, missing="has no version")
-    return Dependency(package.name, version, package.origin, component.place, reason=package.reason or doubt)
+    reason = package.reason or doubt
+    return Dependency(package.name, version, package.origin, component.place, reason=reason, index=package.index)
 
 
 def _place_in_graph(

@@ -1,11 +1,13 @@
 """Package URLs (https://github.com/package-url/purl-spec), as far as they tell about PyPI packages."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
 from holdtrue.core.lockfiles.naming import canonical_name
+from holdtrue.core.lockfiles.own_packages import PYPI, index_name
 from holdtrue.models.dependency import Origin
 
 _TYPE: Final = re.compile(r"pkg:/*([a-z0-9.+-]+)/(.*)", re.IGNORECASE | re.DOTALL)
@@ -20,12 +22,14 @@ class PypiPackage:
         version: As it stands there, decoded; empty when it has none.
         origin: By its qualifiers.
         reason: Why its version does not identify its code; empty when it does.
+        index: The index that it is from; PyPI where the URL names none.
     """
 
     name: str
     version: str
     origin: Origin = Origin.INDEX
     reason: str = ""
+    index: str = PYPI
 
 
 def read_purl_type(purl: str) -> str:
@@ -44,18 +48,18 @@ def parse_pypi_purl(purl: str) -> PypiPackage | None:
     name = canonical_name(unquote(path))
     if name is None:
         return None
-    origin, reason = _classify(query)
-    return PypiPackage(name, unquote(version).strip(), origin, reason)
-
-
-def _classify(query: str) -> tuple[Origin, str]:
-    """By the qualifiers that tell where it came from; their values may hold credentials and are not repeated."""
     qualifiers = {key.lower(): unquote(value) for key, _, value in (part.partition("=") for part in query.split("&"))}
+    origin, reason = _classify(qualifiers)
+    index = index_name(qualifiers.get("repository_url", "")) or PYPI
+    return PypiPackage(name, unquote(version).strip(), origin, reason, index)
+
+
+def _classify(qualifiers: Mapping[str, str]) -> tuple[Origin, str]:
+    """By the qualifiers that tell where it came from; their values may hold credentials and are not repeated."""
     if qualifiers.get("vcs_url"):
         return Origin.VCS, "from a repository: its version number does not identify the code"
     if address := qualifiers.get("download_url", ""):
         if address.lower().startswith("file:"):
             return Origin.LOCAL, "from a file of some machine: its version number does not identify the code"
         return Origin.URL, "from an address: its version number does not identify the code"
-    # `repository_url` tells nothing: an index that is not PyPI is most often a mirror of it.
     return Origin.INDEX, ""
