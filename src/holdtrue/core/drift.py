@@ -3,34 +3,41 @@
 from collections.abc import Sequence
 from datetime import date
 from fnmatch import fnmatchcase
+from typing import Final
 
 from holdtrue.models.configuration import ConfigurationRun, TaskOutcome, TaskResult
 from holdtrue.models.drift import DriftFinding, DriftVerdict, EnvironmentDrift, LayerDrift, NotChecked
 from holdtrue.models.environment import DriftIgnore, DriftLayer
-from holdtrue.models.stack import Operation, PropertyChange, RefreshResult
+from holdtrue.models.stack import Operation, PropertyChange, RefreshResult, ResourceChange
 from holdtrue.models.validation import CheckOutcome, CheckResult
+
+_UNKNOWN_FATE: Final = (
+    "a run was killed while it was creating this: nobody knows whether it exists; provision says what to do"
+)
 
 
 def infrastructure_drift(refreshed: RefreshResult) -> LayerDrift:
     """Cloud against state: one finding a property, one a resource that is gone."""
     layer = DriftLayer.INFRASTRUCTURE
-    findings: list[DriftFinding] = []
-    for change in refreshed.changes:
-        if change.operation is Operation.DELETE:
-            findings.append(DriftFinding(layer=layer, target=change.urn, field="*", summary="is gone from the cloud"))
-            continue
-        findings += [
-            DriftFinding(layer=layer, target=change.urn, field=item.path, summary=_describe(item))
-            for item in change.changes or (PropertyChange(path="*"),)
-        ]
+    unread = dict.fromkeys(refreshed.unchecked, "the provider could not read it")
+    unread |= dict.fromkeys(refreshed.unknown_fate, _UNKNOWN_FATE)
     return LayerDrift(
         layer=layer,
-        findings=tuple(findings),
-        not_checked=tuple(
-            NotChecked(layer=layer, target=urn, reason="the provider could not read it") for urn in refreshed.unchecked
-        ),
+        findings=tuple(finding for change in refreshed.changes for finding in _findings(change)),
+        not_checked=tuple(NotChecked(layer=layer, target=urn, reason=reason) for urn, reason in unread.items()),
+        unmanaged=tuple(finding for change in refreshed.unmanaged for finding in _findings(change)),
         checked=len(refreshed.checked),
     )
+
+
+def _findings(change: ResourceChange) -> list[DriftFinding]:
+    layer = DriftLayer.INFRASTRUCTURE
+    if change.operation is Operation.DELETE:
+        return [DriftFinding(layer=layer, target=change.urn, field="*", summary="is gone from the cloud")]
+    return [
+        DriftFinding(layer=layer, target=change.urn, field=item.path, summary=_describe(item))
+        for item in change.changes or (PropertyChange(path="*"),)
+    ]
 
 
 def _describe(change: PropertyChange) -> str:
@@ -124,6 +131,7 @@ def judge(
         verdict=verdict,
         findings=findings,
         ignored=tuple(finding for finding in found if matches[finding]),
+        unmanaged=tuple(finding for layer in layers for finding in layer.unmanaged),
         not_checked=not_checked,
         checked=checked,
         expired_rules=tuple(rule for rule in rules if rule.expires < today),

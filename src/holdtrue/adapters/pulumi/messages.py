@@ -35,6 +35,8 @@ class Request:
     """Where a preview saves its update plan, and where an apply finds it."""
     secrets_provider: str
     cli_version: str
+    processes_file: str
+    """Where the child writes down which processes it has started."""
     create_stack: bool = False
     """An apply makes the stack first."""
 
@@ -94,11 +96,32 @@ class StackAbsent:
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
-    """URNs of the state's resources, told in parts when a refresh broke off before it had named them all."""
+class Restarted:
+    """The program reads other stacks, which were fetched: what was said so far is void, the preview starts again."""
 
-    urns: tuple[str, ...]
-    kind: Literal["inventory"] = "inventory"
+    stacks: tuple[str, ...]
+    kind: Literal["restarted"] = "restarted"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A resource of a provider as the state holds it."""
+
+    urn: str
+    external: bool = False
+    """True for what the program only reads: a stack reference, or what `.get()` returns."""
+    ignored_paths: tuple[str, ...] = ()
+    """Its `ignore_changes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the state holds; that of a large stack is told in parts."""
+
+    resources: tuple[Recorded, ...]
+    cut_short: tuple[str, ...] = ()
+    """URNs that a killed engine was creating: whether they exist, the state does not say."""
+    kind: Literal["state"] = "state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +139,7 @@ class Finished:
     kind: Literal["finished"] = "finished"
 
 
-Message: TypeAlias = Step | Diagnostic | StackAbsent | Inventory | Failed | Finished
+Message: TypeAlias = Step | Diagnostic | StackAbsent | Restarted | State | Failed | Finished
 
 
 def write_message(message: Message) -> str:
@@ -137,13 +160,16 @@ def parse_message(line: str) -> Message:
             return Step(**{**raw, **sides})
         case {"kind": "diagnostic"}:
             return Diagnostic(**raw)
-        case {"kind": "inventory"}:
-            return Inventory(urns=tuple(raw["urns"]))
-        case {"kind": "absent"}:
-            return StackAbsent()
+        case {"kind": "state"}:
+            recorded = (
+                Recorded(**{**item, "ignored_paths": tuple(item["ignored_paths"])}) for item in raw["resources"]
+            )
+            return State(resources=tuple(recorded), cut_short=tuple(raw["cut_short"]))
+        case {"kind": "restarted"}:
+            return Restarted(stacks=tuple(raw["stacks"]))
         case {"kind": "failed"}:
             return Failed(text=raw["text"])
-        case {"kind": "finished"}:
-            return Finished()
+        case {"kind": "absent" | "finished" as kind}:
+            return StackAbsent() if kind == "absent" else Finished()
         case _:
             raise ValueError(f"not a message of the engine's child: {line[:80]}")
