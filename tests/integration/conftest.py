@@ -18,6 +18,7 @@ _LONGEST = (
     "test_flow_worker.py",
     "test_ansible_playbooks.py",
     "test_pulumi.py",
+    "test_pulumi_references.py",
     "test_credential_hygiene.py",
     "test_cli_audit_arguments.py",
     "test_cli_preflight.py",
