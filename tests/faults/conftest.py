@@ -32,6 +32,8 @@ __all__ = [
 _LONGEST = (
     "test_flow_hosts.py",
     "test_pulumi_faults.py",
+    "test_flow_kills.py",
+    "test_pulumi_kills.py",
     "test_flow_cloud.py",
     "test_flow_vault.py",
     "test_flow_program.py",

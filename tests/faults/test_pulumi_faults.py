@@ -12,10 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from pydantic import SecretStr
@@ -32,105 +31,12 @@ from holdtrue.errors import (
     done_before,
 )
 from holdtrue.models.base import Progress
-from holdtrue.models.credentials import StackAccess
 from holdtrue.models.stack import ApplyResult, Operation
 from holdtrue.runtime.process import find_marked
 from sandbox import Sandbox
 from tests.integration.test_pulumi import access_to, copy_demo, fingerprint
+from tests.integration.tiny_stack import KILLED, PROGRAM, Tiny, wait_until
 from tests.long_form import long_form
-
-PASSPHRASE = "correct horse battery"
-THINGS = """
-import os, time
-from pathlib import Path
-import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
-
-def path(name):
-    return Path(os.environ["THINGS"], name)
-
-class ThingProvider(ResourceProvider):
-    def create(self, props):
-        if props["value"] == "slow":
-            path("started").touch()
-            time.sleep(2)
-        path(props["name"]).write_text(props["value"])
-        return CreateResult(props["name"], props)
-
-    def read(self, id_, props):
-        if not path(id_).exists():
-            return ReadResult(None, {})
-        value = path(id_).read_text()
-        if value == "unreadable":
-            raise RuntimeError(f"{id_} cannot be read")
-        found = {"name": id_, "value": value}
-        return ReadResult(id_, {**props, **found}, found)
-
-    def diff(self, _id, _olds, _news):
-        return DiffResult(changes=_olds["value"] != _news["value"])
-
-    def update(self, _id, _olds, _news):
-        path(_id).write_text(_news["value"])
-        return UpdateResult(_news)
-
-    def delete(self, _id, _props):
-        path(_id).unlink()
-
-class Thing(Resource, name="Thing"):
-    def __init__(self, name, value, opts=None):
-        super().__init__(ThingProvider(), name, {"name": name, "value": value}, opts)
-"""
-PROGRAM = """
-import pulumi
-from things import Thing
-
-a = Thing("a", "one")
-b = Thing("b", "two", pulumi.ResourceOptions(depends_on=[a]))
-"""
-
-
-class Tiny:
-    """The tiny project, its cloud and its backend, each a folder of one test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.project, self.cloud, self.backend = (folder / name for name in ("project", "cloud", "state"))
-        for path in (self.project, self.cloud, self.backend):
-            path.mkdir()
-        (self.project / "Pulumi.yaml").write_text("name: tiny\nruntime: python\n")
-        (self.project / "things.py").write_text(THINGS)
-        self.write(PROGRAM)
-
-    def write(self, program: str) -> None:
-        (self.project / "__main__.py").write_text(program)
-
-    def engine(
-        self,
-        environment: Mapping[str, str] = MappingProxyType({}),
-        *,
-        timeout_seconds: float = 60,
-        provider: str = "passphrase",
-    ) -> PulumiEngine:
-        given = {"THINGS": str(self.cloud), "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, **environment}
-        return PulumiEngine(
-            project=self.project,
-            stack="dev",
-            access=StackAccess(
-                backend_url=self.backend.as_uri(),
-                secrets_provider=provider,
-                environment={name: SecretStr(value) for name, value in given.items()},
-            ),
-            timeout_seconds=timeout_seconds,
-        )
-
-    def things(self) -> dict[str, str]:
-        return {path.name: path.read_text() for path in sorted(self.cloud.iterdir())}
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.backend / ".pulumi/stacks/tiny/dev.json"
-
-    def locks(self) -> list[Path]:
-        return list((self.backend / ".pulumi/locks").rglob("*.json"))
 
 
 @pytest.fixture
@@ -361,29 +267,6 @@ def test_a_cancelled_apply_finishes_what_is_under_way_and_saves_it(tiny: Tiny) -
     assert [change.name for change in left.changes] == ["b"], "a is in the state"
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from pydantic import SecretStr
-from holdtrue.adapters.pulumi.engine import PulumiEngine
-from holdtrue.models.credentials import StackAccess
-
-folder = Path(sys.argv[1])
-environment = {"THINGS": str(folder / "cloud"), "PULUMI_CONFIG_PASSPHRASE": "correct horse battery"}
-engine = PulumiEngine(
-    project=folder / "project",
-    stack="dev",
-    access=StackAccess(
-        backend_url=(folder / "state").as_uri(),
-        secrets_provider="passphrase",
-        environment={name: SecretStr(value) for name, value in environment.items()},
-    ),
-    timeout_seconds=60,
-)
-engine.apply(engine.preview())
-"""
-
-
 def test_a_killed_workers_engine_saves_its_state_and_leaves(tiny: Tiny, tmp_path: Path, private_folders: Path) -> None:
     tiny.write(PROGRAM.replace('"one"', '"slow"'))
     worker = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)])
@@ -414,13 +297,6 @@ def test_a_worker_killed_at_any_moment_leaves_what_the_next_run_completes(
     engine.apply(engine.preview())
     assert {name: value for name, value in tiny.things().items() if name != "started"} == {"a": "slow", "b": "two"}
     assert engine.preview().changes == ()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def test_vault_that_denies_is_down_or_sealed(clean_sandbox: Sandbox, tiny: Tiny) -> None:

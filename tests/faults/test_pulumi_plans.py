@@ -13,7 +13,7 @@ from holdtrue.errors import ProgramFailed, done_before
 from holdtrue.models.credentials import StackAccess
 from holdtrue.models.stack import ApplyResult, Operation
 from holdtrue.runtime.process import tool_environment
-from tests.faults.test_pulumi_faults import PASSPHRASE, Tiny
+from tests.integration.tiny_stack import PASSPHRASE, Tiny
 
 LATE = "import pulumi\nfrom things import Thing\na = Thing('a', 'one')\nif not pulumi.runtime.is_dry_run():\n    "
 

@@ -24,6 +24,7 @@ _LONGEST = (
     "test_ansible_variables.py",
     "test_flow_variables.py",
     "test_pulumi.py",
+    "test_pulumi_references.py",
     "test_credential_hygiene.py",
     "test_cli_audit_arguments.py",
     "test_cli_preflight.py",

@@ -10,37 +10,45 @@ from holdtrue.models.configuration import ConfigurationRun, TaskOutcome, TaskRes
 from holdtrue.models.drift import AcceptedGap, DriftFinding, DriftVerdict, EnvironmentDrift, LayerDrift, NotChecked
 from holdtrue.models.environment import DriftIgnore, DriftLayer
 from holdtrue.models.handlers import OpenHandler
-from holdtrue.models.stack import Operation, PropertyChange, RefreshResult
+from holdtrue.models.stack import Operation, PropertyChange, RefreshResult, ResourceChange
 from holdtrue.models.validation import CheckOutcome, CheckResult
 
 UNREADABLE: Final = "unreadable"
 UNREACHABLE: Final = "unreachable"
 NO_TASK: Final = "no task"
 NO_CHECK: Final = "no check"
+UNKNOWN_FATE: Final = "unknown fate"
 """Kinds of gaps that are about a whole target. Rules name them, so they are a stable contract."""
+
+_KILLED: Final = (
+    "a run was killed while it was creating this: nobody knows whether it exists; provision says what to do"
+)
 
 
 def infrastructure_drift(refreshed: RefreshResult) -> LayerDrift:
     """Cloud against state: one finding a property, one a resource that is gone."""
     layer = DriftLayer.INFRASTRUCTURE
-    findings: list[DriftFinding] = []
-    for change in refreshed.changes:
-        if change.operation is Operation.DELETE:
-            findings.append(DriftFinding(layer=layer, target=change.urn, field="*", summary="is gone from the cloud"))
-            continue
-        findings += [
-            DriftFinding(layer=layer, target=change.urn, field=item.path, summary=_describe(item))
-            for item in change.changes or (PropertyChange(path="*"),)
-        ]
+    gaps = dict.fromkeys(refreshed.unchecked, (UNREADABLE, "the provider could not read it"))
+    gaps |= dict.fromkeys(refreshed.unknown_fate, (UNKNOWN_FATE, _KILLED))
     return LayerDrift(
         layer=layer,
-        findings=tuple(findings),
+        findings=tuple(finding for change in refreshed.changes for finding in _findings(change)),
         not_checked=tuple(
-            NotChecked(layer=layer, target=urn, field=UNREADABLE, reason="the provider could not read it")
-            for urn in refreshed.unchecked
+            NotChecked(layer=layer, target=urn, field=kind, reason=reason) for urn, (kind, reason) in gaps.items()
         ),
+        unmanaged=tuple(finding for change in refreshed.unmanaged for finding in _findings(change)),
         checked=len(refreshed.checked),
     )
+
+
+def _findings(change: ResourceChange) -> list[DriftFinding]:
+    layer = DriftLayer.INFRASTRUCTURE
+    if change.operation is Operation.DELETE:
+        return [DriftFinding(layer=layer, target=change.urn, field="*", summary="is gone from the cloud")]
+    return [
+        DriftFinding(layer=layer, target=change.urn, field=item.path, summary=_describe(item))
+        for item in change.changes or (PropertyChange(path="*"),)
+    ]
 
 
 def _describe(change: PropertyChange) -> str:
@@ -176,6 +184,7 @@ def judge(
         verdict=verdict,
         findings=findings,
         ignored=tuple(finding for finding in found if ignoring[finding]),
+        unmanaged=tuple(finding for layer in layers for finding in layer.unmanaged),
         not_checked=not_checked,
         accepted=tuple(AcceptedGap(gap=gap, rule=accepting[gap][0]) for gap in gaps if accepting[gap]),
         checked=sum(layer.checked for layer in layers),

@@ -315,6 +315,9 @@ def _environment_drift(drift: EnvironmentDrift) -> str:
     if drift.ignored:
         rows_ignored = ((f.layer, _short(f.target), f.field, f.summary) for f in drift.ignored)
         parts.append("Ignored by rule:\n\n" + table(headings, rows_ignored))
+    if drift.unmanaged:
+        rows_unmanaged = ((f.layer, _short(f.target), f.field, f.summary) for f in drift.unmanaged)
+        parts.append("Not managed by the program:\n\n" + table(headings, rows_unmanaged))
     for title, rules in (("Expired rules", drift.expired_rules), ("Rules that matched nothing", drift.unused_rules)):
         if rules:
             rule_rows = ((rule.layer, rule.target, rule.field, *_terms(rule)) for rule in rules)

@@ -51,6 +51,7 @@ class LayerDrift(Value):
     layer: DriftLayer
     findings: tuple[DriftFinding, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
+    unmanaged: tuple[DriftFinding, ...] = ()
     checked: int = Field(ge=0)
     selection: str = Field(default="", description="What the manifest limits the check to; empty for everything.")
 
@@ -62,6 +63,9 @@ class EnvironmentDrift(Value):
     verdict: DriftVerdict
     findings: tuple[DriftFinding, ...] = ()
     ignored: tuple[DriftFinding, ...] = ()
+    unmanaged: tuple[DriftFinding, ...] = Field(
+        default=(), description="Differences in what the program itself leaves to others: never drift."
+    )
     not_checked: tuple[NotChecked, ...] = ()
     accepted: tuple[AcceptedGap, ...] = ()
     checked: int = Field(ge=0, description="Resources, host tasks and checks that were looked at.")

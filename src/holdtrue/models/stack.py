@@ -47,7 +47,9 @@ class Plan(Value):
     """What an apply would do, bound to the program and state it was made from."""
 
     stack: str
-    changes: tuple[ResourceChange, ...] = Field(description="Every resource but those that stay the same.")
+    changes: tuple[ResourceChange, ...] = Field(
+        description="Every resource but those that stay the same and those that are only read."
+    )
     unchanged: int = Field(ge=0)
     digest: str = Field(description="SHA-256 over the ordered changes; what an approval and a verdict are bound to.")
 
@@ -74,6 +76,12 @@ class RefreshResult(Value):
     changes: tuple[ResourceChange, ...]
     checked: tuple[str, ...] = Field(description="URNs that were read.")
     unchecked: tuple[str, ...] = Field(default=(), description="URNs that could not be read: never in sync.")
+    unknown_fate: tuple[str, ...] = Field(
+        default=(), description="URNs that a killed run was creating: nobody knows whether they exist."
+    )
+    unmanaged: tuple[ResourceChange, ...] = Field(
+        default=(), description="Differences that the program ignores, or in what it only reads: never drift."
+    )
 
 
 class StackEngine(Protocol):

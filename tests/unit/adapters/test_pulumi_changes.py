@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from holdtrue.adapters.pulumi.changes import (
     compare,
-    drift_of,
     outputs_of,
     plan_digest,
     planned_changes,
@@ -123,14 +122,31 @@ def test_a_change_behind_a_secret_is_named_without_values() -> None:
     assert change.changes == (PropertyChange(path="token", before=SECRET, after=SECRET),)
 
 
-def test_drift_of_refreshed_resources() -> None:
-    assert drift_of(step("same", phase="done")) is None
-    gone = drift_of(step("delete", phase="done", before={"a": 1}))
-    assert gone is not None
-    assert gone.operation is Operation.DELETE
-    moved = drift_of(step("update", phase="done", before={"a": 1}, after={"a": 2}))
-    assert moved is not None
-    assert moved.changes == (PropertyChange(path="a", before=1, after=2),)
+REFERENCE = "pulumi:pulumi:StackReference"
+
+
+def test_to_read_or_to_stop_reading_is_not_a_change() -> None:
+    steps = [step("read", "base", REFERENCE), step("read", "vpc"), step("discard", "old", before={"name": "o"})]
+    assert planned_changes(steps) == ()
+    assert unchanged_urns(steps) == {f"{PREFIX}{REFERENCE}::base", f"{PREFIX}aws:s3/bucket:Bucket::vpc"}
+
+
+def test_what_a_stack_gives_out_of_hand_is_a_change() -> None:
+    released = step("read", "vpc")
+    (change,) = planned_changes([released, step("read", "base")], {released.urn})
+    assert (change.name, change.operation) == ("vpc", Operation.READ)
+    assert released.urn not in unchanged_urns([released], {released.urn})
+
+
+def test_what_is_read_in_place_of_a_managed_resource_is_still_its_replacement() -> None:
+    steps = [
+        step("read-replacement", after={"name": "n"}),
+        step("replace", before={"name": "o"}, after={"name": "n"}),
+        step("delete-replaced", before={"name": "o"}),
+    ]
+    (change,) = planned_changes(steps)
+    assert change.operation is Operation.REPLACE
+    assert unchanged_urns(steps) == frozenset()
 
 
 def test_secret_outputs_are_only_named() -> None:

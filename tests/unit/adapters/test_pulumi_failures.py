@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from holdtrue.adapters.pulumi.failures import Evidence, readable, translate
+from holdtrue.adapters.pulumi.evidence import Evidence
+from holdtrue.adapters.pulumi.failures import readable, translate, unknown_fate
 from holdtrue.adapters.pulumi.messages import Diagnostic
 from holdtrue.errors import (
     AccessDenied,
@@ -18,7 +19,10 @@ from holdtrue.errors import (
 )
 
 PROJECT = Path("/srv/fleet/demo")
-LOCKED = "error: the stack is currently locked by 1 lock(s).\n  file:///l.json: created by ann@build7 (pid 42) at 2026"
+LOCKED = (
+    "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the "
+    "lock file with `pulumi cancel`.\n  file:///l.json?no_tmp_dir=true: created by ann@build7 (pid 42) at 2026-01-01"
+)
 REFUSED = 'Put "https://v/v1/transit/decrypt/k": dial tcp 127.0.0.1:1: connect: connection refused'
 VAULT = "error: getting stack configuration: get stack secrets manager: secrets (code=Unknown): "
 DECRYPT = "Error making API request.\n\nURL: PUT https://v/v1/transit/decrypt/k\n"
@@ -87,8 +91,93 @@ def test_a_missing_secret_is_to_be_set_as_one() -> None:
     assert "pulumi config set --secret a:b" in translate(evidence(text)).next_step
 
 
-def test_a_lock_names_its_holder() -> None:
-    assert "ann@build7 (pid 42)" in translate(evidence(LOCKED)).what
+def test_a_lock_names_its_holder_and_the_command_that_clears_it() -> None:
+    error = translate(evidence(LOCKED, project_name="shop", backend_url="file:///srv/state"))
+    assert "ann@build7 (pid 42), since 2026-01-01" in error.what
+    command = "PULUMI_BACKEND_URL=file:///srv/state pulumi cancel --yes --stack organization/shop/demo"
+    assert command in error.next_step
+
+
+DELETE = (
+    f'Preview failed: resource "{BUCKET}" cannot be deleted\nbecause it is protected. To unprotect the resource, '
+    "either remove the `protect` flag from the resource in your Pulumi program and run `pulumi up`, or use the "
+    f"command:\n`pulumi state unprotect '{BUCKET}'`"
+)
+REPLACE = (
+    f'unable to replace resource "{BUCKET}"\nas it is currently marked for protection. To unprotect the resource, '
+    "remove the `protect` flag from the resource in your Pulumi program and run `pulumi up`"
+)
+DEPENDENT = (
+    f'unable to replace resource "{BUCKET}" as part of replacing "urn:pulumi:demo::demo::a:b:C::d" as it is currently '
+    f"marked for protection. To unprotect the resource, or use the command:\n`pulumi state unprotect '{BUCKET}'`"
+)
+
+
+@pytest.mark.parametrize("text", [DELETE, REPLACE, DEPENDENT])
+def test_a_protected_resource_is_named_as_such_before_any_remedy(text: str) -> None:
+    error = translate(evidence("", Diagnostic(severity="error", text=text, urn=BUCKET), project_name="shop"))
+    assert isinstance(error, ProgramFailed)
+    assert "Bucket assets is protected and cannot be deleted" in error.what
+    assert "unprotect" not in error.what
+    assert error.next_step.index("if it is to stay") < error.next_step.index("pulumi state unprotect")
+
+
+def test_every_protected_resource_is_named() -> None:
+    others = Diagnostic(severity="error", text=DELETE.replace("assets", "logs"), urn=BUCKET.replace("assets", "logs"))
+    error = translate(evidence("", Diagnostic(severity="error", text=DELETE, urn=BUCKET), others))
+    assert "Bucket assets" in error.what
+    assert "Bucket logs" in error.what
+
+
+def test_an_unknown_stack_is_missing_by_name() -> None:
+    text = 'Preview failed: unknown stack "organization/base/live"'
+    error = translate(evidence("", Diagnostic(severity="error", text=text, urn=BUCKET)))
+    assert isinstance(error, ResourceMissing)
+    assert "organization/base/live" in error.what
+
+
+def test_resources_of_unknown_fate_are_named_with_what_to_do() -> None:
+    error = unknown_fate(evidence(project_name="shop", backend_url="file:///s"), (BUCKET, f"{BUCKET}-2"))
+    assert isinstance(error, ProgramFailed)
+    assert "Bucket assets, " in error.what
+    assert "Bucket assets-2" in error.what
+    assert "pulumi stack export --stack organization/shop/demo" in error.next_step
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "quota exceeded for disks\nask the platform team\nor use another zone",
+        "2 errors occurred:\n\t* quota exceeded for disks\n\t* b",
+        "quota exceeded for disks\n" + "hint " * 400,
+        "hint " * 400 + "\nquota exceeded for disks",
+        TRACEBACK.replace("no owner", "quota exceeded for disks\nask the platform team\n\nor use another zone"),
+    ],
+    ids=["first-line", "list", "long-tail", "long-head", "exception"],
+)
+def test_a_message_of_many_lines_keeps_its_cause(text: str) -> None:
+    for given in (evidence("", Diagnostic(severity="error", text=text)), evidence(f" stderr: error: {text}")):
+        error = translate(given)
+        assert "quota exceeded for disks" in error.what
+        assert "\n" not in error.what
+        assert len(error.what) < 1000
+
+
+def test_several_errors_are_all_told_and_many_are_counted() -> None:
+    few = [Diagnostic(severity="error", text=f"cause {number}") for number in range(2)]
+    assert all(item.text in translate(evidence("", *few)).what for item in few)
+    many = [Diagnostic(severity="error", text=f"cause {number}") for number in range(9)]
+    assert "6 more" in translate(evidence("", *many)).what
+
+
+def test_the_cli_s_errors_are_read_with_the_lines_that_go_on() -> None:
+    text = (
+        "\n code: 1\n stdout: Updating (dev):\n\n Diagnostics:\n  aws:Bucket (x):\n    error: no quota left\n"
+        "    for disks\n\n    warning: slow\n stderr: error: update failed\nbecause of it\n"
+    )
+    what = translate(evidence(text)).what
+    assert "no quota left for disks; update failed because of it" in what
+    assert "slow" not in what
 
 
 def test_a_programs_exception_is_placed_in_the_users_file() -> None:

@@ -10,11 +10,13 @@ from holdtrue.adapters.pulumi.messages import (
     Diagnostic,
     Failed,
     Finished,
-    Inventory,
     Message,
+    Recorded,
     Request,
+    Restarted,
     Snapshot,
     StackAbsent,
+    State,
     Step,
     parse_message,
     parse_request,
@@ -33,7 +35,8 @@ STEP = Step("started", "create", URN, "pulumi-python:dynamic/aws:Bucket", after=
     [
         STEP,
         Diagnostic("error", "two\nlines", URN),
-        Inventory((URN,)),
+        State((Recorded(URN, external=True, ignored_paths=("tags.Note",)),), cut_short=(URN,)),
+        Restarted(("organization/base/live",)),
         StackAbsent(),
         Failed("why"),
         Finished(),
@@ -56,6 +59,7 @@ def test_a_request_comes_back() -> None:
         folder="/f",
         program="/p",
         plan_file="/f/plan.json",
+        processes_file="/engine.processes",
     )
     assert parse_request(write_request(request)) == request
 
@@ -117,6 +121,29 @@ def test_the_steps_of_a_replacement_count_once() -> None:
     assert {line.done for line in lines} == {1}
 
 
+def test_what_is_only_read_does_not_count() -> None:
+    read = Step("done", "read", URN, STEP.type)
+    _, lines = told(read, Step("done", "discard", URN, STEP.type), total=1)
+    assert [line.done for line in lines] == [0], "and to forget it is not worth a line"
+
+
+def test_a_preview_that_starts_again_drops_what_it_has_said() -> None:
+    journal, lines = told(STEP, Diagnostic("warning", "w"), Restarted(("organization/base/live",)), STEP)
+    assert journal.steps == [STEP]
+    assert journal.diagnostics == []
+    assert "organization/base/live" in lines[-2].message
+
+
+def test_the_state_comes_in_parts_and_both_sides_of_a_replacement_count() -> None:
+    journal, _ = told(
+        State((Recorded(URN, ignored_paths=("a",)),), cut_short=("urn:x",)),
+        State((Recorded(URN, ignored_paths=("a", "b")), Recorded("urn:vpc", external=True))),
+    )
+    assert journal.recorded[URN].ignored_paths == ("a", "b")
+    assert journal.managed() == {URN}
+    assert journal.cut_short == ("urn:x",)
+
+
 def test_progress_shows_no_secret_and_keeps_the_severity() -> None:
     _, lines = told(Diagnostic("warning", "token is hunter2hunter2"), secrets=("hunter2hunter2",))
     assert [(line.level, "hunter2" in line.message) for line in lines] == [(ProgressLevel.WARNING, False)]
@@ -129,11 +156,6 @@ def test_outputs_come_from_the_last_event_about_the_stack() -> None:
     last = Step("done", "same", STACK_URN, kind, after=Snapshot(outputs={"url": "new"}))
     journal, _ = told(first, last, refresh)
     assert journal.stack_outputs() == {"url": "new"}
-
-
-def test_an_inventory_may_come_in_parts() -> None:
-    journal, _ = told(Inventory(("a",)), Inventory(("b",)))
-    assert journal.inventory == ("a", "b")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from holdtrue.adapters.ansible.events import TaskEnded, Text, parse_event
-from holdtrue.adapters.pulumi.failures import Evidence, translate
+from holdtrue.adapters.pulumi.evidence import Evidence
+from holdtrue.adapters.pulumi.failures import translate
 from holdtrue.adapters.pulumi.journal import Journal
 from holdtrue.adapters.pulumi.messages import Diagnostic, Failed, Message, Snapshot, Step, write_message
 from holdtrue.core.redaction import REPLACEMENT

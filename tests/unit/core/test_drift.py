@@ -3,6 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from holdtrue.core.drift import configuration_drift, infrastructure_drift, judge, layer_unknown, overall, runtime_drift
+from holdtrue.core.render import environment_page
 from holdtrue.models.configuration import (
     ConfigurationRun,
     FileDiff,
@@ -69,6 +70,23 @@ def test_a_change_without_details_is_still_drift() -> None:
 
 def test_everything_read_and_equal_is_in_sync() -> None:
     assert verdict(refreshed()).verdict is DriftVerdict.IN_SYNC
+
+
+def test_a_resource_of_unknown_fate_is_unknown_and_says_why() -> None:
+    layer = infrastructure_drift(RefreshResult(changes=(), checked=(BUCKET,), unknown_fate=("urn:x",)))
+    drift = verdict(layer)
+    assert drift.verdict is DriftVerdict.UNKNOWN
+    (gap,) = drift.not_checked
+    assert gap.target == "urn:x"
+    assert "killed" in gap.reason
+
+
+def test_what_the_program_leaves_to_others_is_listed_and_in_sync() -> None:
+    layer = infrastructure_drift(RefreshResult(changes=(), checked=(BUCKET,), unmanaged=(tag_change(),)))
+    drift = verdict(layer)
+    assert drift.verdict is DriftVerdict.IN_SYNC
+    assert [(item.target, item.field) for item in drift.unmanaged] == [(BUCKET, "tags.Owner")]
+    assert "tags.Owner" in environment_page(drift)
 
 
 def test_a_resource_that_could_not_be_read_is_unknown() -> None:

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from pydantic import JsonValue
 
-from holdtrue.adapters.pulumi.messages import SECRET, Json, Snapshot, Step
+from holdtrue.adapters.pulumi.messages import SECRET, Json, Step
 from holdtrue.models.stack import Operation, PropertyChange, ResourceChange, StackOutputs
 
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
@@ -18,18 +18,21 @@ _OPERATIONS: Final = {
     "import": Operation.CREATE,
     "update": Operation.UPDATE,
     "delete": Operation.DELETE,
-    "discard": Operation.DELETE,
+    "discard": Operation.READ,
     "remove-pending-replace": Operation.DELETE,
     "replace": Operation.REPLACE,
     "create-replacement": Operation.REPLACE,
     "delete-replaced": Operation.REPLACE,
-    "discard-replaced": Operation.REPLACE,
+    "discard-replaced": Operation.READ,
     "import-replacement": Operation.REPLACE,
     "read": Operation.READ,
     "read-replacement": Operation.READ,
     "refresh": Operation.REFRESH,
 }
-"""The engine's operations (sdk/go/common/apitype/history.go) by what they mean to a reviewer."""
+"""The engine's operations (sdk/go/common/apitype/history.go) by what they mean to a reviewer.
+
+`discard` forgets what was only read: nothing is deleted in a cloud.
+"""
 
 
 def operation_of(step: Step) -> Operation:
@@ -47,15 +50,22 @@ def is_resource(step: Step) -> bool:
     return step.custom and not is_bookkeeping(step) and step.type != STACK_TYPE
 
 
-def planned_changes(steps: Iterable[Step]) -> tuple[ResourceChange, ...]:
-    """One change a resource, ordered by URN, from the first step that names each operation."""
+def planned_changes(steps: Iterable[Step], released: Collection[str] = ()) -> tuple[ResourceChange, ...]:
+    """One change a resource, ordered by URN, from the first step that names each operation.
+
+    To read is not a change: what a program only reads, it reads each time. The exception are the URNs in `released`:
+    resources that the stack has managed so far, and that from now on it only reads.
+    """
     chosen: dict[str, Step] = {}
     for step in steps:
-        if is_bookkeeping(step) or operation_of(step) in {Operation.SAME, Operation.REFRESH}:
+        operation = operation_of(step)
+        if is_bookkeeping(step) or operation in {Operation.SAME, Operation.REFRESH}:
+            continue
+        if operation is Operation.READ and not (step.operation == "read" and step.urn in released):
             continue
         earlier = chosen.get(step.urn)
         # A replacement comes as several steps on one URN; the one that shows both sides is kept.
-        if earlier is None or (operation_of(step) is Operation.REPLACE and not (earlier.before and earlier.after)):
+        if earlier is None or (operation is Operation.REPLACE and not (earlier.before and earlier.after)):
             chosen[step.urn] = step
     return tuple(
         ResourceChange(urn=urn, type=step.type, operation=operation_of(step), changes=_changed_inputs(step))
@@ -63,24 +73,14 @@ def planned_changes(steps: Iterable[Step]) -> tuple[ResourceChange, ...]:
     )
 
 
-def unchanged_urns(steps: Iterable[Step]) -> frozenset[str]:
-    """Resources, the stack included, that stay as they are."""
-    return frozenset(step.urn for step in steps if not is_bookkeeping(step) and operation_of(step) is Operation.SAME)
-
-
-def drift_of(step: Step) -> ResourceChange | None:
-    """What a refreshed resource says against the state; None when nothing differs."""
-    match operation_of(step):
-        case Operation.SAME:
-            return None
-        case Operation.DELETE:
-            return ResourceChange(urn=step.urn, type=step.type, operation=Operation.DELETE)
-        case operation:
-            before, after = step.before or Snapshot(), step.after or Snapshot()
-            changes = compare(before.outputs, after.outputs) or compare(before.inputs, after.inputs)
-            return ResourceChange(
-                urn=step.urn, type=step.type, operation=operation, changes=changes or _secret_changes(after.outputs)
-            )
+def unchanged_urns(steps: Iterable[Step], released: Collection[str] = ()) -> frozenset[str]:
+    """Resources, the stack included, that stay as they are, and those that are only read."""
+    return frozenset(
+        step.urn
+        for step in steps
+        if not is_bookkeeping(step)
+        and (operation_of(step) is Operation.SAME or (step.operation == "read" and step.urn not in released))
+    )
 
 
 def outputs_of(values: Mapping[str, Json]) -> StackOutputs:
@@ -120,21 +120,21 @@ def _changed_inputs(step: Step) -> tuple[PropertyChange, ...]:
         )
     found = compare(step.before.inputs, step.after.inputs)
     told = {path: kind for path, kind in step.paths.items() if not any(_covers(path, item.path) for item in found)}
-    extra = tuple(PropertyChange(path=path, kind=_plain_kind(kind)) for path, kind in sorted(told.items()))
+    extra = tuple(PropertyChange(path=path, kind=plain_kind(kind)) for path, kind in sorted(told.items()))
     changes = tuple(sorted((*found, *extra), key=lambda change: change.path))
-    return changes or _secret_changes(step.after.inputs)
+    return changes or secret_changes(step.after.inputs)
 
 
 def _covers(path: str, other: str) -> bool:
     return other == path or other.startswith((f"{path}.", f"{path}[")) or path.startswith((f"{other}.", f"{other}["))
 
 
-def _plain_kind(kind: str) -> str:
+def plain_kind(kind: str) -> str:
     """`update-replace` is an update; that it replaces is said by the resource's operation."""
     return kind.removesuffix("-replace")
 
 
-def _secret_changes(values: Mapping[str, Json]) -> tuple[PropertyChange, ...]:
+def secret_changes(values: Mapping[str, Json]) -> tuple[PropertyChange, ...]:
     """Nothing visible differs, so what differs is behind a secret: name the candidates, without values."""
     names = sorted(name for name, value in values.items() if _holds_secret(value))
     return tuple(PropertyChange(path=name, before=SECRET, after=SECRET) for name in names)

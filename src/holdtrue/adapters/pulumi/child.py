@@ -4,17 +4,18 @@ What the user's program prints goes to standard error. An interrupt is left to t
 process serves the program until the CLI has ended.
 """
 
-import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import semver
 from pulumi import automation
@@ -23,11 +24,12 @@ from holdtrue.adapters.pulumi.events import to_message
 from holdtrue.adapters.pulumi.messages import (
     UNCHANGING,
     Command,
+    Diagnostic,
     Failed,
     Finished,
-    Inventory,
     Message,
     Request,
+    Restarted,
     StackAbsent,
     Step,
     Unplanned,
@@ -36,11 +38,12 @@ from holdtrue.adapters.pulumi.messages import (
 )
 from holdtrue.adapters.pulumi.program import enter_program, program_function
 from holdtrue.adapters.pulumi.provider import PACKAGE, dynamic_provider
+from holdtrue.adapters.pulumi.references import PrivateBackend, export_state
+from holdtrue.adapters.pulumi.state import state_messages
 
 _MAXIMUM_LINE_CHARACTERS = 1_000_000
 """`run_tool` cuts lines at 1 MiB; JSON escapes everything beyond ASCII, so characters are bytes."""
 
-_URNS_PER_LINE = 1000
 _WATCH_SECONDS = 0.5
 _ORPHAN_GRACE_SECONDS = 30.0
 
@@ -95,11 +98,15 @@ class Channel:
 
     def pass_on(self, event: automation.EngineEvent) -> None:
         """The engine's event callback."""
+        message = self.read(event)
+        if message is not None:
+            self.send(message)
+            self._guard(message)
+
+    def read(self, event: automation.EngineEvent) -> Message | None:
+        """The event as a message."""
         try:
-            message = to_message(event)
-            if message is not None:
-                self.send(message)
-                self._guard(message)
+            return to_message(event)
         except Exception as error:
             self.lost = f"an engine event could not be read: {type(error).__name__}: {error}"
             raise
@@ -113,6 +120,35 @@ class Channel:
         self._allowed = None
         self.send(Unplanned(message.urn, message.operation))
         _interrupt_run()
+
+
+class StateReader:
+    """Exports the state while the engine works: what the engine's events do not tell stands there."""
+
+    def __init__(self, workspace: automation.LocalWorkspace, stack: str) -> None:
+        self._workspace = workspace
+        self._stack = stack
+        self._backend_url = os.environ["PULUMI_BACKEND_URL"]
+        self._messages: list[Message] = []
+        self._failure: str = ""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def tell(self, channel: Channel) -> str:
+        """Pass on what was read; why nothing was, otherwise."""
+        self._thread.join()
+        for message in self._messages:
+            channel.send(message)
+        return self._failure
+
+    def _read(self) -> None:
+        try:
+            exported = export_state(self._workspace, self._stack, self._backend_url)
+            self._messages = list(state_messages(exported.get("deployment")))
+        except automation.StackNotFoundError:
+            return  # No state, and so nothing in it.
+        except Exception as error:  # noqa: BLE001 - whatever it is, the state is not known
+            self._failure = f"the state could not be read: {error}"
 
 
 class WorkerWatch:
@@ -154,14 +190,17 @@ def run(request: Request, channel: Channel) -> None:
             secrets_provider=request.secrets_provider,
             pulumi_command=KnownCommand(request.cli_version),
         )
+        reader = None if request.command is Command.APPLY else StateReader(workspace, request.stack)
         try:
             _carry_out(request, KnownStack(request.stack, workspace), channel)
         except automation.CommandError as error:
-            if request.command is Command.DETECT and not isinstance(error, automation.StackNotFoundError):
-                _name_all(workspace, request.stack, channel)
+            if reader is not None:
+                reader.tell(channel)
             channel.send(Failed(str(error)))
         else:
-            channel.send(Failed(channel.lost) if channel.lost else Finished())
+            unread = reader.tell(channel) if reader is not None else ""
+            problem = channel.lost or unread
+            channel.send(Failed(problem) if problem else Finished())
         finally:
             if watch.orphaned:
                 shutil.rmtree(request.folder, ignore_errors=True)
@@ -171,11 +210,10 @@ def _carry_out(request: Request, stack: KnownStack, channel: Channel) -> None:
     match request.command:
         case Command.PREVIEW:
             try:
-                _preview(request, stack, channel)
+                _preview(request, stack, channel.pass_on)
             except automation.StackNotFoundError:
                 channel.send(StackAbsent())
-                _use_empty_backend(request, stack)
-                _preview(request, stack, channel)
+                _preview_absent(request, stack, channel)
         case Command.APPLY:
             if request.create_stack:
                 _create(stack)
@@ -190,19 +228,42 @@ def _carry_out(request: Request, stack: KnownStack, channel: Channel) -> None:
             )
 
 
-def _preview(request: Request, stack: KnownStack, channel: Channel) -> None:
+def _preview(request: Request, stack: KnownStack, on_event: Callable[[automation.EngineEvent], None]) -> None:
     stack.preview(
-        refresh=True, plan=request.plan_file or None, on_event=channel.pass_on, color="never",
+        refresh=True, plan=request.plan_file or None, on_event=on_event, color="never",
         suppress_outputs=True, suppress_progress=True,
     )  # fmt: skip
 
 
-def _use_empty_backend(request: Request, stack: KnownStack) -> None:
-    """A backend of the run's own with an empty stack: a first preview leaves nothing in the real one."""
-    backend = Path(request.folder, "backend")
-    backend.mkdir()
-    os.environ["PULUMI_BACKEND_URL"] = backend.as_uri()
+def _preview_absent(request: Request, stack: KnownStack, channel: Channel) -> None:
+    """Preview an empty stack in a backend of the run's own: a first preview leaves nothing in the real one.
+
+    Which other stacks the program reads is known when the engine misses them: then they are fetched, and the preview
+    starts again.
+    """
+    backend = PrivateBackend(Path(request.folder), request.project)
     _create(stack)
+    while True:
+        errors: list[Diagnostic] = []
+
+        def pass_on(event: automation.EngineEvent, errors: list[Diagnostic] = errors) -> None:
+            message = channel.read(event)
+            if isinstance(message, Diagnostic) and message.severity == "error":
+                errors.append(message)  # None of the run's, if a stack that it misses can be had.
+            elif message is not None:
+                channel.send(message)
+
+        try:
+            _preview(request, stack, pass_on)
+        except automation.CommandError as error:
+            fetched = backend.fetch_unknown(stack.workspace, [str(error), *(item.text for item in errors)])
+            if not fetched:
+                for item in errors:
+                    channel.send(item)
+                raise
+            channel.send(Restarted(fetched))
+        else:
+            return
 
 
 def _create(stack: KnownStack) -> None:
@@ -212,16 +273,25 @@ def _create(stack: KnownStack) -> None:
         return  # somebody made it since the preview; the update plan guards what follows
 
 
-def _name_all(workspace: automation.LocalWorkspace, stack: str, channel: Channel) -> None:
-    """Tell every URN of the state, so that what the broken refresh did not reach is known."""
-    try:
-        deployment = workspace.export_stack(stack).deployment
-    except (automation.CommandError, json.JSONDecodeError):
-        return  # then the failure itself is the news, and the worker raises it
-    resources = (deployment or {}).get("resources") or []
-    urns = tuple(resource["urn"] for resource in resources if resource.get("custom"))
-    for start in range(0, len(urns), _URNS_PER_LINE):
-        channel.send(Inventory(urns[start : start + _URNS_PER_LINE]))
+def _record_processes(path: Path) -> None:
+    """Write down this process and every one that it starts, before they do anything.
+
+    The SDK starts the engine, and does not say as which process.
+    """
+
+    def record(pid: int) -> None:
+        with suppress(OSError), path.open("a", encoding="utf-8") as file:
+            # The name before the other fields is in brackets and may hold anything (proc_pid_stat(5)).
+            ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+            file.write(f"{pid} {ticks}\n")
+
+    class RecordedPopen(subprocess.Popen[Any]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            record(self.pid)
+
+    record(os.getpid())
+    subprocess.Popen = RecordedPopen  # type: ignore[misc] # this process is the run's own
 
 
 def main() -> None:
@@ -230,6 +300,7 @@ def main() -> None:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     request = parse_request(sys.stdin.read())
+    _record_processes(Path(request.processes_file))
     # Not SIG_IGN: the CLI would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
     run(request, Channel(answers, request.allowed))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from holdtrue.adapters.pulumi.failures import name_of
+from holdtrue.adapters.pulumi.evidence import name_of
 from holdtrue.adapters.pulumi.journal import Journal
 from holdtrue.adapters.pulumi.messages import Unplanned
 from holdtrue.errors import ProgramFailed

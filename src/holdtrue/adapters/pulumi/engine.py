@@ -1,25 +1,27 @@
 """Pulumi as a StackEngine: each operation is one child process in a private folder, with its own credentials."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from holdtrue.adapters.pulumi.changes import (
-    drift_of,
     is_resource,
     outputs_of,
     plan_digest,
     planned_changes,
     unchanged_urns,
 )
+from holdtrue.adapters.pulumi.claims import abandoned, claim
 from holdtrue.adapters.pulumi.cli import find_cli, require_cli
 from holdtrue.adapters.pulumi.deviations import interrupted, is_wordless, unfinished, wordless
-from holdtrue.adapters.pulumi.failures import Evidence, name_of, translate
+from holdtrue.adapters.pulumi.evidence import Evidence, name_of
+from holdtrue.adapters.pulumi.failures import translate, unknown_fate
 from holdtrue.adapters.pulumi.journal import Journal
-from holdtrue.adapters.pulumi.messages import Command, Json, Request, write_request
+from holdtrue.adapters.pulumi.messages import Command, Json, Recorded, Request, write_request
 from holdtrue.adapters.pulumi.plans import (
     PlanKey,
     SavedPlan,
@@ -30,11 +32,14 @@ from holdtrue.adapters.pulumi.plans import (
     take_plan,
     without_output_values,
 )
+from holdtrue.adapters.pulumi.refreshed import found_in
+from holdtrue.adapters.pulumi.remedies import StackPlace
+from holdtrue.adapters.pulumi.stale import Leftovers, engine_ended_by_itself
 from holdtrue.adapters.pulumi.workspace import Project, Workspace, open_workspace, read_project, secret_values
 from holdtrue.errors import ProgramFailed, keeping_done
 from holdtrue.models.base import ProgressSink, ignore_progress
 from holdtrue.models.credentials import StackAccess
-from holdtrue.models.stack import ApplyResult, Plan, RefreshResult, StackOutputs
+from holdtrue.models.stack import ApplyResult, Operation, Plan, RefreshResult, ResourceChange, StackOutputs
 from holdtrue.runtime.interpreter import own_python, python_command, python_environment
 from holdtrue.runtime.process import ToolRun, ToolTimeout, run_tool
 from holdtrue.runtime.tracing import span
@@ -71,8 +76,13 @@ class PulumiEngine:
     def preview(self, on_progress: ProgressSink = ignore_progress) -> Plan:
         """Program against refreshed state; the backend is not written to.
 
-        A stack that does not exist is previewed against an empty one in the private folder: the first preview
-        creates nothing, the first apply creates the stack.
+        A stack that does not exist is previewed against an empty one in the private folder, with copies of the stacks
+        that the program refers to: the first preview creates nothing, the first apply creates the stack.
+
+        Raises:
+            ProgramFailed: also while the state has resources of unknown fate, which a killed run was creating. Before
+                that, the one thing in a backend that a preview removes is removed: the lock which that run left, for
+                nobody could clear the state otherwise.
         """
         with span("pulumi preview", stack=self._stack):
             return self._preview(read_project(self._folder), on_progress)
@@ -105,13 +115,13 @@ class PulumiEngine:
                 self._require_same(plan, self._preview(project, on_progress))
                 saved = take_plan(self._plan_key(plan))
             assert saved is not None  # noqa: S101 - an equal digest is the same key
-            return self._apply(project, saved, on_progress, total=len(plan.changes))
+            return self._apply(project, saved, on_progress, plan)
 
     def detect(self, on_progress: ProgressSink = ignore_progress) -> RefreshResult:
         """Cloud against state, by reads only; takes no lock, and every file of the backend stays as it is.
 
         A resource whose read fails is unchecked, and so is every other one that the engine then leaves out. When
-        nothing at all could be read, the cause is raised instead.
+        nothing at all could be read, or the state could not, the cause is raised instead.
         """
         with (
             span("pulumi refresh --preview-only", stack=self._stack),
@@ -119,18 +129,20 @@ class PulumiEngine:
         ):
             journal = Journal(on_progress, self._secrets)
             run = self._run_child(project, workspace, Command.DETECT, journal)
-            found = [step for step in journal.refreshed() if is_resource(step)]
-            checked = frozenset(step.urn for step in found)
+            steps = [step for step in journal.refreshed() if is_resource(step)]
+            checked = frozenset(step.urn for step in steps)
             announced = {step.urn for step in journal.steps if is_resource(step)} | {
-                urn for urn in journal.inventory if _is_resource_urn(urn)
+                urn for urn in journal.recorded if _is_resource_urn(urn)
             }
-            if not journal.finished and not checked:
-                raise translate(self._evidence("refresh", journal, run))
-            drifts = (drift_of(step) for step in found)
+            if not journal.finished and not (checked and journal.recorded):
+                raise translate(self._evidence("refresh", project, journal, run))
+            found = [found_in(step, journal.recorded.get(step.urn, Recorded(step.urn))) for step in steps]
             return RefreshResult(
-                changes=tuple(sorted((drift for drift in drifts if drift), key=lambda change: change.urn)),
+                changes=_by_urn(item.drift for item in found),
+                unmanaged=_by_urn(item.unmanaged for item in found),
                 checked=tuple(sorted(checked)),
                 unchecked=tuple(sorted(announced - checked)),
+                unknown_fate=journal.cut_short,
             )
 
     def outputs(self) -> StackOutputs:
@@ -138,7 +150,7 @@ class PulumiEngine:
         lines: list[str] = []
         with (
             span("pulumi stack output", stack=self._stack),
-            self._open(read_project(self._folder)) as (_, workspace),
+            self._open(read_project(self._folder)) as (project, workspace),
         ):
             find_cli(workspace.environment)
             command = ["pulumi", "stack", "output", "--json", "--non-interactive", "--stack", self._stack]
@@ -147,7 +159,7 @@ class PulumiEngine:
             if outputs is None:
                 # Asked only now: to tell its version takes the CLI as long as to tell the outputs.
                 require_cli(workspace.environment)
-                raise translate(self._evidence("stack output", None, run))
+                raise translate(self._evidence("stack output", project, None, run))
         return outputs_of(outputs)
 
     def _preview(self, project: Project, on_progress: ProgressSink) -> Plan:
@@ -155,9 +167,12 @@ class PulumiEngine:
             journal = Journal(on_progress, self._secrets)
             run = self._run_child(project, workspace, Command.PREVIEW, journal)
             if not journal.finished:
-                raise translate(self._evidence("preview", journal, run))
+                raise translate(self._evidence("preview", project, journal, run))
+            if journal.cut_short:
+                self._leftovers(project, workspace).release_locks(self._ask_locks(project, workspace), on_progress)
+                raise unknown_fate(self._evidence("preview", project, journal, run), journal.cut_short)
             steps = journal.planned()
-            changes, unchanged = planned_changes(steps), unchanged_urns(steps)
+            changes, unchanged = planned_changes(steps, journal.managed()), unchanged_urns(steps, journal.managed())
             plan = Plan(
                 stack=self._stack,
                 changes=changes,
@@ -178,22 +193,29 @@ class PulumiEngine:
             )
             return plan
 
-    def _apply(self, project: Project, saved: SavedPlan, on_progress: ProgressSink, total: int) -> ApplyResult:
+    def _apply(self, project: Project, saved: SavedPlan, on_progress: ProgressSink, plan: Plan) -> ApplyResult:
+        released = frozenset(change.urn for change in plan.changes if change.operation is Operation.READ)
         with self._open(project, saved.settings) as (_, workspace):
             if saved.content is not None:
                 workspace.plan_file.write_bytes(saved.content)
-            journal = Journal(on_progress, self._secrets, total)
-            with keeping_done(lambda: _carried_out(journal)):
-                allowed = saved.steps if saved.content is None else None
-                run = self._run_child(
-                    project, workspace, Command.APPLY, journal, create_stack=saved.stack_absent, allowed=allowed
-                )
+            allowed = saved.steps if saved.content is None else None
+            carry_out = partial(
+                self._run_child, project, workspace, Command.APPLY, create_stack=saved.stack_absent, allowed=allowed
+            )
+            journal = Journal(on_progress, self._secrets, len(plan.changes))
+            with keeping_done(lambda: _carried_out(journal, released)):
+                run = carry_out(journal)
+                leftovers = self._leftovers(project, workspace)
+                if leftovers.release_locks(self._evidence("up", project, journal, run).all_text, on_progress):
+                    journal = Journal(on_progress, self._secrets, len(plan.changes))
+                    run = carry_out(journal)
                 outputs: Mapping[str, Json] = journal.stack_outputs()
                 if not journal.finished:
                     outputs = self._record_outputs(project, workspace, saved, journal, run)
                 elif saved.content is None and (undone := saved.undone(journal.steps)):
-                    raise unfinished(undone, self._place)
-            return _carried_out(journal).model_copy(
+                    raise unfinished(undone, self._where)
+            leftovers.forget()
+            return _carried_out(journal, released).model_copy(
                 update={"outputs": outputs_of(outputs), "notes": _output_notes(saved.outputs, outputs)}
             )
 
@@ -208,20 +230,21 @@ class PulumiEngine:
             HoldtrueError: it failed for another reason.
         """
         if journal.unplanned is not None:
-            raise interrupted(journal.unplanned, journal, self._place)
+            raise interrupted(journal.unplanned, journal, self._where)
         if not is_wordless(journal):
             declared = {step.urn for step in journal.planned()}
-            raise translate(replace(self._evidence("up", journal, run), missing_urns=sorted(saved.urns() - declared)))
+            left_out = sorted(saved.urns() - declared)
+            raise translate(replace(self._evidence("up", project, journal, run), missing_urns=left_out))
         if saved.content is None or saved.undone(journal.steps):
-            raise wordless(journal, _carried_out(journal).changes, self._place)
+            raise wordless(journal, _carried_out(journal).changes, self._where)
         again = Journal(ignore_progress, self._secrets, 0)
         run = self._run_child(project, workspace, Command.APPLY, again, update_plan=False, allowed={})
         if again.unplanned is not None:
-            raise interrupted(again.unplanned, again, self._place)
+            raise interrupted(again.unplanned, again, self._where)
         if is_wordless(again):
-            raise wordless(again, _carried_out(journal).changes, self._place)
+            raise wordless(again, _carried_out(journal).changes, self._where)
         if not again.finished:
-            raise translate(self._evidence("up", again, run))
+            raise translate(self._evidence("up", project, again, run))
         return again.stack_outputs()
 
     def _require_same(self, plan: Plan, current: Plan) -> None:
@@ -233,12 +256,12 @@ class PulumiEngine:
         names = ", ".join(map(name_of, moved[:5])) or "the stack's outputs"
         raise ProgramFailed(
             f"the plan is out of date; a preview made now differs in {names}",
-            where=self._place,
+            where=self._where,
             next_step="preview again, and approve that plan",
         )
 
     @property
-    def _place(self) -> str:
+    def _where(self) -> str:
         return f"stack {self._stack} of {self._folder}"
 
     def _plan_key(self, plan: Plan) -> PlanKey:
@@ -261,22 +284,46 @@ class PulumiEngine:
         allowed: Steps | None = None,
     ) -> ToolRun:
         """Run one command in a child; the journal collects what it says."""
-        request = Request(
-            command=command,
-            folder=str(workspace.folder),
-            project=project.name,
-            stack=self._stack,
-            program=str(project.program),
-            plan_file=str(workspace.plan_file) if self._update_plan and update_plan else "",
-            secrets_provider=self._access.secrets_provider,
-            cli_version=require_cli(workspace.environment),
-            create_stack=create_stack,
-            allowed=None if allowed is None else {urn: [*operations] for urn, operations in allowed.items()},
-        )
-        python = self._python()
-        arguments = python_command(python, "-P", module="holdtrue.adapters.pulumi.child", folder=workspace.folder)
-        workspace = replace(workspace, environment=python_environment(python, workspace.environment))
-        return self._run(arguments, command.value, workspace, journal.read_line, write_request(request))
+        self._leftovers(project, workspace).tidy()
+        with claim(self._place(project), workspace.folder, locks=command is Command.APPLY) as claimed:
+            request = Request(
+                command=command,
+                folder=str(workspace.folder),
+                project=project.name,
+                stack=self._stack,
+                program=str(project.program),
+                plan_file=str(workspace.plan_file) if self._update_plan and update_plan else "",
+                secrets_provider=self._access.secrets_provider,
+                cli_version=require_cli(workspace.environment),
+                processes_file=str(claimed.processes_file),
+                create_stack=create_stack,
+                allowed=None if allowed is None else {urn: [*operations] for urn, operations in allowed.items()},
+            )
+            python = self._python()
+            arguments = python_command(python, "-P", module="holdtrue.adapters.pulumi.child", folder=workspace.folder)
+            workspace = replace(workspace, environment=python_environment(python, workspace.environment))
+            run = self._run(arguments, command.value, workspace, journal.read_line, write_request(request))
+            claimed.is_settled = journal.finished or engine_ended_by_itself(journal.failure)
+            return run
+
+    def _ask_locks(self, project: Project, workspace: Workspace) -> str:
+        """What the engine says of locks: to make a stack that is there fails, either way."""
+        command = ["pulumi", "stack", "init", "--non-interactive", self._place(project).qualified]
+        if self._access.secrets_provider:
+            command += ["--secrets-provider", self._access.secrets_provider]
+        return self._run(command, "stack init", workspace, lambda _: None).error_tail
+
+    def _leftovers(self, project: Project, workspace: Workspace) -> Leftovers:
+        place = self._place(project)
+
+        def cancel() -> None:
+            command = ["pulumi", "cancel", "--yes", "--non-interactive", "--stack", place.qualified]
+            self._run(command, "cancel", workspace, lambda _: None)
+
+        return Leftovers(abandoned(place, workspace.folder.parent), cancel)
+
+    def _place(self, project: Project) -> StackPlace:
+        return StackPlace(self._access.backend_url, project.name, self._stack)
 
     def _run(
         self,
@@ -299,16 +346,17 @@ class PulumiEngine:
         except ToolTimeout as error:
             raise ToolTimeout(
                 f"pulumi {operation} did not end within {self._timeout_seconds:g} s and was interrupted",
-                where=self._place,
+                where=self._where,
                 next_step="look at the last progress line for what it waits on, or raise timeout_seconds",
             ) from error
 
-    def _evidence(self, operation: str, journal: Journal | None, run: ToolRun) -> Evidence:
+    def _evidence(self, operation: str, project: Project, journal: Journal | None, run: ToolRun) -> Evidence:
         answered = journal is not None and journal.failure is not None
         return Evidence(
             operation=operation,
             stack=self._stack,
             project=self._folder,
+            project_name=project.name,
             backend_url=self._access.backend_url,
             diagnostics=journal.diagnostics if journal else (),
             failed_urns=[step.urn for step in journal.steps if step.phase == "failed"] if journal else (),
@@ -319,12 +367,12 @@ class PulumiEngine:
         )
 
 
-def _carried_out(journal: Journal) -> ApplyResult:
+def _carried_out(journal: Journal, released: frozenset[str] = frozenset()) -> ApplyResult:
     """What an apply has done so far."""
     steps = journal.carried_out()
     return ApplyResult(
-        changes=planned_changes(steps),
-        unchanged=len(unchanged_urns(steps)),
+        changes=planned_changes(steps, released),
+        unchanged=len(unchanged_urns(steps, released)),
         outputs=outputs_of(journal.stack_outputs()),
     )
 
@@ -340,6 +388,10 @@ def _document(lines: Sequence[str]) -> dict[str, Any] | None:
         found = json.loads("\n".join(lines))
         return found if isinstance(found, dict) else None
     return None
+
+
+def _by_urn(changes: Iterable[ResourceChange | None]) -> tuple[ResourceChange, ...]:
+    return tuple(sorted(filter(None, changes), key=lambda change: change.urn))
 
 
 def _is_resource_urn(urn: str) -> bool:

@@ -1,10 +1,11 @@
 """The engine's typed events as messages, small enough for one line and free of secrets."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi.automation.events import EngineEvent, StepEventMetadata, StepEventStateMetadata
+from pulumi.automation.events import DiagnosticEvent, EngineEvent, StepEventMetadata, StepEventStateMetadata
 
 from holdtrue.adapters.pulumi.messages import SECRET, UNKNOWN, Diagnostic, Json, Message, Snapshot, Step
 
@@ -27,6 +28,9 @@ _UNKNOWN_VALUES = frozenset(
 
 _PROVIDER_KEY = "__provider"
 _MAXIMUM_CHARACTERS = 4096
+_MARKUP = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
+"""Colours, in the engine's own notation (sdk/go/common/diag/colors) or a terminal's."""
+
 _NOISE = "using pulumi-resource-pulumi-python from $PATH"
 
 
@@ -39,9 +43,17 @@ def to_message(event: EngineEvent) -> Message | None:
     if event.res_op_failed_event:
         return _step("failed", event.res_op_failed_event.metadata)
     diagnostic = event.diagnostic_event
-    if diagnostic and diagnostic.severity != "debug" and not diagnostic.message.startswith(_NOISE):
-        return Diagnostic(severity=diagnostic.severity, text=diagnostic.message.strip(), urn=diagnostic.urn or "")
+    if diagnostic and diagnostic.severity != "debug":
+        return _diagnostic(diagnostic)
     return None
+
+
+def _diagnostic(event: DiagnosticEvent) -> Diagnostic | None:
+    """None for noise, and for an empty message, by which a provider takes its last status line off a terminal."""
+    text = _MARKUP.sub("", event.message).strip()
+    if not text or text.startswith(_NOISE):
+        return None
+    return Diagnostic(severity=event.severity, text=text, urn=event.urn or "")
 
 
 def _step(phase: Any, metadata: StepEventMetadata) -> Step:

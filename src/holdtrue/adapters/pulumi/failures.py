@@ -6,11 +6,13 @@ test. The first row that fits wins; what fits none is a ProgramFailed with the e
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from holdtrue.adapters.pulumi.messages import Diagnostic
+from holdtrue.adapters.pulumi.engine_words import engine_words, exception_words, last_line, shortened, without_middle
+from holdtrue.adapters.pulumi.evidence import Evidence, name_of
+from holdtrue.adapters.pulumi.locks import parse_locks
+from holdtrue.adapters.pulumi.remedies import cancel_command, forget_command, unprotect_command
 from holdtrue.core.redaction import redact
 from holdtrue.errors import (
     AccessDenied,
@@ -23,65 +25,11 @@ from holdtrue.errors import (
     ToolMissing,
 )
 
-_MAXIMUM_CHARACTERS = 600
+_REASONS: Final = 3
+"""Errors that a message shows; all of them are in the log."""
 
-
-_UNDONE: Final = re.compile(r"expected resource operations for \S+.*")
-"""What the engine says of planned steps that it did not come to, as it does not when a resource before them failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything that is known of a failed operation."""
-
-    operation: str
-    stack: str
-    project: Path
-    backend_url: str = ""
-    diagnostics: Sequence[Diagnostic] = ()
-    failed_urns: Sequence[str] = ()
-    missing_urns: Sequence[str] = ()
-    """Resources of an enforced plan that the program did not declare."""
-    text: str = ""
-    """What the CLI wrote."""
-    error_tail: str = ""
-    """The last lines of the child's standard error; where a child that answered nothing has said why."""
-    exit_code: int = 0
-    """The child's; it matters where the child answered nothing."""
-    secrets: Sequence[str] = field(default=(), repr=False)
-
-    @property
-    def errors(self) -> tuple[Diagnostic, ...]:
-        """The diagnostics that are errors, without the engine's closing words."""
-        closing = {"preview failed", "update failed", "refresh failed"}
-        found = [item for item in self.diagnostics if item.severity == "error" and item.text not in closing]
-        causes = [item for item in found if not _UNDONE.search(item.text)]
-        return tuple(causes if any(item.urn for item in causes) else found)
-
-    @property
-    def all_text(self) -> str:
-        """Every text, the most specific first."""
-        text = "\n".join([*(item.text for item in self.errors), self.text, self.error_tail])
-        return _UNDONE.sub("", text) if any(item.urn for item in self.errors) else text
-
-    @property
-    def place(self) -> str:
-        """The stack, as a message names it."""
-        return f"stack {self.stack} of {self.project}"
-
-    @property
-    def resource(self) -> str:
-        """The resource that failed, or an empty text."""
-        urn = next((item.urn for item in self.errors if item.urn), "") or next(iter(self.failed_urns), "")
-        return name_of(urn)
-
-
-def name_of(urn: str) -> str:
-    """`type name` of a URN, as messages show it; what is no URN stays as it is."""
-    _, _, rest = urn.partition("::")
-    _, separator, resource = rest.partition("::")
-    return resource.replace("::", " ") if separator else urn
-
+_PROTECTED: Final = re.compile(r'resource \\?"(urn:[^"\\]+)\\?"[^\n]*\n?[^\n]*(?:is protected|marked for protection)')
+_UNKNOWN_STACK: Final = re.compile(r'unknown stack \\?"([^"\\]+)')
 
 Row = tuple[re.Pattern[str], Callable[[Evidence, re.Match[str]], HoldtrueError]]
 
@@ -95,25 +43,69 @@ def translate(evidence: Evidence) -> HoldtrueError:
         if match:
             error = make(evidence, match)
             break
-    what, where = (redact(part, evidence.secrets) for part in (error.what, error.where))
-    return type(error)(what, where=where, next_step=error.next_step)
+    return _redacted(error, evidence)
+
+
+def unknown_fate(evidence: Evidence, urns: Sequence[str]) -> HoldtrueError:
+    """The error while the state has unfinished creates: a provision could make a second one of each."""
+    names = ", ".join(map(name_of, urns))
+    error = ProgramFailed(
+        f"a run was killed while it was creating {names}: nobody knows whether that exists",
+        where=f"{evidence.place}, backend {evidence.backend_url}",
+        next_step=(
+            "look in the cloud for each. Where it is there, delete it, or let the program take it over (its provider "
+            "may do so by itself, else `import_` in its resource options). Then let the state forget what is "
+            f"unfinished with `{forget_command(evidence.stack_place)}`, and provision again"
+        ),
+    )
+    return _redacted(error, evidence)
+
+
+def _redacted(error: HoldtrueError, evidence: Evidence) -> HoldtrueError:
+    what, where, next_step = (redact(part, evidence.secrets) for part in (error.what, error.where, error.next_step))
+    return type(error)(what, where=where, next_step=next_step)
 
 
 def readable(text: str) -> str:
-    """A diagnostic as one short text: of a traceback its last line and place, of a plan violation no values."""
+    """A diagnostic as a short text: of a traceback its exception and place, of a plan violation no values."""
     text = _without_plan_values(text.strip())
     if "Traceback (most recent call last)" in text:
         place = _last_frame(text)
-        return f"{_last_line(text)}{f' at {place}' if place else ''}"
-    return text if len(text) <= _MAXIMUM_CHARACTERS else f"{text[:_MAXIMUM_CHARACTERS]}…"
+        return f"{exception_words(text)}{f' at {place}' if place else ''}"
+    return without_middle(text)
 
 
 def _locked(evidence: Evidence, _: re.Match[str]) -> HoldtrueError:
-    holders = re.findall(r"created by (.+)", evidence.all_text)
+    holders = "; ".join(map(str, parse_locks(evidence.all_text)))
     return StackLocked(
-        f"another update holds the stack: {'; '.join(holders) or 'holder unknown'}",
+        f"another update holds the stack: {holders or 'holder unknown'}",
         where=evidence.place,
-        next_step="wait for it to end; if its process is dead, let recovery remove the lock",
+        next_step=(
+            "wait for it to end. Only if its process is certainly gone, remove the lock with "
+            f"`{cancel_command(evidence.stack_place)}`"
+        ),
+    )
+
+
+def _protected(evidence: Evidence, _: re.Match[str]) -> HoldtrueError:
+    urns = list(dict.fromkeys(_PROTECTED.findall(evidence.all_text)))
+    commands = " and ".join(f"`{unprotect_command(evidence.stack_place, urn)}`" for urn in urns)
+    return ProgramFailed(
+        f"{', '.join(map(name_of, urns))} is protected and cannot be deleted or replaced",
+        where=evidence.place,
+        next_step=(
+            "if it is to stay, put it back into the program as it was. If it is to go, provision once with it and "
+            f"without its `protect`, or run {commands}; then provision this program again"
+        ),
+    )
+
+
+def _unknown_stack(evidence: Evidence, _: re.Match[str]) -> HoldtrueError:
+    names = ", ".join(dict.fromkeys(_UNKNOWN_STACK.findall(evidence.all_text)))
+    return ResourceMissing(
+        f"the program refers to a stack that the backend does not have: {names}",
+        where=f"{evidence.place}, backend {evidence.backend_url}",
+        next_step="provision that stack first, or correct its name in the program: `organization/<project>/<stack>`",
     )
 
 
@@ -128,7 +120,7 @@ def _off_plan(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     what = evidence.resource or ", ".join(map(name_of, evidence.missing_urns[:5])) or match.group(0)
     reason = next((readable(item.text) for item in evidence.errors if "plan" in item.text), readable(match.group(0)))
     return ProgramFailed(
-        f"{what} was refused: the plan does not hold this step ({reason})",
+        f"{what} was refused: the plan does not hold this step ({shortened(reason)})",
         where=evidence.place,
         next_step="the program or the cloud changed after the preview: preview again, and approve that plan",
     )
@@ -232,9 +224,8 @@ def _for_resource(evidence: Evidence) -> str:
 
 def _unrecognised(evidence: Evidence) -> HoldtrueError:
     """A program's or provider's own exception, or whatever the engine said last."""
-    text = next((item.text for item in evidence.errors), "") or evidence.text or evidence.error_tail
     frame = _last_frame(evidence.all_text, inside=evidence.project)
-    reason = _last_line(text) if "Traceback" in text else _engine_words(text)
+    reason = _reason(evidence)
     if not reason and evidence.exit_code:
         ended = f"signal {-evidence.exit_code}" if evidence.exit_code < 0 else f"exit code {evidence.exit_code}"
         reason = f"its process ended with {ended} and gave no reason"
@@ -246,20 +237,24 @@ def _unrecognised(evidence: Evidence) -> HoldtrueError:
     )
 
 
+def _reason(evidence: Evidence) -> str:
+    """The first errors, each whole; without any, what the CLI or the child has written."""
+    told = dict.fromkeys(_cause(item.text) for item in evidence.errors)
+    if told:
+        more = f" (and {len(told) - _REASONS} more)" if len(told) > _REASONS else ""
+        return "; ".join(list(told)[:_REASONS]) + more
+    text = evidence.text or evidence.error_tail
+    return _cause(text if "Traceback" in text else engine_words(text))
+
+
+def _cause(text: str) -> str:
+    """Without the place of an exception, which stands in the error's `where`."""
+    return exception_words(text) if "Traceback" in text else shortened(readable(text))
+
+
 def _words(match: re.Match[str]) -> str:
     """The last line that a row matched, without the labels in front of it."""
-    return re.sub(r"^(?:stderr: |stdout: |error: )+", "", _last_line(match.group(0)))
-
-
-def _engine_words(text: str) -> str:
-    """The lines that the CLI marks as errors, or its last line."""
-    marked = re.findall(r"^\s*error: (.+)", text, re.MULTILINE)
-    return readable("; ".join(marked) if marked else _last_line(text))
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:_MAXIMUM_CHARACTERS] if lines else ""
+    return shortened(re.sub(r"^(?:stderr: |stdout: |error: )+", "", last_line(match.group(0))))
 
 
 def _last_frame(text: str, inside: Path | None = None) -> str:
@@ -293,6 +288,8 @@ _CODE, _END = r"[(>]", r"[)<]"
 
 _TABLE: tuple[Row, ...] = (
     _row(_locked, r"the stack is currently locked by"),
+    _row(_protected, _PROTECTED.pattern),
+    _row(_unknown_stack, _UNKNOWN_STACK.pattern),
     _row(_no_stack, r"no stack named .* found"),
     _row(
         _off_plan,

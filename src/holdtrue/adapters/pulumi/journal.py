@@ -8,9 +8,11 @@ from holdtrue.adapters.pulumi.messages import (
     Diagnostic,
     Failed,
     Finished,
-    Inventory,
     Json,
+    Recorded,
+    Restarted,
     StackAbsent,
+    State,
     Step,
     Unplanned,
     parse_message,
@@ -59,7 +61,8 @@ class Journal:
         self._planned: set[str] = set()
         self.steps: list[Step] = []
         self.diagnostics: list[Diagnostic] = []
-        self.inventory: tuple[str, ...] = ()
+        self.recorded: dict[str, Recorded] = {}
+        self.cut_short: tuple[str, ...] = ()
         self.stack_absent = False
         self.unplanned: Unplanned | None = None
         self.failure: str | None = None
@@ -77,8 +80,10 @@ class Journal:
                 self.diagnostics.append(message)
                 level = _LEVELS.get(message.severity, ProgressLevel.INFO)
                 self._tell(readable(message.text), level)
-            case Inventory():
-                self.inventory += message.urns
+            case Restarted():
+                self._restart(message)
+            case State():
+                self._record(message)
             case StackAbsent():
                 self.stack_absent = True
                 self._tell("the stack does not exist yet: everything is planned as new")
@@ -88,6 +93,10 @@ class Journal:
                 self.failure = self._clean(message.text)
             case Finished():
                 self.finished = True
+
+    def managed(self) -> frozenset[str]:
+        """The resources that the stack has managed so far, as the state holds them."""
+        return frozenset(urn for urn, resource in self.recorded.items() if not resource.external)
 
     def planned(self) -> list[Step]:
         """The steps of the plan itself, as they were announced, without the refresh before it."""
@@ -108,11 +117,25 @@ class Journal:
                 return step.after.outputs
         return {}
 
+    def _restart(self, message: Restarted) -> None:
+        self.steps.clear()
+        self.diagnostics.clear()
+        self._planned.clear()
+        self._tell(f"the program reads {', '.join(message.stacks)}: planned again with that")
+
+    def _record(self, state: State) -> None:
+        for resource in state.resources:
+            # One that waits for its deletion, after it was replaced, has the same URN.
+            earlier = self.recorded.get(resource.urn, resource)
+            paths = (*earlier.ignored_paths, *resource.ignored_paths)
+            self.recorded[resource.urn] = replace(resource, ignored_paths=tuple(dict.fromkeys(paths)))
+        self.cut_short += state.cut_short
+
     def _tell_step(self, step: Step) -> None:
         operation = operation_of(step)
-        if is_bookkeeping(step) or step.type == STACK_TYPE:
+        if is_bookkeeping(step) or step.type == STACK_TYPE or step.operation.startswith("discard"):
             return
-        if step.phase == "done" and operation not in {Operation.SAME, Operation.REFRESH}:
+        if step.phase == "done" and operation not in {Operation.SAME, Operation.READ, Operation.REFRESH}:
             self._done.add(step.urn)
         state = self._dry_state(step, operation) if self._total is None else _state(step, operation)
         if state:

@@ -39,6 +39,8 @@ class Request:
     """Where a preview saves its update plan, and where an apply finds it; empty for none."""
     secrets_provider: str
     cli_version: str
+    processes_file: str
+    """Where the child writes down which processes it has started."""
     create_stack: bool = False
     """An apply makes the stack first."""
     allowed: dict[str, list[str]] | None = None
@@ -100,11 +102,32 @@ class StackAbsent:
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
-    """URNs of the state's resources, told in parts when a refresh broke off before it had named them all."""
+class Restarted:
+    """The program reads other stacks, which were fetched: what was said so far is void, the preview starts again."""
 
-    urns: tuple[str, ...]
-    kind: Literal["inventory"] = "inventory"
+    stacks: tuple[str, ...]
+    kind: Literal["restarted"] = "restarted"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A resource of a provider as the state holds it."""
+
+    urn: str
+    external: bool = False
+    """True for what the program only reads: a stack reference, or what `.get()` returns."""
+    ignored_paths: tuple[str, ...] = ()
+    """Its `ignore_changes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the state holds; that of a large stack is told in parts."""
+
+    resources: tuple[Recorded, ...]
+    cut_short: tuple[str, ...] = ()
+    """URNs that a killed engine was creating: whether they exist, the state does not say."""
+    kind: Literal["state"] = "state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +154,7 @@ class Finished:
     kind: Literal["finished"] = "finished"
 
 
-Message: TypeAlias = Step | Diagnostic | StackAbsent | Inventory | Unplanned | Failed | Finished
+Message: TypeAlias = Step | Diagnostic | StackAbsent | Restarted | State | Unplanned | Failed | Finished
 
 
 _FLAT: dict[str, Callable[..., Message]] = {
@@ -160,8 +183,13 @@ def parse_message(line: str) -> Message:
         case {"kind": "step"}:
             sides = {side: Snapshot(**raw[side]) if raw[side] else None for side in ("before", "after")}
             return Step(**{**raw, **sides})
-        case {"kind": "inventory"}:
-            return Inventory(urns=tuple(raw["urns"]))
+        case {"kind": "state"}:
+            recorded = (
+                Recorded(**{**item, "ignored_paths": tuple(item["ignored_paths"])}) for item in raw["resources"]
+            )
+            return State(resources=tuple(recorded), cut_short=tuple(raw["cut_short"]))
+        case {"kind": "restarted"}:
+            return Restarted(stacks=tuple(raw["stacks"]))
         case {"kind": "diagnostic" | "absent" | "unplanned" | "failed" | "finished" as kind}:
             return _FLAT[kind](**raw)
         case _:

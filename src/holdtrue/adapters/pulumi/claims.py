@@ -1,0 +1,131 @@
+"""Which engines the runs of this machine have started: how what a killed run left is known as our own.
+
+A note of each operation lies beside the private folders, thus for as long as process numbers mean anything. It is
+written before the engine starts and taken away when the engine has ended by itself, and so has removed its lock. It
+names processes and no stack: whose it is, is a hash.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from holdtrue.adapters.pulumi.remedies import StackPlace
+from holdtrue.models.base import Value
+from holdtrue.models.lease import Liveness, ProcessIdentity
+from holdtrue.runtime.liveness import current_process, liveness, observe
+
+_PREFIX: Final = "holdtrue-engine-"
+_RUNNING: Final = ".running"
+_ENDED: Final = ".ended"
+_PROCESSES: Final = ".processes"
+
+
+class _Note(Value):
+    """The run that started an engine."""
+
+    owner: ProcessIdentity
+    folder: Path
+    """Its private folder."""
+    locks: bool
+    """Its engine takes the stack's lock."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """The note of one operation, while it runs."""
+
+    processes_file: Path
+    """Where its child writes what it starts, a line each: process id and start time."""
+    is_settled: bool = False
+    """The engine has ended by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """What an operation left whose processes are all gone."""
+
+    engines: frozenset[int]
+    """Ids of its processes."""
+    note: Path
+    folder: Path
+    locks: bool
+    """It may have left a lock: its note is kept until a later engine has got the stack's."""
+
+    def tidy(self) -> None:
+        """Take its private folder away, and its note if that is not needed any more."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self.locks:
+            self.forget()
+
+    def forget(self) -> None:
+        """Remove the note: nothing of that operation is left."""
+        for path in (self.note, self.note.with_suffix(_PROCESSES)):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def claim(place: StackPlace, folder: Path, *, locks: bool) -> Iterator[Claim]:
+    """Note an operation that works in the private folder `folder`."""
+    note = folder.parent / f"{_PREFIX}{_key(place)}-{uuid4().hex}{_RUNNING}"
+    made = Claim(processes_file=note.with_suffix(_PROCESSES))
+    _create(made.processes_file)
+    _create(note, _Note(owner=current_process(), folder=folder, locks=locks).model_dump_json())
+    try:
+        yield made
+    finally:
+        if made.is_settled:
+            note.unlink(missing_ok=True)
+            made.processes_file.unlink(missing_ok=True)
+        else:  # Every process of it has been ended by now: a later operation of this process may say so.
+            note.rename(note.with_suffix(_ENDED))
+
+
+def abandoned(place: StackPlace, parent: Path) -> tuple[Abandoned, ...]:
+    """What dead operations on this stack left, as far as it can be proven from here."""
+    notes = sorted(parent.glob(f"{_PREFIX}{_key(place)}-*"))
+    return tuple(found for path in notes if (found := _read(path)))
+
+
+def _read(path: Path) -> Abandoned | None:
+    try:
+        if path.suffix not in {_RUNNING, _ENDED} or path.stat().st_uid != os.geteuid():
+            return None
+        note = _Note.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):  # It is being written, or was just taken away.
+        return None
+    processes = _processes(path.with_suffix(_PROCESSES), note.owner)
+    seen = observe(note.owner)
+    is_over = path.suffix == _ENDED or (seen.process is Liveness.DEAD and seen.tools is Liveness.DEAD)
+    if not is_over or any(liveness(process) is not Liveness.DEAD for process in processes):
+        return None
+    engines = frozenset(process.pid for process in processes)
+    return Abandoned(engines=engines, note=path, folder=note.folder, locks=note.locks)
+
+
+def _processes(path: Path, owner: ProcessIdentity) -> list[ProcessIdentity]:
+    with suppress(OSError):
+        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        return [
+            owner.model_copy(update={"pid": int(pid), "started_ticks": int(ticks)})
+            for pid, ticks in (line for line in lines if len(line) == 2)  # noqa: PLR2004 - id and start time
+        ]
+    return []
+
+
+def _create(path: Path, text: str = "") -> None:
+    """A new file that only this user can read: the folder may be one that all users share."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _key(place: StackPlace) -> str:
+    text = f"{place.backend_url}\0{place.project}\0{place.stack}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
