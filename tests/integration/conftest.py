@@ -21,6 +21,7 @@ _LONGEST = (
     "test_flow_worker.py",
     "test_flow_worker_lost.py",
     "test_ansible_playbooks.py",
+    "test_mixed_fleet.py",
     "test_ansible_variables.py",
     "test_flow_variables.py",
     "test_pulumi.py",
