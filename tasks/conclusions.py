@@ -8,12 +8,14 @@ from holdtrue.core.audit_output.changes import changes_markdown, changes_text
 from holdtrue.core.audit_output.json_report import to_json
 from holdtrue.core.audit_output.markdown import SIZE_LIMIT, to_markdown
 from holdtrue.core.drift import environment_unknown, overall
+from holdtrue.core.render_drift import drift_line, drift_sections
 from holdtrue.core.render_sweep import sweep_line, sweep_sections
 from holdtrue.errors import HoldtrueError
 from holdtrue.models.audit import AuditCounts, AuditVerdict, NotAudited
 from holdtrue.models.audit_changes import AuditChanges, EnvironmentAudit, FleetAudit
 from holdtrue.models.configuration import ConfigurationRun
 from holdtrue.models.drift import DriftReport, DriftVerdict, EnvironmentDrift
+from holdtrue.models.environment import Environment
 from holdtrue.models.preflight import PreflightReport
 from holdtrue.models.report import ProgramTests, ProvisionReport, ValidationReport
 from holdtrue.models.stack import ApplyResult, Plan
@@ -64,8 +66,10 @@ PROVISION: Final = FlowEnding(_conclude_provision, _provision_broken)
 
 def validation_report(environment: str, verdict: Verdict, journal: Journal) -> ValidationReport:
     """What a validation has seen."""
+    declared = journal.result("load environment", Environment)
     return ValidationReport(
         environment=environment,
+        without_tests=(declared and declared.infrastructure.without_tests) or "",
         hosts=hosts_of(journal),
         verdict=verdict,
         started_at=journal.started_at,
@@ -149,8 +153,8 @@ def _conclude_drift(report: DriftReport) -> Conclusion:
     return Conclusion(
         state_name=state_name,
         is_good=report.verdict is DriftVerdict.IN_SYNC,
-        line=render.drift_line(report),
-        sections=render.drift_sections(report),
+        line=drift_line(report),
+        sections=drift_sections(report),
         next_step=next_step,
     )
 

@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from holdtrue.core.drift import environment_unknown, judge, layer_unknown
 from holdtrue.core.locks import writer_meanwhile
-from holdtrue.core.render import environment_page
+from holdtrue.core.render_drift import environment_page
 from holdtrue.core.run_subject import RunSubject
 from holdtrue.credentials.environment_lock import lock_of
 from holdtrue.errors import HoldtrueError
@@ -53,6 +53,7 @@ def look_at(environment: Environment, *, today: date) -> EnvironmentDrift:
     found = _check_or_unknown(
         all_layers, environment.name, lambda reason: environment_unknown(environment.name, reason)
     )
+    found = found.model_copy(update={"without_tests": environment.infrastructure.without_tests or ""})
     current_journal().results[f"drift of {environment.name}"] = found
     _publish(found)
     return found

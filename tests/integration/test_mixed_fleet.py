@@ -8,6 +8,7 @@ import pytest
 from flows.audit import audit
 from flows.drift import drift
 from flows.provision import provision
+from flows.validate import validate
 from holdtrue.models.audit_changes import FleetAudit
 from holdtrue.models.drift import DriftReport, DriftVerdict
 from holdtrue.models.report import ProvisionReport
@@ -58,9 +59,12 @@ def test_what_one_stack_says_reaches_the_other(first: dict[str, EndedRun]) -> No
 
 
 def test_the_missing_tests_are_told_with_their_reason(mixed: Stage, first: dict[str, EndedRun]) -> None:
-    texts = mixed.texts(first["jobs"])
-    assert holders(texts, lambda text: REASON in text)
+    assert holders(mixed.texts(first["jobs"]), lambda text: REASON in text)
     assert not holders(mixed.texts(first["app"]), lambda text: REASON in text)
+    for run in (mixed.run(validate, "jobs"), mixed.run(drift, ["jobs"])):
+        pages = {name: text for name, text in mixed.texts(run).items() if name.startswith("artifact")}
+        assert holders(pages, lambda text: REASON in text)
+        assert REASON in run.result.model_dump_json()
 
 
 def test_the_token_is_nowhere(mixed: Stage, first: dict[str, EndedRun]) -> None:

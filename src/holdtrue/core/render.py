@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date
 from typing import Final
 
 from pydantic import JsonValue
@@ -14,15 +13,13 @@ from holdtrue.core.excerpt import excerpt
 from holdtrue.models.audit import AuditReport
 from holdtrue.models.audit_changes import EnvironmentAudit
 from holdtrue.models.configuration import ConfigurationRun, TaskOutcome
-from holdtrue.models.drift import DriftReport, EnvironmentDrift, NotChecked
-from holdtrue.models.environment import DriftIgnore
 from holdtrue.models.outcome import RunOutcome, StageRecord
 from holdtrue.models.preflight import PreflightReport
 from holdtrue.models.report import ProgramTests, ProvisionReport, ValidationReport
 from holdtrue.models.stack import ApplyResult, Plan, PropertyChange, ResourceChange, StackOutputs
 from holdtrue.models.validation import CheckOutcome, Verdict
 
-_CELL_LIMIT: Final = 400
+CELL_LIMIT: Final = 400
 _ROW_LIMIT: Final = 500
 _GAPS_SHOWN: Final = 5
 _PACKAGES_SHOWN: Final = 10
@@ -35,7 +32,7 @@ _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>|#!])")
 def cell(value: object) -> str:
     """One table cell from any text: no markup, no line break, no control or direction-changing character."""
     text = _CONTROL.sub(" ", str(value).replace("\r", " ").replace("\n", " "))
-    return _MARKUP.sub(r"\\\1", excerpt(text, _CELL_LIMIT))
+    return _MARKUP.sub(r"\\\1", excerpt(text, CELL_LIMIT))
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -48,7 +45,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
-def _section(title: str, body: str) -> str:
+def section(title: str, body: str) -> str:
+    """One part of a page, with its heading."""
     return f"## {title}\n\n{body}\n"
 
 
@@ -60,7 +58,7 @@ def report_page(title: str, outcome: RunOutcome, sections: str) -> str:
     if outcome.next_step:
         parts.append(f"**Next:** {_prose(outcome.next_step)}")
     parts += [sections] if sections else []
-    parts.append(_section("Stages", stages_table(outcome.stages) if outcome.stages else "No stage started."))
+    parts.append(section("Stages", stages_table(outcome.stages) if outcome.stages else "No stage started."))
     return "\n\n".join(parts)
 
 
@@ -156,6 +154,11 @@ def _untested(tests: ProgramTests | None) -> str:
     )
 
 
+def without_tests(reason: str) -> str:
+    """The line about a program that has no unit tests."""
+    return f"The program has no unit tests. The manifest gives the reason: {for_markdown(reason, CELL_LIMIT)}"
+
+
 def _passed(verdict: Verdict) -> str:
     passed = sum(check.outcome is CheckOutcome.PASSED for check in verdict.checks)
     return f"{passed} of {len(verdict.checks)} checks passed"
@@ -165,20 +168,19 @@ def provision_sections(report: ProvisionReport) -> str:
     """What a provision did, for a person; of one that failed, what it had done by then."""
     sections = []
     if report.program_tests is not None and report.program_tests.none_because:
-        reason = for_markdown(report.program_tests.none_because, _CELL_LIMIT)
-        sections.append(_section("Program tests", f"None ran. Why, says the manifest: {reason}"))
+        sections.append(section("Program tests", without_tests(report.program_tests.none_because)))
     if report.audit is not None:
-        sections.append(_section("Dependencies", _dependencies(report.audit)))
+        sections.append(section("Dependencies", _dependencies(report.audit)))
     if report.applied is not None:
-        sections.append(_section("Infrastructure", _applied(report.applied)))
+        sections.append(section("Infrastructure", _applied(report.applied)))
     elif report.plan is not None:
-        sections.append(_section("Plan", _plan(report.plan)))
+        sections.append(section("Plan", _plan(report.plan)))
     if report.configured is not None:
-        sections.append(_section("Configuration", _configuration(report.configured)))
+        sections.append(section("Configuration", _configuration(report.configured)))
     if report.verified is not None and (report.verified.changed or report.verified.lost_handlers):
-        sections.append(_section("Second configuration run", _configuration(report.verified)))
+        sections.append(section("Second configuration run", _configuration(report.verified)))
     if report.verdict is not None:
-        sections.append(_section("Validation", checks_table(report.verdict)))
+        sections.append(section("Validation", checks_table(report.verdict)))
     if report.traffic is not None:
         steps = table(
             ("Percent", "Weights", "Probes"),
@@ -192,13 +194,13 @@ def provision_sections(report: ProvisionReport) -> str:
             f" {name} got no request: it was {state}." for name, state in report.traffic.out_of_service.items()
         )
         taken = steps if report.traffic.steps else "No steps were needed."
-        sections.append(_section("Traffic", f"{ends}{idle}\n\n{taken}"))
+        sections.append(section("Traffic", f"{ends}{idle}\n\n{taken}"))
     return "\n".join(sections)
 
 
 def _applied(applied: ApplyResult) -> str:
     parts = [changes_table(applied.changes) if applied.changes else "No changes."]
-    parts += [for_markdown(note, _CELL_LIMIT) for note in applied.notes]
+    parts += [for_markdown(note, CELL_LIMIT) for note in applied.notes]
     return "\n\n".join(parts)
 
 
@@ -209,7 +211,7 @@ def _plan(plan: Plan) -> str:
 
 
 def _configuration(run: ConfigurationRun) -> str:
-    selected = f"Only tasks {for_markdown(run.selection, _CELL_LIMIT)} were run.\n\n" if run.selection else ""
+    selected = f"Only tasks {for_markdown(run.selection, CELL_LIMIT)} were run.\n\n" if run.selection else ""
     return f"{selected}{_results(run)}"
 
 
@@ -229,7 +231,7 @@ def _results(run: ConfigurationRun) -> str:
 
 
 def _dependencies(audit: EnvironmentAudit) -> str:
-    return "\n".join(for_markdown(line, _CELL_LIMIT) for line in (audit.line, *audit.notes))
+    return "\n".join(for_markdown(line, CELL_LIMIT) for line in (audit.line, *audit.notes))
 
 
 def _weights(weights: dict[str, int]) -> str:
@@ -244,89 +246,16 @@ def validation_line(report: ValidationReport) -> str:
 
 def validation_sections(report: ValidationReport) -> str:
     """What a validation saw, for a person."""
-    return _section("Checks", checks_table(report.verdict) if report.verdict.checks else "No check was made.")
+    untested = section("Program tests", without_tests(report.without_tests)) if report.without_tests else ""
+    return untested + section("Checks", checks_table(report.verdict) if report.verdict.checks else "No check was made.")
 
 
-def drift_line(report: DriftReport) -> str:
-    """One line of outcome; names every drifted target, and what was not checked with the first reasons."""
-    findings = [finding for item in report.environments for finding in item.findings]
-    gaps_of_all = ((drift.environment, item) for drift in report.environments for item in drift.not_checked)
-    # An environment that could not be checked at all comes before parts of others.
-    unknown = sorted(gaps_of_all, key=lambda gap: gap[1].layer is not None)
-    checked = sum(item.checked for item in report.environments)
-    targets = dict.fromkeys(_short(finding.target) for finding in findings)
-    named = f": {', '.join(targets)}" if targets else ""
-    gaps = (f"{environment}{_place(item)}: {item.reason}" for environment, item in unknown)
-    accepted = sum(len(item.accepted) for item in report.environments)
-    expired = sum(len(item.expired_rules) for item in report.environments)
-    return (
-        f"{report.verdict}, {count(len(findings), 'difference')}{named}; {checked} looked at, "
-        f"{len(unknown)} not checked{_gaps(gaps)}"
-        + (f"; {count(accepted, 'gap')} accepted by rule" if accepted else "")
-        + (f"; {count(expired, 'rule')} in drift.ignore expired" if expired else "")
-    )
-
-
-def _gaps(gaps: Iterable[str]) -> str:
+def gap_list(gaps: Iterable[str]) -> str:
     """The first gaps of a line, each short enough that the others are seen too."""
     whole = dict.fromkeys(" ".join(gap.split()) for gap in gaps)
     named = [excerpt(gap, _GAP_LIMIT) for gap in whole]
     more = f"; and {len(named) - _GAPS_SHOWN} more" if len(named) > _GAPS_SHOWN else ""
     return f" ({'; '.join(named[:_GAPS_SHOWN])}{more})" if named else ""
-
-
-def _place(item: NotChecked) -> str:
-    return "" if item.layer is None else f" {item.layer} of {_short(item.target)}"
-
-
-def _short(target: str) -> str:
-    return target.rsplit("::", 1)[-1]
-
-
-def drift_sections(report: DriftReport) -> str:
-    """What drifted, for a person."""
-    return "\n".join(_environment_drift(item) for item in report.environments)
-
-
-def environment_page(drift: EnvironmentDrift) -> str:
-    """The page of one environment of several."""
-    return f"# drift {drift.environment}: {drift.verdict}\n\n{_environment_drift(drift)}"
-
-
-def _environment_drift(drift: EnvironmentDrift) -> str:
-    parts = [f"Verdict: **{drift.verdict}**, {drift.checked} things looked at."]
-    parts += [
-        f"Of the {layer} only {for_markdown(selection, _CELL_LIMIT)} were looked at, as the manifest says."
-        for layer, selection in drift.selections.items()
-    ]
-    headings = ("Layer", "Target", "Field", "Difference")
-    if drift.findings:
-        parts.append(table(headings, ((f.layer, _short(f.target), f.field, f.summary) for f in drift.findings)))
-    if drift.not_checked:
-        rows = ((item.layer or "all", _short(item.target), item.field, item.reason) for item in drift.not_checked)
-        parts.append("Not checked:\n\n" + table(("Layer", "Target", "Field", "Reason"), rows))
-    if drift.accepted:
-        accepted = (
-            (item.gap.layer, _short(item.gap.target), item.gap.field, item.gap.reason, *_terms(item.rule))
-            for item in drift.accepted
-        )
-        named = ("Layer", "Target", "Field", "Not checked because", "Accepted because", "Owner", "Until")
-        parts.append("Not checked, and accepted by rule:\n\n" + table(named, accepted))
-    if drift.ignored:
-        rows_ignored = ((f.layer, _short(f.target), f.field, f.summary) for f in drift.ignored)
-        parts.append("Ignored by rule:\n\n" + table(headings, rows_ignored))
-    if drift.unmanaged:
-        rows_unmanaged = ((f.layer, _short(f.target), f.field, f.summary) for f in drift.unmanaged)
-        parts.append("Not managed by the program:\n\n" + table(headings, rows_unmanaged))
-    for title, rules in (("Expired rules", drift.expired_rules), ("Rules that matched nothing", drift.unused_rules)):
-        if rules:
-            rule_rows = ((rule.layer, rule.target, rule.field, *_terms(rule)) for rule in rules)
-            parts.append(f"{title}:\n\n" + table(("Layer", "Target", "Field", "Reason", "Owner", "Expires"), rule_rows))
-    return _section(f"Environment {drift.environment}", "\n\n".join(parts))
-
-
-def _terms(rule: DriftIgnore) -> tuple[str, str, date]:
-    return rule.reason, rule.owner, rule.expires
 
 
 def audit_line(report: AuditReport) -> str:
@@ -340,5 +269,5 @@ def audit_line(report: AuditReport) -> str:
     )
     return (
         f"{report.verdict}, {count(report.counts.findings, 'finding')}{named}{tolerated}; "
-        f"{count(report.counts.audited, 'package')} audited, {report.counts.not_audited} not audited{_gaps(gaps)}"
+        f"{count(report.counts.audited, 'package')} audited, {report.counts.not_audited} not audited{gap_list(gaps)}"
     )

@@ -60,6 +60,7 @@ class EnvironmentDrift(Value):
     """One environment's drift."""
 
     environment: str
+    without_tests: str = Field(default="", description="Why the manifest lets the program go without unit tests.")
     verdict: DriftVerdict
     findings: tuple[DriftFinding, ...] = ()
     ignored: tuple[DriftFinding, ...] = ()

@@ -57,6 +57,7 @@ class ValidationReport(FlowReport):
     """One validation of an environment."""
 
     environment: str
+    without_tests: str = Field(default="", description="Why the manifest lets the program go without unit tests.")
     hosts: tuple[Host, ...]
     verdict: Verdict
     started_at: datetime

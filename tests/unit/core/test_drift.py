@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from holdtrue.core.drift import configuration_drift, infrastructure_drift, judge, layer_unknown, overall, runtime_drift
-from holdtrue.core.render import environment_page
+from holdtrue.core.render_drift import environment_page
 from holdtrue.models.configuration import (
     ConfigurationRun,
     FileDiff,

@@ -2,7 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from holdtrue.core.render import audit_line, cell, environment_page, provision_sections, table
+from holdtrue.core.render import audit_line, cell, provision_sections, table
+from holdtrue.core.render_drift import environment_page
 from holdtrue.models.audit import AuditCounts, NotAudited
 from holdtrue.models.configuration import ConfigurationRun
 from holdtrue.models.drift import DriftVerdict, EnvironmentDrift
