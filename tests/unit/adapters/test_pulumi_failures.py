@@ -266,7 +266,7 @@ def test_what_holdtrue_could_not_read_is_not_blamed_on_the_program(source: str, 
     assert isinstance(error, ProgramFailed)
     assert said in error.what
     assert "the program failed" not in error.what
-    assert "log" not in error.next_step
+    assert "run's log" not in error.next_step
 
 
 def test_a_state_that_cannot_be_exported_keeps_its_known_cause() -> None:
