@@ -139,13 +139,10 @@ def test_what_is_missing_is_named_with_the_command_that_sets_it(shop: Shop) -> N
     for name, secret in (("shop:owner", False), ("shop:app_token", True)):
         with pytest.raises(ProgramFailed, match=f"no value for {name}") as failure:
             engine.preview()
-        (command,) = re.findall(r"`(pulumi config set [^`]+)`", failure.value.next_step)
-        assert ("--secret" in command) == secret
-        setting = next(line for line in documented().splitlines() if line.startswith("export PULUMI"))
+        commands = re.findall(r"`(PULUMI_BACKEND_URL=[^`]+)`", failure.value.next_step)
+        assert ("--secret" in commands[-1]) == secret
         login = next(line for line in documented().splitlines() if line.startswith("export VAULT"))
-        init = next(line for line in documented().splitlines() if "stack init" in line)
-        first = "" if list(shop.backend.rglob("production.json")) else init
-        shop.shell("\n".join([setting, login, first, command.replace("<value>", "some-value")]))
+        shop.shell("\n".join([login, *commands]).replace("<value>", "some-value"))
     assert engine.preview().changes
 
 
@@ -158,13 +155,16 @@ def test_all_values_that_the_project_declares_are_named_at_once(shop: Shop) -> N
     assert "app_token" in failure.value.what
 
 
-def test_a_stack_of_a_passphrase_is_moved_by_the_pages_command(shop: Shop) -> None:
+@pytest.mark.parametrize("way", ["page", "message"])
+def test_a_stack_of_a_passphrase_is_moved_by_the_command_shown(shop: Shop, way: str) -> None:
     lines = [line.replace(' --secrets-provider "hashivault://pulumi"', "") for line in documented().splitlines()]
     shop.shell("\n".join(lines), PULUMI_CONFIG_PASSPHRASE="correct horse")
-    with pytest.raises(AccessDenied, match="passphrase"):
+    with pytest.raises(AccessDenied, match="passphrase") as refusal:
         shop.engine().preview()
     (command,) = re.findall(r"`(pulumi stack change-secrets-provider [^`]+)`", DOCUMENT)
     exports = [line for line in documented().splitlines() if line.startswith("export")]
+    if way == "message":
+        (command,) = re.findall(r"`(PULUMI_BACKEND_URL=[^`]+)`", refusal.value.next_step)
     shop.shell("\n".join([*exports, command]), PULUMI_CONFIG_PASSPHRASE="correct horse")
     engine = shop.engine()
     assert engine.apply(engine.preview()).outputs.values["length"] == len(SECRET)

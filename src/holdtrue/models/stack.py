@@ -1,4 +1,4 @@
-"""Infrastructure stacks: what a plan, an apply and a refresh say, and the engine's seam."""
+"""Infrastructure stacks: results of a plan, an apply and a refresh, and the protocol of the engine."""
 
 from enum import StrEnum
 from typing import Protocol
@@ -9,7 +9,7 @@ from holdtrue.models.base import ProgressSink, Value, ignore_progress
 
 
 class Operation(StrEnum):
-    """What the engine does to one resource. A stable contract: policies name these."""
+    """What the engine does to one resource. The values are a stable contract: policies contain them."""
 
     SAME = "same"
     CREATE = "create"
@@ -21,7 +21,7 @@ class Operation(StrEnum):
 
 
 class PropertyChange(Value):
-    """One property before and after; secrets and unknowns stay the engine's placeholders."""
+    """One property before and after; secret and unknown values are placeholders."""
 
     path: str
     before: JsonValue = None
@@ -30,7 +30,7 @@ class PropertyChange(Value):
 
 
 class ResourceChange(Value):
-    """What happens, or has happened, to one resource."""
+    """A planned or completed change of one resource."""
 
     urn: str
     type: str
@@ -44,62 +44,70 @@ class ResourceChange(Value):
 
 
 class Plan(Value):
-    """What an apply would do, bound to the program and state it was made from."""
+    """What an apply would do, for one version of the program and the state."""
 
     stack: str
     changes: tuple[ResourceChange, ...] = Field(
-        description="Every resource but those that stay the same and those that are only read."
+        description="Every resource except those that do not change and those that are only read."
     )
     unchanged: int = Field(ge=0)
-    digest: str = Field(description="SHA-256 over the ordered changes; what an approval and a verdict are bound to.")
+    digest: str = Field(
+        description="SHA-256 over the stack, its planned changes, its unchanged resources and the names of its "
+        "outputs, not their values. Approvals and verdicts refer to it."
+    )
 
 
 class StackOutputs(Value):
-    """A stack's exported values; secret outputs are absent and only named."""
+    """A stack's exported values; of a secret output only the name is kept."""
 
     values: dict[str, JsonValue]
     secret_names: tuple[str, ...] = ()
 
 
 class ApplyResult(Value):
-    """What an apply has done."""
+    """What an apply has carried out."""
 
     changes: tuple[ResourceChange, ...]
     unchanged: int = Field(ge=0)
     outputs: StackOutputs
-    notes: tuple[str, ...] = Field(default=(), description="What a reviewer of the plan could not foresee.")
+    notes: tuple[str, ...] = Field(
+        default=(), description="Results that a reviewer of the plan could not see, such as outputs that differ."
+    )
 
 
 class RefreshResult(Value):
-    """What the cloud says, held against the state."""
+    """The differences between the cloud and the state."""
 
     changes: tuple[ResourceChange, ...]
     checked: tuple[str, ...] = Field(description="URNs that were read.")
-    unchecked: tuple[str, ...] = Field(default=(), description="URNs that could not be read: never in sync.")
+    unchecked: tuple[str, ...] = Field(
+        default=(), description="URNs that could not be read; they never count as in sync."
+    )
     unknown_fate: tuple[str, ...] = Field(
-        default=(), description="URNs that a killed run was creating: nobody knows whether they exist."
+        default=(), description="URNs that a killed run was creating: Pulumi cannot tell whether they exist."
     )
     unmanaged: tuple[ResourceChange, ...] = Field(
-        default=(), description="Differences that the program ignores, or in what it only reads: never drift."
+        default=(),
+        description="Differences that the program ignores, or in resources that it only reads; they are never drift.",
     )
 
 
 class StackEngine(Protocol):
-    """The infrastructure engine, bound to one stack and its credentials.
+    """The infrastructure engine for one stack, with its credentials.
 
     Every method may raise ToolMissing, ProgramFailed, StackLocked, AccessDenied, ServiceUnreachable or ResourceMissing.
     """
 
     def preview(self, on_progress: ProgressSink = ignore_progress) -> Plan:
-        """Program against refreshed state; changes nothing."""
+        """Compare the program with the refreshed state; changes nothing."""
         ...
 
     def apply(self, plan: Plan, on_progress: ProgressSink = ignore_progress) -> ApplyResult:
-        """Carry out exactly `plan`; a step that the plan does not hold is refused before it runs."""
+        """Carry out exactly `plan`; a step that it does not contain is refused or interrupts the engine."""
         ...
 
     def detect(self, on_progress: ProgressSink = ignore_progress) -> RefreshResult:
-        """Cloud against state, read-only: the state's bytes are equal before and after."""
+        """Compare the cloud with the state; read-only, so that the state's files do not change."""
         ...
 
     def outputs(self) -> StackOutputs:

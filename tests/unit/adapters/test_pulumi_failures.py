@@ -223,4 +223,54 @@ def test_steps_that_a_failure_kept_from_being_reached_do_not_hide_it() -> None:
         error = translate(evidence(f"error: {undone}", *diagnostics))
         assert "belongs to somebody else" in error.what
         assert "plan" not in error.what
-    assert "the plan does not hold this step" in translate(evidence(f"error: {undone}", consequence)).what
+    assert "plan" in translate(evidence(f"error: {undone}", consequence)).what
+
+
+def test_a_missing_plugin_comes_with_the_command_that_installs_it() -> None:
+    text = "error: no resource plugin 'pulumi-resource-aws' found in the workspace at version v6.1.0 or on your $PATH"
+    assert "`pulumi plugin install`" in translate(evidence(text)).next_step
+    hint = f"{text}, install the plugin using `pulumi plugin install resource aws v6.1.0`"
+    assert "`pulumi plugin install resource aws v6.1.0`" in translate(evidence(hint)).next_step
+
+
+def test_a_vault_that_is_down_is_named_with_its_url() -> None:
+    known = {"secrets_provider": "hashivault://k", "vault_address": "https://v:8200"}
+    assert "hashivault://k at https://v:8200" in translate(evidence(f"{VAULT}{REFUSED}", **known)).where
+
+
+def test_a_stack_that_does_not_exist_is_created_before_its_values_are_set() -> None:
+    text = "Missing required configuration variable 'a:b'\n\t`pulumi config set --secret a:b <v>`"
+    known = {"project_name": "shop", "backend_url": "file:///s", "secrets_provider": "hashivault://k"}
+    create = "PULUMI_BACKEND_URL=file:///s pulumi stack init demo --secrets-provider hashivault://k"
+    absent = translate(evidence(text, stack_absent=True, **known)).next_step
+    assert absent.index(create) < absent.index(
+        "PULUMI_BACKEND_URL=file:///s pulumi config set --secret a:b --stack demo"
+    )
+    assert "VAULT_TOKEN" in absent
+    present = translate(evidence(text, **known)).next_step
+    assert create not in present
+    assert "`secretsprovider: hashivault://k`" in present
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "said"),
+    [
+        ("message", f"{BUCKET}: 2000000 characters, more than 1000000", "2000000"),
+        ("event", "KeyError: 'AccessDenied'", "KeyError"),
+        ("event", 'KeyError: no stack named "x" found', "KeyError"),
+        ("state", "something that nobody has seen", "something that nobody has seen"),
+    ],
+)
+def test_what_holdtrue_could_not_read_is_not_blamed_on_the_program(source: str, text: str, said: str) -> None:
+    error = translate(evidence(text, source=source))
+    assert isinstance(error, ProgramFailed)
+    assert said in error.what
+    assert "the program failed" not in error.what
+    assert "run's log" not in error.next_step
+
+
+def test_a_state_that_cannot_be_exported_keeps_its_known_cause() -> None:
+    assert type(translate(evidence(f"{VAULT}{REFUSED}", source="state"))) is ServiceUnreachable
+    command = "PULUMI_BACKEND_URL=file:///s pulumi stack export --stack organization/shop/demo"
+    unknown = translate(evidence("boom", source="state", project_name="shop", backend_url="file:///s"))
+    assert command in unknown.next_step

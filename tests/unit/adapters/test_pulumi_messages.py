@@ -39,6 +39,7 @@ STEP = Step("started", "create", URN, "pulumi-python:dynamic/aws:Bucket", after=
         Restarted(("organization/base/live",)),
         StackAbsent(),
         Failed("why"),
+        Failed("too large", "message"),
         Finished(),
     ],
 )

@@ -128,7 +128,7 @@ SILENT = Failed("\n code: 1\n stdout: Updating (dev):\n + made\nResources:\n    
         ([SILENT, step("a", "create", "failed")], False),
         ([Failed("\n code: 255\n stdout: \n stderr: error: no such backend")], False),
         ([Failed("\n code: 255\n stdout: error: update failed\n stderr: ")], False),
-        ([Failed("an engine event could not be read: KeyError")], False),
+        ([Failed("KeyError: 'op'", "event")], False),
         ([], False),
     ],
 )

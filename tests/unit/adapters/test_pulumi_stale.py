@@ -96,7 +96,7 @@ def test_a_foreign_lock_keeps_all_of_them(tmp_path: Path, foreign: StackLock) ->
         (None, False),
         ("\n code: 1\n stdout: code: -9\n", True),
         ("\n code: -9\n stdout: \n", False),
-        ("a message of 2000000 characters is too long to pass on", True),
+        ("urn:a: 2000000 characters, more than 1000000", True),
     ],
 )
 def test_an_engine_that_was_killed_has_not_removed_its_lock(failure: str | None, *, ended: bool) -> None:

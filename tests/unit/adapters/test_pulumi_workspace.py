@@ -98,7 +98,8 @@ def test_settings_of_a_passphrase_need_one(tmp_path: Path, text: str) -> None:
     found = read_project(project(tmp_path / "p", settings=text))
     with pytest.raises(AccessDenied, match="passphrase") as refusal:
         stack_settings(found, "dev", access(tmp_path / "state"))
-    assert f'change-secrets-provider "{PROVIDER}"' in refusal.value.next_step
+    command = f"pulumi stack change-secrets-provider {PROVIDER} --stack dev"
+    assert f"PULUMI_BACKEND_URL={(tmp_path / 'state').as_uri()} {command}" in refusal.value.next_step
     for given in (
         access(tmp_path / "state", PULUMI_CONFIG_PASSPHRASE="x"),
         access(tmp_path / "state", PULUMI_CONFIG_PASSPHRASE_FILE="x"),

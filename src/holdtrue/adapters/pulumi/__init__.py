@@ -1,5 +1,6 @@
 """The infrastructure engine Pulumi, run in a child process of its own.
 
-Worker side: `engine` (the door), `workspace`, `journal`, `changes`, `failures`. Child side: `child`, `program`,
-`provider`, `events`. Both speak `messages`. This file stays empty of imports, because the child pays for them.
+`engine` is the entry point. These modules run in the child process: `child`, `program`, `provider`, `events`,
+`references` and `state`. Both sides use `messages`; all other modules run in the worker. This file imports nothing,
+because the child would load it too.
 """

@@ -1,4 +1,4 @@
-"""From the engine's steps to typed changes, and the digest that binds a plan. Pure."""
+"""Converts the engine's steps to typed changes, and computes the digest of a plan. Pure."""
 
 import hashlib
 import json
@@ -29,32 +29,32 @@ _OPERATIONS: Final = {
     "read-replacement": Operation.READ,
     "refresh": Operation.REFRESH,
 }
-"""The engine's operations (sdk/go/common/apitype/history.go) by what they mean to a reviewer.
+"""The engine's operations (sdk/go/common/apitype/history.go) and what they mean to a reviewer.
 
-`discard` forgets what was only read: nothing is deleted in a cloud.
+`discard` removes a resource that was only read from the state: nothing is deleted in a cloud.
 """
 
 
 def operation_of(step: Step) -> Operation:
-    """The operation of one step; an unknown name counts as the most dangerous one."""
+    """The operation of one step; an unknown name is treated as the most dangerous one, a delete."""
     return _OPERATIONS.get(step.operation, Operation.DELETE)
 
 
 def is_bookkeeping(step: Step) -> bool:
-    """True for provider records, which are the engine's own and no resource of anybody's."""
+    """True for provider records, which belong to the engine and are not resources of the program."""
     return step.type.startswith("pulumi:providers:")
 
 
 def is_resource(step: Step) -> bool:
-    """True for what lives in a cloud: no provider record, no component, not the stack itself."""
+    """True for a resource in a cloud, so not for a provider record, a component or the stack itself."""
     return step.custom and not is_bookkeeping(step) and step.type != STACK_TYPE
 
 
 def planned_changes(steps: Iterable[Step], released: Collection[str] = ()) -> tuple[ResourceChange, ...]:
-    """One change a resource, ordered by URN, from the first step that names each operation.
+    """One change for each resource, ordered by URN, taken from its first step.
 
-    To read is not a change: what a program only reads, it reads each time. The exception are the URNs in `released`:
-    resources that the stack has managed so far, and that from now on it only reads.
+    For a replacement it is taken from the step that has both old and new inputs. Reads are not changes, except for the
+    URNs in `released`: resources that the stack has managed so far and now only reads.
     """
     chosen: dict[str, Step] = {}
     for step in steps:
@@ -64,7 +64,7 @@ def planned_changes(steps: Iterable[Step], released: Collection[str] = ()) -> tu
         if operation is Operation.READ and not (step.operation == "read" and step.urn in released):
             continue
         earlier = chosen.get(step.urn)
-        # A replacement comes as several steps on one URN; the one that shows both sides is kept.
+        # A replacement consists of several steps on one URN; the one with both sides is kept.
         if earlier is None or (operation is Operation.REPLACE and not (earlier.before and earlier.after)):
             chosen[step.urn] = step
     return tuple(
@@ -74,7 +74,7 @@ def planned_changes(steps: Iterable[Step], released: Collection[str] = ()) -> tu
 
 
 def unchanged_urns(steps: Iterable[Step], released: Collection[str] = ()) -> frozenset[str]:
-    """Resources, the stack included, that stay as they are, and those that are only read."""
+    """Resources that do not change, the stack included, and those that are only read."""
     return frozenset(
         step.urn
         for step in steps
@@ -84,7 +84,7 @@ def unchanged_urns(steps: Iterable[Step], released: Collection[str] = ()) -> fro
 
 
 def outputs_of(values: Mapping[str, Json]) -> StackOutputs:
-    """Outputs without the secret ones: a value that holds a secret anywhere is named and left out."""
+    """Outputs without secrets: a value that contains a secret anywhere is left out, and only its name is kept."""
     secret = tuple(sorted(name for name, value in values.items() if _holds_secret(value)))
     return StackOutputs(
         values={name: value for name, value in values.items() if name not in secret}, secret_names=secret
@@ -94,7 +94,10 @@ def outputs_of(values: Mapping[str, Json]) -> StackOutputs:
 def plan_digest(
     stack: str, changes: tuple[ResourceChange, ...], unchanged: Iterable[str], outputs: Mapping[str, Json]
 ) -> str:
-    """SHA-256 over everything a preview has said, in one canonical order."""
+    """SHA-256 over the stack, its planned changes, its unchanged resources and its outputs.
+
+    A preview passes only the names of its outputs, with None for each value.
+    """
     content = {
         "stack": stack,
         "changes": [change.model_dump(mode="json") for change in changes],
@@ -106,12 +109,12 @@ def plan_digest(
 
 
 def compare(before: Mapping[str, Json], after: Mapping[str, Json]) -> tuple[PropertyChange, ...]:
-    """Every differing leaf, with Pulumi's property paths: `tags.Owner`, `rules[0].port`, `tags["a.b"]`."""
+    """Every value that differs, with Pulumi's property paths: `tags.Owner`, `rules[0].port`, `tags["a.b"]`."""
     return tuple(sorted(_differences("", dict(before), dict(after)), key=lambda change: change.path))
 
 
 def _changed_inputs(step: Step) -> tuple[PropertyChange, ...]:
-    """What a planned step brings: the new inputs of a create, the differences of an update, nothing of a delete."""
+    """The property changes of a planned step: inputs of a create, differences of an update, none of a delete."""
     if step.after is None or operation_of(step) in {Operation.DELETE, Operation.READ}:
         return ()
     if step.before is None:
@@ -130,12 +133,12 @@ def _covers(path: str, other: str) -> bool:
 
 
 def plain_kind(kind: str) -> str:
-    """`update-replace` is an update; that it replaces is said by the resource's operation."""
+    """`update` for `update-replace`; the resource's operation already says that it is replaced."""
     return kind.removesuffix("-replace")
 
 
 def secret_changes(values: Mapping[str, Json]) -> tuple[PropertyChange, ...]:
-    """Nothing visible differs, so what differs is behind a secret: name the candidates, without values."""
+    """If no visible value differs, a secret one does: name all that may, without values."""
     names = sorted(name for name, value in values.items() if _holds_secret(value))
     return tuple(PropertyChange(path=name, before=SECRET, after=SECRET) for name in names)
 
@@ -163,7 +166,7 @@ def _differences(path: str, before: Json, after: Json) -> Iterable[PropertyChang
 
 
 def _child_difference(path: str, key: str, before: dict[str, Json], after: dict[str, Json]) -> Iterable[PropertyChange]:
-    """An absent key is not a null: it is an addition or a removal."""
+    """A key that is missing on one side is an addition or a removal, not a change from or to null."""
     if key not in before:
         yield PropertyChange(path=path, after=_json(after[key]), kind="add")
     elif key not in after:

@@ -1,7 +1,7 @@
 """The engine's own process: one request on standard input, JSON lines on standard output.
 
-What the user's program prints goes to standard error. An interrupt is left to the CLI, which saves its state; this
-process serves the program until the CLI has ended.
+What the user's program prints goes to standard error. This process ignores an interrupt: it keeps running the program
+until the CLI, which reacts to the interrupt and saves its state, has ended.
 """
 
 import os
@@ -49,7 +49,7 @@ _ORPHAN_GRACE_SECONDS = 30.0
 
 
 class KnownCommand(automation.PulumiCommand):
-    """The CLI on PATH, whose version the worker has looked up: the base class would spawn it to ask again."""
+    """The CLI on PATH. The worker knows its version already; the base class would start the CLI to ask again."""
 
     def __init__(self, version: str) -> None:  # the base constructor does nothing but ask
         self.command = "pulumi"
@@ -57,9 +57,9 @@ class KnownCommand(automation.PulumiCommand):
 
 
 class KnownStack(automation.Stack):
-    """A stack that is named to each command.
+    """A stack whose name is passed to each command.
 
-    The base class would spawn the CLI to select it, and again to ask what the events have told already.
+    The base class would start the CLI to select the stack, and again for results that the events contain already.
     """
 
     def __init__(self, name: str, workspace: automation.Workspace) -> None:
@@ -77,20 +77,21 @@ class KnownStack(automation.Stack):
 
 
 class Channel:
-    """The way back to the worker; events come from several threads."""
+    """Sends messages to the worker. Events come from several threads."""
 
     def __init__(self, stream: TextIO, allowed: Mapping[str, Sequence[str]] | None = None) -> None:
         self._stream = stream
         self._allowed = allowed
         self._lock = threading.Lock()
-        self.lost: str = ""
-        """Why an event could not be passed on: the SDK swallows what its callbacks raise."""
+        self.lost: Failed | None = None
+        """Why an event was not passed on. The SDK discards exceptions of its callbacks."""
 
     def send(self, message: Message) -> None:
         """Write one line."""
         line = write_message(message)
         if len(line) > _MAXIMUM_LINE_CHARACTERS:
-            self.lost = f"a message of {len(line)} characters is too long to pass on: {line[:200]}"
+            about = getattr(message, "urn", "") or "the stack"
+            self.lost = Failed(f"{about}: {len(line)} characters, more than {_MAXIMUM_LINE_CHARACTERS}", "message")
             return
         with self._lock:
             self._stream.write(line + "\n")
@@ -108,11 +109,11 @@ class Channel:
         try:
             return to_message(event)
         except Exception as error:
-            self.lost = f"an engine event could not be read: {type(error).__name__}: {error}"
+            self.lost = Failed(f"{type(error).__name__}: {error}", "event")
             raise
 
     def _guard(self, message: Message) -> None:
-        """Interrupt the engine when it starts what is not allowed; it finishes what is under way by then."""
+        """Interrupt the engine when it starts a step that is not allowed; it finishes the steps already started."""
         if self._allowed is None or not isinstance(message, Step) or message.phase != "started":
             return
         if message.operation in UNCHANGING or message.operation in self._allowed.get(message.urn, ()):
@@ -123,19 +124,19 @@ class Channel:
 
 
 class StateReader:
-    """Exports the state while the engine works: what the engine's events do not tell stands there."""
+    """Exports the state in parallel, for what the engine's events do not contain."""
 
     def __init__(self, workspace: automation.LocalWorkspace, stack: str) -> None:
         self._workspace = workspace
         self._stack = stack
         self._backend_url = os.environ["PULUMI_BACKEND_URL"]
         self._messages: list[Message] = []
-        self._failure: str = ""
+        self._failure: Failed | None = None
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
-    def tell(self, channel: Channel) -> str:
-        """Pass on what was read; why nothing was, otherwise."""
+    def tell(self, channel: Channel) -> Failed | None:
+        """Send what was read; return why reading failed, or None."""
         self._thread.join()
         for message in self._messages:
             channel.send(message)
@@ -146,15 +147,15 @@ class StateReader:
             exported = export_state(self._workspace, self._stack, self._backend_url)
             self._messages = list(state_messages(exported.get("deployment")))
         except automation.StackNotFoundError:
-            return  # No state, and so nothing in it.
+            return  # There is no state yet.
         except Exception as error:  # noqa: BLE001 - whatever it is, the state is not known
-            self._failure = f"the state could not be read: {error}"
+            self._failure = Failed(str(error), "state")
 
 
 class WorkerWatch:
-    """Ends the run when the worker that asked for it was killed, as the worker itself would have.
+    """Ends the run when its worker was killed, in the way that the worker would have.
 
-    Nobody is left then to interrupt the engine, or to remove the private folder.
+    Without the worker, no other process interrupts the engine or removes the private folder.
     """
 
     def __init__(self) -> None:
@@ -172,7 +173,7 @@ class WorkerWatch:
 
 
 def _interrupt_run() -> None:
-    # The worker gave this process a session of its own: the group is this run and nothing else.
+    # The worker started this process in its own session, so the group contains only this run.
     os.killpg(0, signal.SIGINT)
 
 
@@ -198,9 +199,8 @@ def run(request: Request, channel: Channel) -> None:
                 reader.tell(channel)
             channel.send(Failed(str(error)))
         else:
-            unread = reader.tell(channel) if reader is not None else ""
-            problem = channel.lost or unread
-            channel.send(Failed(problem) if problem else Finished())
+            unread = reader.tell(channel) if reader is not None else None
+            channel.send(channel.lost or unread or Finished())
         finally:
             if watch.orphaned:
                 shutil.rmtree(request.folder, ignore_errors=True)
@@ -236,10 +236,9 @@ def _preview(request: Request, stack: KnownStack, on_event: Callable[[automation
 
 
 def _preview_absent(request: Request, stack: KnownStack, channel: Channel) -> None:
-    """Preview an empty stack in a backend of the run's own: a first preview leaves nothing in the real one.
+    """Preview an empty stack in a private backend, so that a first preview writes nothing to the real one.
 
-    Which other stacks the program reads is known when the engine misses them: then they are fetched, and the preview
-    starts again.
+    The engine's errors name the other stacks that the program reads: they are fetched, and the preview starts again.
     """
     backend = PrivateBackend(Path(request.folder), request.project)
     _create(stack)
@@ -249,7 +248,7 @@ def _preview_absent(request: Request, stack: KnownStack, channel: Channel) -> No
         def pass_on(event: automation.EngineEvent, errors: list[Diagnostic] = errors) -> None:
             message = channel.read(event)
             if isinstance(message, Diagnostic) and message.severity == "error":
-                errors.append(message)  # None of the run's, if a stack that it misses can be had.
+                errors.append(message)  # Held back: not an error of the run if the missing stack can be fetched.
             elif message is not None:
                 channel.send(message)
 
@@ -270,18 +269,18 @@ def _create(stack: KnownStack) -> None:
     try:
         stack.workspace.create_stack(stack.name)
     except automation.StackAlreadyExistsError:
-        return  # somebody made it since the preview; the update plan guards what follows
+        return  # created by someone else since the preview; the plan still limits what follows
 
 
 def _record_processes(path: Path) -> None:
-    """Write down this process and every one that it starts, before they do anything.
+    """Record this process and each one that it starts.
 
-    The SDK starts the engine, and does not say as which process.
+    The SDK starts the engine, and does not report its process id.
     """
 
     def record(pid: int) -> None:
         with suppress(OSError), path.open("a", encoding="utf-8") as file:
-            # The name before the other fields is in brackets and may hold anything (proc_pid_stat(5)).
+            # The name before the other fields is in brackets and may contain anything (proc_pid_stat(5)).
             ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
             file.write(f"{pid} {ticks}\n")
 
@@ -291,21 +290,21 @@ def _record_processes(path: Path) -> None:
             record(self.pid)
 
     record(os.getpid())
-    subprocess.Popen = RecordedPopen  # type: ignore[misc] # this process is the run's own
+    subprocess.Popen = RecordedPopen  # type: ignore[misc] # this process serves one run only
 
 
 def main() -> None:
-    """Read the request, answer it, and leave: exit code 0 says that an answer was given."""
+    """Read the request, answer it and exit; exit code 0 means that an answer was sent."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     request = parse_request(sys.stdin.read())
     _record_processes(Path(request.processes_file))
-    # Not SIG_IGN: the CLI would inherit that.
+    # Not SIG_IGN, which the CLI would inherit.
     signal.signal(signal.SIGINT, lambda *_: None)
     run(request, Channel(answers, request.allowed))
     sys.stderr.flush()
-    # A program that was cut short, or that left threads behind, would hold a regular exit for as long as it likes.
+    # Threads that the program left running, or an interrupted program, could block a regular exit without limit.
     os._exit(0)
 
 

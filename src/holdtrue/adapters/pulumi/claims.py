@@ -1,8 +1,8 @@
-"""Which engines the runs of this machine have started: how what a killed run left is known as our own.
+"""Marker files for the engines started on this machine, so that leftovers of a killed run can be recognised.
 
-A note of each operation lies beside the private folders, thus for as long as process numbers mean anything. It is
-written before the engine starts and taken away when the engine has ended by itself, and so has removed its lock. It
-names processes and no stack: whose it is, is a hash.
+Each operation has a marker file beside the private folders, by default in memory, so that it is gone after a reboot,
+like the process ids in it. It is written before the engine starts and removed when the engine has ended by itself,
+because an engine that ends by itself removes its lock. The stack is identified by a hash only.
 """
 
 import hashlib
@@ -33,47 +33,47 @@ class _Note(Value):
 
     owner: ProcessIdentity
     folder: Path
-    """Its private folder."""
+    """The run's private folder."""
     locks: bool
-    """Its engine takes the stack's lock."""
+    """Whether the engine takes the stack's lock."""
 
 
 @dataclass(slots=True)
 class Claim:
-    """The note of one operation, while it runs."""
+    """The marker file of a running operation."""
 
     processes_file: Path
-    """Where its child writes what it starts, a line each: process id and start time."""
+    """Where the child records the processes that it starts, one per line: process id and start time."""
     is_settled: bool = False
-    """The engine has ended by itself."""
+    """Whether the engine has ended by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abandoned:
-    """What an operation left whose processes are all gone."""
+    """The leftovers of an operation whose processes have all ended."""
 
     engines: frozenset[int]
     """Ids of its processes."""
     note: Path
     folder: Path
     locks: bool
-    """It may have left a lock: its note is kept until a later engine has got the stack's."""
+    """It may have left a lock: its marker file is kept until a later engine has acquired the stack's lock."""
 
     def tidy(self) -> None:
-        """Take its private folder away, and its note if that is not needed any more."""
+        """Remove its private folder, and its marker file unless that is still needed."""
         shutil.rmtree(self.folder, ignore_errors=True)
         if not self.locks:
             self.forget()
 
     def forget(self) -> None:
-        """Remove the note: nothing of that operation is left."""
+        """Remove the marker file: nothing else of that operation is left."""
         for path in (self.note, self.note.with_suffix(_PROCESSES)):
             path.unlink(missing_ok=True)
 
 
 @contextmanager
 def claim(place: StackPlace, folder: Path, *, locks: bool) -> Iterator[Claim]:
-    """Note an operation that works in the private folder `folder`."""
+    """Write the marker file of an operation that works in the private folder `folder`."""
     note = folder.parent / f"{_PREFIX}{_key(place)}-{uuid4().hex}{_RUNNING}"
     made = Claim(processes_file=note.with_suffix(_PROCESSES))
     _create(made.processes_file)
@@ -84,12 +84,12 @@ def claim(place: StackPlace, folder: Path, *, locks: bool) -> Iterator[Claim]:
         if made.is_settled:
             note.unlink(missing_ok=True)
             made.processes_file.unlink(missing_ok=True)
-        else:  # Every process of it has been ended by now: a later operation of this process may say so.
+        else:  # All of its processes have ended: the suffix tells that to later operations of this process.
             note.rename(note.with_suffix(_ENDED))
 
 
 def abandoned(place: StackPlace, parent: Path) -> tuple[Abandoned, ...]:
-    """What dead operations on this stack left, as far as it can be proven from here."""
+    """The leftovers of operations on this stack that have certainly ended."""
     notes = sorted(parent.glob(f"{_PREFIX}{_key(place)}-*"))
     return tuple(found for path in notes if (found := _read(path)))
 
@@ -99,7 +99,7 @@ def _read(path: Path) -> Abandoned | None:
         if path.suffix not in {_RUNNING, _ENDED} or path.stat().st_uid != os.geteuid():
             return None
         note = _Note.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):  # It is being written, or was just taken away.
+    except (OSError, ValidationError):  # It is being written, or was just removed.
         return None
     processes = _processes(path.with_suffix(_PROCESSES), note.owner)
     seen = observe(note.owner)
@@ -121,7 +121,7 @@ def _processes(path: Path, owner: ProcessIdentity) -> list[ProcessIdentity]:
 
 
 def _create(path: Path, text: str = "") -> None:
-    """A new file that only this user can read: the folder may be one that all users share."""
+    """Create a file that only this user can read, because all users may share the folder."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
 

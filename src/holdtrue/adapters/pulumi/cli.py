@@ -1,4 +1,4 @@
-"""Finding the Pulumi CLI, and asking its version once a process."""
+"""Finds the Pulumi CLI and asks it for its version, once in each process."""
 
 import functools
 import re
@@ -13,12 +13,14 @@ from holdtrue.errors import ToolMissing
 MINIMUM_VERSION: Final = (3, 259, 0)
 """The oldest CLI that this adapter is tested with."""
 
-_ADVICE = "install Pulumi {} or newer on the worker, first on PATH".format(".".join(map(str, MINIMUM_VERSION)))
+_ADVICE = "install Pulumi {} or newer on the worker, as the first `pulumi` on PATH".format(
+    ".".join(map(str, MINIMUM_VERSION))
+)
 _VERSION_TIMEOUT_SECONDS = 30
 
 
 def require_cli(environment: Mapping[str, str]) -> str:
-    """The version of the CLI that `environment`'s PATH leads to.
+    """The version of the first CLI on `environment`'s PATH.
 
     Raises:
         ToolMissing: there is none, it does not start, or it is too old.
@@ -32,7 +34,7 @@ def require_cli(environment: Mapping[str, str]) -> str:
 
 
 def find_cli(environment: Mapping[str, str]) -> Path:
-    """The CLI that `environment`'s PATH leads to, whatever its version. Raises ToolMissing: there is none."""
+    """The first CLI on `environment`'s PATH, of any version. Raises ToolMissing if there is none."""
     found = shutil.which("pulumi", path=environment["PATH"])
     if found is None:
         raise ToolMissing("the Pulumi CLI is not installed", where="PATH", next_step=_ADVICE)
@@ -41,7 +43,7 @@ def find_cli(environment: Mapping[str, str]) -> Path:
 
 @functools.cache
 def _ask_version(path: str, _modified_nanoseconds: int, _size_bytes: int) -> str:
-    """Ask the binary; its time and size stand for its content, so an upgrade in place is noticed."""
+    """Ask the binary. Its time and size are part of the cache key, so that an upgrade in place is noticed."""
     try:
         answer = subprocess.run(
             [path, "version"],
@@ -58,5 +60,5 @@ def _ask_version(path: str, _modified_nanoseconds: int, _size_bytes: int) -> str
         ) from error
     match = re.fullmatch(r"v?(\d+\.\d+\.\d+)\S*", answer.stdout.strip())
     if match is None:
-        raise ToolMissing("the Pulumi CLI does not tell its version", where=path, next_step=_ADVICE)
+        raise ToolMissing("the Pulumi CLI does not report its version", where=path, next_step=_ADVICE)
     return match.group(1)

@@ -1,4 +1,4 @@
-"""Applies that did not go as planned, in ways that the engine has no words for. Pure."""
+"""Errors for applies that did not go as planned and for which the engine gives no reason. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Final
 from holdtrue.adapters.pulumi.evidence import name_of
 from holdtrue.adapters.pulumi.journal import Journal
 from holdtrue.adapters.pulumi.messages import Unplanned
+from holdtrue.adapters.pulumi.remedies import PROVISION_AGAIN
 from holdtrue.errors import ProgramFailed
 from holdtrue.models.stack import ResourceChange
 
@@ -19,7 +20,7 @@ _MAXIMUM_CHARACTERS: Final = 600
 
 
 def is_wordless(journal: Journal) -> bool:
-    """Whether the CLI failed and neither it, the engine nor a resource gave a reason."""
+    """Whether the CLI failed without a reason from itself, the engine or a resource."""
     if journal.failure is None or any(item.severity == "error" for item in journal.diagnostics):
         return False
     if any(step.phase == "failed" for step in journal.steps):
@@ -29,7 +30,7 @@ def is_wordless(journal: Journal) -> bool:
 
 
 def wordless(journal: Journal, done: Sequence[ResourceChange], place: str) -> ProgramFailed:
-    """The error for such a failure: the engine's last lines, and what it had carried out."""
+    """The error for a failure without a reason: the engine's last lines, and what was carried out."""
     code = _CODE.search(journal.failure or "")
     ended = f" ({_end(int(code[1]))})" if code else ""
     lines = [line.strip() for line in _LABELS.sub("", journal.failure or "").splitlines() if line.strip()]
@@ -37,29 +38,30 @@ def wordless(journal: Journal, done: Sequence[ResourceChange], place: str) -> Pr
     return ProgramFailed(
         f"the engine failed{ended} and gave no reason; its last lines: {last or 'none'}; {_told(done)}",
         where=place,
-        next_step="preview again and apply that plan; if it ends the same way, run `pulumi up` by hand to see"
-        " whether the program or the engine's update plan is the cause (`infrastructure.update_plan: false`)",
+        next_step="run `provision` again. If it fails in the same way, set `infrastructure.update_plan: false` to rule "
+        "out Pulumi's update plan, or run `pulumi up` by hand",
     )
 
 
 def interrupted(unplanned: Unplanned, journal: Journal, place: str) -> ProgramFailed:
-    """The error for a step that the plan does not hold, and for which the engine was interrupted."""
+    """The error for a step that the plan does not contain, and at which the engine was interrupted."""
     ended = any(step.phase == "done" and step.urn == unplanned.urn for step in journal.carried_out())
-    fate = "it was carried out" if ended else "it had begun, and may be carried out in part"
+    fate = "it was carried out" if ended else "it had begun, and may be partly carried out"
     return ProgramFailed(
-        f"{name_of(unplanned.urn)}: the plan does not hold the step `{unplanned.operation}`; the engine was "
+        f"{name_of(unplanned.urn)}: the plan does not contain the step `{unplanned.operation}`; the engine was "
         f"interrupted, but {fate}",
         where=place,
-        next_step="look at that resource; then preview again, and approve that plan",
+        next_step=f"check that resource, then {PROVISION_AGAIN}",
     )
 
 
 def unfinished(undone: Sequence[str], place: str) -> ProgramFailed:
-    """The error for planned steps that never came."""
+    """The error for planned steps that the engine did not carry out."""
     return ProgramFailed(
-        f"planned steps did not come: {_names([name_of(urn) for urn in undone])}",
+        f"the apply ended without these planned steps: {_names([name_of(urn) for urn in undone])}; "
+        "the other steps were carried out",
         where=place,
-        next_step="the program changed after the preview: preview again, and approve that plan",
+        next_step=PROVISION_AGAIN,
     )
 
 

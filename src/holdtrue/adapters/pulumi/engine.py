@@ -1,4 +1,4 @@
-"""Pulumi as a StackEngine: each operation is one child process in a private folder, with its own credentials."""
+"""Pulumi as a StackEngine: each operation is a child process in a private folder, with credentials of its own."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ from holdtrue.adapters.pulumi.plans import (
     without_output_values,
 )
 from holdtrue.adapters.pulumi.refreshed import found_in
-from holdtrue.adapters.pulumi.remedies import StackPlace
+from holdtrue.adapters.pulumi.remedies import PROVISION_AGAIN, StackPlace
 from holdtrue.adapters.pulumi.stale import Leftovers, engine_ended_by_itself
 from holdtrue.adapters.pulumi.workspace import Project, Workspace, open_workspace, read_project, secret_values
 from holdtrue.errors import ProgramFailed, keeping_done
@@ -45,14 +45,14 @@ from holdtrue.runtime.process import ToolRun, ToolTimeout, run_tool
 from holdtrue.runtime.tracing import span
 
 _GRACE_SECONDS: Final = 30.0
-"""How long an interrupted engine may take to finish what is under way and to save its state."""
+"""How long an interrupted engine may take to finish the steps under way and to save its state."""
 
 
 class PulumiEngine:
     """One stack of an ordinary Pulumi Python project.
 
-    The project runs unchanged, in the interpreter that `python` gives, and is never written to. Plugins are not
-    downloaded: what the program needs must be in the worker's plugin folder (`PULUMI_HOME` or `~/.pulumi`).
+    The project runs unchanged, in the interpreter that `python` returns, and is never written to. Plugins are not
+    downloaded: those that the program needs must be in the worker's plugin folder (`PULUMI_HOME` or `~/.pulumi`).
     """
 
     def __init__(
@@ -74,15 +74,14 @@ class PulumiEngine:
         self._secrets = secret_values(access)
 
     def preview(self, on_progress: ProgressSink = ignore_progress) -> Plan:
-        """Program against refreshed state; the backend is not written to.
+        """Compare the program with the refreshed state; nothing is written to the backend.
 
-        A stack that does not exist is previewed against an empty one in the private folder, with copies of the stacks
-        that the program refers to: the first preview creates nothing, the first apply creates the stack.
+        A stack that does not exist is previewed as an empty one in the private folder, with copies of the stacks that
+        the program refers to: the first preview creates nothing, the first apply creates the stack.
 
         Raises:
-            ProgramFailed: also while the state has resources of unknown fate, which a killed run was creating. Before
-                that, the one thing in a backend that a preview removes is removed: the lock which that run left, for
-                nobody could clear the state otherwise.
+            ProgramFailed: also while the state has pending creates of a killed run. The lock of that run is removed
+                first (the only thing that a preview removes): otherwise the state could not be repaired.
         """
         with span("pulumi preview", stack=self._stack):
             return self._preview(read_project(self._folder), on_progress)
@@ -90,23 +89,22 @@ class PulumiEngine:
     def apply(self, plan: Plan, on_progress: ProgressSink = ignore_progress) -> ApplyResult:
         """Carry out exactly `plan`, after a refresh.
 
-        The engine's update plan of the preview is enforced for each resource when its turn comes: a step, or an
-        input, that the plan does not hold is refused before it runs. Steps that the plan does hold, and that came
-        first, may have run by then; they are in the state. So is what the refresh read, even when every step was
-        refused: the next preview plans a difference back, while a drift check no longer sees it.
+        The engine checks each resource against the preview's update plan when it gets to it: a step, or an input, that
+        the plan does not contain is refused before it runs. Earlier steps of the plan may have run; they are in the
+        state. The refreshed values are in the state even if every step was refused, so a later drift check no longer
+        reports them; the next preview does.
 
-        Outputs may differ from what the preview knew; the result's notes name them.
+        Outputs may differ from the previewed ones; the result's notes name them.
 
-        Without update plans the engine's events are held against the plan as they come, and the first step that the
-        plan does not hold interrupts the engine: that step may have begun, and may be carried out.
+        Without update plans, each event is compared with the plan as it arrives. The first step that the plan does not
+        contain interrupts the engine; that step may have begun, and may be carried out.
 
-        What an apply needs of its preview lives in the memory of the process that previewed; in another process, or
-        when it was dropped (the newest eight are kept), the preview is made again first, and the apply is refused as a
-        whole unless its digest is the plan's.
+        The preview's data are in the memory of the process that previewed (the newest eight plans). Without them a new
+        preview runs first, and the apply is refused unless the digests are equal.
 
         Raises:
             ProgramFailed: a step was refused, the program raised, or a resource failed; names the resource. Like
-                every error of an apply that had begun, it holds what was carried out as its `done`.
+                every error of an apply that had begun, its `done` contains what was carried out.
         """
         with span("pulumi up", stack=self._stack, changes=len(plan.changes)):
             project = read_project(self._folder)
@@ -118,10 +116,10 @@ class PulumiEngine:
             return self._apply(project, saved, on_progress, plan)
 
     def detect(self, on_progress: ProgressSink = ignore_progress) -> RefreshResult:
-        """Cloud against state, by reads only; takes no lock, and every file of the backend stays as it is.
+        """Compare the cloud with the state by reads only; takes no lock and changes no file of the backend.
 
-        A resource whose read fails is unchecked, and so is every other one that the engine then leaves out. When
-        nothing at all could be read, or the state could not, the cause is raised instead.
+        A resource whose read fails is unchecked, and so is every other one that the engine then leaves out. If no
+        resource could be read, or the state could not, the cause is raised instead.
         """
         with (
             span("pulumi refresh --preview-only", stack=self._stack),
@@ -157,7 +155,7 @@ class PulumiEngine:
             run = self._run(command, "stack output", workspace, lines.append)
             outputs = _document(lines) if run.exit_code == 0 else None
             if outputs is None:
-                # Asked only now: to tell its version takes the CLI as long as to tell the outputs.
+                # Only now, because the CLI takes as long for its version as for the outputs.
                 require_cli(workspace.environment)
                 raise translate(self._evidence("stack output", project, None, run))
         return outputs_of(outputs)
@@ -177,7 +175,7 @@ class PulumiEngine:
                 stack=self._stack,
                 changes=changes,
                 unchanged=len(unchanged),
-                # Names only: an output that differs each time changes nothing, and nobody could approve it.
+                # Names only: a plan with an output that differs each time could never be approved.
                 digest=plan_digest(self._stack, changes, unchanged, dict.fromkeys(journal.stack_outputs())),
             )
             content = without_output_values(workspace.plan_file.read_bytes()) if self._update_plan else None
@@ -222,12 +220,12 @@ class PulumiEngine:
     def _record_outputs(
         self, project: Project, workspace: Workspace, saved: SavedPlan, journal: Journal, run: ToolRun
     ) -> Mapping[str, Json]:
-        """The outputs of a stack whose apply failed, where it failed only because the plan lacks one of their names.
+        """Record the outputs of a stack whose apply failed only because the plan lacks the name of an output.
 
-        They are not in the state then, so the engine runs once more: without its update plan, and without any change.
+        They are not in the state yet, so the engine runs once more, without its update plan and without changes.
 
         Raises:
-            HoldtrueError: it failed for another reason.
+            HoldtrueError: the apply failed for another reason.
         """
         if journal.unplanned is not None:
             raise interrupted(journal.unplanned, journal, self._where)
@@ -248,16 +246,14 @@ class PulumiEngine:
         return again.stack_outputs()
 
     def _require_same(self, plan: Plan, current: Plan) -> None:
-        """Refuse a plan that a fresh preview does not confirm, naming what differs."""
+        """Refuse a plan that a new preview does not confirm, and name what differs."""
         if plan.digest == current.digest:
             return
         planned, present = ({change.urn: change for change in item.changes} for item in (plan, current))
         moved = sorted(urn for urn in planned.keys() | present.keys() if planned.get(urn) != present.get(urn))
         names = ", ".join(map(name_of, moved[:5])) or "the stack's outputs"
         raise ProgramFailed(
-            f"the plan is out of date; a preview made now differs in {names}",
-            where=self._where,
-            next_step="preview again, and approve that plan",
+            f"the plan is out of date: a new preview differs in {names}", where=self._where, next_step=PROVISION_AGAIN
         )
 
     @property
@@ -283,7 +279,7 @@ class PulumiEngine:
         update_plan: bool = True,
         allowed: Steps | None = None,
     ) -> ToolRun:
-        """Run one command in a child; the journal collects what it says."""
+        """Run one command in a child; the journal collects its messages."""
         self._leftovers(project, workspace).tidy()
         with claim(self._place(project), workspace.folder, locks=command is Command.APPLY) as claimed:
             request = Request(
@@ -307,7 +303,7 @@ class PulumiEngine:
             return run
 
     def _ask_locks(self, project: Project, workspace: Workspace) -> str:
-        """What the engine says of locks: to make a stack that is there fails, either way."""
+        """The CLI's message about locks: `stack init` always fails on an existing stack, and names its locks."""
         command = ["pulumi", "stack", "init", "--non-interactive", self._place(project).qualified]
         if self._access.secrets_provider:
             command += ["--secrets-provider", self._access.secrets_provider]
@@ -347,28 +343,33 @@ class PulumiEngine:
             raise ToolTimeout(
                 f"pulumi {operation} did not end within {self._timeout_seconds:g} s and was interrupted",
                 where=self._where,
-                next_step="look at the last progress line for what it waits on, or raise timeout_seconds",
+                next_step="see what the last progress line waits for, or raise `infrastructure.timeout_seconds`",
             ) from error
 
     def _evidence(self, operation: str, project: Project, journal: Journal | None, run: ToolRun) -> Evidence:
-        answered = journal is not None and journal.failure is not None
+        journal = journal or Journal(ignore_progress, ())
+        vault = self._access.environment.get("VAULT_ADDR")
         return Evidence(
             operation=operation,
             stack=self._stack,
             project=self._folder,
             project_name=project.name,
             backend_url=self._access.backend_url,
-            diagnostics=journal.diagnostics if journal else (),
-            failed_urns=[step.urn for step in journal.steps if step.phase == "failed"] if journal else (),
-            text=(journal.failure or "") if journal else "",
-            error_tail="" if answered else run.error_tail,
+            secrets_provider=self._access.secrets_provider,
+            vault_address=vault.get_secret_value() if vault else "",
+            stack_absent=journal.stack_absent,
+            diagnostics=journal.diagnostics,
+            failed_urns=[step.urn for step in journal.steps if step.phase == "failed"],
+            text=journal.failure or "",
+            source=journal.failure_source,
+            error_tail="" if journal.failure is not None else run.error_tail,
             exit_code=run.exit_code,
             secrets=self._secrets,
         )
 
 
 def _carried_out(journal: Journal, released: frozenset[str] = frozenset()) -> ApplyResult:
-    """What an apply has done so far."""
+    """What an apply has carried out so far."""
     steps = journal.carried_out()
     return ApplyResult(
         changes=planned_changes(steps, released),
@@ -379,11 +380,11 @@ def _carried_out(journal: Journal, released: frozenset[str] = frozenset()) -> Ap
 
 def _output_notes(previewed: Mapping[str, Json], applied: Mapping[str, Json]) -> tuple[str, ...]:
     names = differing_outputs(previewed, applied)
-    return (f"Outputs that differ from what the preview knew: {', '.join(names)}.",) if names else ()
+    return (f"Outputs that differ from the preview: {', '.join(names)}.",) if names else ()
 
 
 def _document(lines: Sequence[str]) -> dict[str, Any] | None:
-    """The JSON object that these lines are; None when they are none."""
+    """Parse the lines as a JSON object; None if they are not one."""
     with suppress(json.JSONDecodeError):
         found = json.loads("\n".join(lines))
         return found if isinstance(found, dict) else None

@@ -1,4 +1,4 @@
-"""What the engine, its CLI and Python say of a failure, as one short line that still has its cause. Pure."""
+"""Shortens error messages of the engine, its CLI and Python to one line that keeps the cause. Pure."""
 
 import re
 from typing import Final
@@ -11,19 +11,19 @@ _NEXT_PART: Final = re.compile(r"^\s*(?:stdout|stderr|code|warning|info): ")
 
 
 def without_middle(text: str) -> str:
-    """A long text without its middle: a cause comes first or last."""
+    """A long text without its middle, because the cause is at the beginning or the end."""
     if len(text) <= _HEAD_CHARACTERS + _TAIL_CHARACTERS:
         return text
     return f"{text[:_HEAD_CHARACTERS].rstrip()} … {text[-_TAIL_CHARACTERS:].lstrip()}"
 
 
 def shortened(text: str) -> str:
-    """All lines as one, without the middle of a long one."""
+    """All lines joined to one, without the middle if that is long."""
     return without_middle(" ".join(text.split()))
 
 
 def engine_words(text: str) -> str:
-    """What the CLI marks as errors, with the lines that go on; without a mark, the last line."""
+    """The parts that the CLI marks as errors, with their continuation lines; without any, the last line."""
     found: list[list[str]] = []
     is_open = False
     for line in text.splitlines():
@@ -48,5 +48,5 @@ def exception_words(text: str) -> str:
 
 
 def last_line(text: str) -> str:
-    """The last line that says something."""
+    """The last line that is not empty."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

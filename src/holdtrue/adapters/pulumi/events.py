@@ -1,4 +1,4 @@
-"""The engine's typed events as messages, small enough for one line and free of secrets."""
+"""Converts the engine's events to messages, short enough for one line and without secrets."""
 
 import hashlib
 import re
@@ -24,7 +24,7 @@ _UNKNOWN_VALUES = frozenset(
         "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
     }
 )
-"""Placeholders of values that a preview can't know (sdk/go/common/resource/plugin/rpc.go)."""
+"""Placeholders of values that a preview cannot know (sdk/go/common/resource/plugin/rpc.go)."""
 
 _PROVIDER_KEY = "__provider"
 _MAXIMUM_CHARACTERS = 4096
@@ -35,7 +35,7 @@ _NOISE = "using pulumi-resource-pulumi-python from $PATH"
 
 
 def to_message(event: EngineEvent) -> Message | None:
-    """The message for an event, None for events that say nothing to a person or a plan."""
+    """The message for an event; None for events that neither a person nor a plan needs."""
     if event.resource_pre_event:
         return _step("started", event.resource_pre_event.metadata)
     if event.res_outputs_event:
@@ -49,7 +49,7 @@ def to_message(event: EngineEvent) -> Message | None:
 
 
 def _diagnostic(event: DiagnosticEvent) -> Diagnostic | None:
-    """None for noise, and for an empty message, by which a provider takes its last status line off a terminal."""
+    """None for noise, and for the empty messages which providers send to clear their status line."""
     text = _MARKUP.sub("", event.message).strip()
     if not text or text.startswith(_NOISE):
         return None
@@ -58,7 +58,7 @@ def _diagnostic(event: DiagnosticEvent) -> Diagnostic | None:
 
 def _step(phase: Any, metadata: StepEventMetadata) -> Step:
     operation = metadata.op.value if hasattr(metadata.op, "value") else str(metadata.op)
-    # A resource that stays the same has nothing to show but, for the stack itself, its outputs.
+    # Properties of unchanged resources are not needed, except for the stack's outputs.
     silent = operation == "same" and metadata.type != "pulumi:pulumi:Stack"
     return Step(
         phase=phase,
@@ -83,7 +83,7 @@ def _properties(raw: Mapping[str, Any]) -> dict[str, Json]:
 
 
 def plain(value: Any) -> Json:
-    """The value with placeholders for secrets and unknowns; long text is cut and bound by its hash."""
+    """The value with placeholders for secret and unknown values; a long string is cut, and its hash is added."""
     match value:
         case str() if value in _UNKNOWN_VALUES:
             return UNKNOWN

@@ -1,7 +1,8 @@
-"""The one table from what Pulumi says to our error tree. Pure.
+"""Translates Pulumi's error messages to Holdtrue's errors. Pure.
 
-Pulumi and its providers tell causes by text only, so the rows are texts, each seen from CLI 3.259 and provoked by a
-test. The first row that fits wins; what fits none is a ProgramFailed with the engine's own last words.
+Pulumi and its providers describe causes in text only, so the table has patterns of messages, each seen from CLI 3.259
+and covered by a test. The first row that matches wins; without a match the error is a ProgramFailed with Pulumi's own
+message.
 """
 
 import re
@@ -9,10 +10,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from holdtrue.adapters.pulumi.cli import MINIMUM_VERSION
 from holdtrue.adapters.pulumi.engine_words import engine_words, exception_words, last_line, shortened, without_middle
 from holdtrue.adapters.pulumi.evidence import Evidence, name_of
 from holdtrue.adapters.pulumi.locks import parse_locks
-from holdtrue.adapters.pulumi.remedies import cancel_command, forget_command, unprotect_command
+from holdtrue.adapters.pulumi.remedies import (
+    PROVISION_AGAIN,
+    cancel_command,
+    configure_command,
+    create_command,
+    export_command,
+    forget_command,
+    unprotect_command,
+)
 from holdtrue.core.redaction import redact
 from holdtrue.errors import (
     AccessDenied,
@@ -26,9 +36,10 @@ from holdtrue.errors import (
 )
 
 _REASONS: Final = 3
-"""Errors that a message shows; all of them are in the log."""
+"""How many errors a message shows; the log has all of them."""
 
 _PROTECTED: Final = re.compile(r'resource \\?"(urn:[^"\\]+)\\?"[^\n]*\n?[^\n]*(?:is protected|marked for protection)')
+_INSTALL: Final = re.compile(r"pulumi plugin install [a-z]+ [\w-]+(?: v?\d[\w.+-]*)?")
 _UNKNOWN_STACK: Final = re.compile(r'unknown stack \\?"([^"\\]+)')
 
 Row = tuple[re.Pattern[str], Callable[[Evidence, re.Match[str]], HoldtrueError]]
@@ -36,8 +47,10 @@ Row = tuple[re.Pattern[str], Callable[[Evidence, re.Match[str]], HoldtrueError]]
 
 def translate(evidence: Evidence) -> HoldtrueError:
     """The error for a failed operation, free of the run's secrets."""
+    if evidence.source in {"message", "event"}:
+        return _redacted(_incomplete(evidence), evidence)
     text = evidence.all_text
-    error = _unrecognised(evidence)
+    error = _unread_state(evidence) if evidence.source == "state" else _unrecognised(evidence)
     for pattern, make in _TABLE:
         match = pattern.search(text)
         if match:
@@ -47,15 +60,15 @@ def translate(evidence: Evidence) -> HoldtrueError:
 
 
 def unknown_fate(evidence: Evidence, urns: Sequence[str]) -> HoldtrueError:
-    """The error while the state has unfinished creates: a provision could make a second one of each."""
+    """The error while the state has pending creates: a provision could create each of these resources twice."""
     names = ", ".join(map(name_of, urns))
     error = ProgramFailed(
-        f"a run was killed while it was creating {names}: nobody knows whether that exists",
+        f"a run was killed while it was creating {names}: Pulumi cannot tell whether they exist",
         where=f"{evidence.place}, backend {evidence.backend_url}",
         next_step=(
-            "look in the cloud for each. Where it is there, delete it, or let the program take it over (its provider "
-            "may do so by itself, else `import_` in its resource options). Then let the state forget what is "
-            f"unfinished with `{forget_command(evidence.stack_place)}`, and provision again"
+            "(1) look for each of them in the cloud; (2) if one exists, delete it, or let the program import it "
+            "(some providers do so themselves, otherwise set `import_` in its resource options); (3) remove the "
+            f"pending operations from the state with `{forget_command(evidence.stack_place)}`; (4) provision again"
         ),
     )
     return _redacted(error, evidence)
@@ -67,7 +80,7 @@ def _redacted(error: HoldtrueError, evidence: Evidence) -> HoldtrueError:
 
 
 def readable(text: str) -> str:
-    """A diagnostic as a short text: of a traceback its exception and place, of a plan violation no values."""
+    """A diagnostic in short: only exception and place of a traceback, and no values of a plan violation."""
     text = _without_plan_values(text.strip())
     if "Traceback (most recent call last)" in text:
         place = _last_frame(text)
@@ -78,10 +91,10 @@ def readable(text: str) -> str:
 def _locked(evidence: Evidence, _: re.Match[str]) -> HoldtrueError:
     holders = "; ".join(map(str, parse_locks(evidence.all_text)))
     return StackLocked(
-        f"another update holds the stack: {holders or 'holder unknown'}",
+        f"another update has locked the stack: {holders or 'holder unknown'}",
         where=evidence.place,
         next_step=(
-            "wait for it to end. Only if its process is certainly gone, remove the lock with "
+            "wait until it ends. Only if its process has certainly ended, remove the lock with "
             f"`{cancel_command(evidence.stack_place)}`"
         ),
     )
@@ -94,8 +107,8 @@ def _protected(evidence: Evidence, _: re.Match[str]) -> HoldtrueError:
         f"{', '.join(map(name_of, urns))} is protected and cannot be deleted or replaced",
         where=evidence.place,
         next_step=(
-            "if it is to stay, put it back into the program as it was. If it is to go, provision once with it and "
-            f"without its `protect`, or run {commands}; then provision this program again"
+            "if it is to stay, put it back into the program as it was. To delete it, first provision with `protect` "
+            f"removed, or run {commands}; then provision this program again"
         ),
     )
 
@@ -105,76 +118,96 @@ def _unknown_stack(evidence: Evidence, _: re.Match[str]) -> HoldtrueError:
     return ResourceMissing(
         f"the program refers to a stack that the backend does not have: {names}",
         where=f"{evidence.place}, backend {evidence.backend_url}",
-        next_step="provision that stack first, or correct its name in the program: `organization/<project>/<stack>`",
+        next_step="provision that stack first, or correct its name in the program (`organization/<project>/<stack>`)",
     )
 
 
 def _no_stack(evidence: Evidence, _: re.Match[str]) -> HoldtrueError:
     return ResourceMissing(
-        "the stack does not exist", where=evidence.place, next_step="provision the environment first"
+        "the stack does not exist", where=evidence.place, next_step="run `provision` for the environment first"
     )
 
 
 def _off_plan(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
-    # The engine does not say which resource it would have deleted: it is one that the program left out.
+    # The engine does not name the resource that it would have deleted: it is one that the program left out.
     what = evidence.resource or ", ".join(map(name_of, evidence.missing_urns[:5])) or match.group(0)
     reason = next((readable(item.text) for item in evidence.errors if "plan" in item.text), readable(match.group(0)))
     return ProgramFailed(
-        f"{what} was refused: the plan does not hold this step ({shortened(reason)})",
+        f"{what} was refused: the plan does not contain this step ({shortened(reason)})",
         where=evidence.place,
-        next_step="the program or the cloud changed after the preview: preview again, and approve that plan",
+        next_step=f"{PROVISION_AGAIN}. If it fails in the same way, inputs of the program differ in each run: make "
+        "them stable, or set `infrastructure.update_plan: false` (docs/pulumi.md)",
     )
 
 
 def _no_config(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     names = re.findall(r"'([^']+)'", match["one"] or match["several"])
-    secret = "--secret " if re.search(r"pulumi config set --secret", evidence.all_text) else ""
-    commands = "; ".join(f"`pulumi config set {secret}{name} <value> --stack {evidence.stack}`" for name in names)
+    secret = re.search(r"pulumi config set --secret", evidence.all_text) is not None
+    place, key = evidence.stack_place, evidence.secrets_provider
+    commands = [configure_command(place, name, secret=secret) for name in names]
+    if evidence.stack_absent:
+        commands.insert(0, create_command(place, key))
+    notes: list[str] = []
+    if match["several"]:
+        notes.append("for a secret, `--secret` in place of `<value>`")
+    if secret:
+        notes.append("it asks for the value")
+    if secret and key and not evidence.stack_absent:
+        notes.append(
+            f"if Pulumi.{evidence.stack}.yaml has no line `secretsprovider`, first add `secretsprovider: {key}`"
+        )
+    if key.startswith("hashivault:"):
+        notes.append("VAULT_ADDR and VAULT_TOKEN have to be set")
+    run, hints = ", then ".join(f"`{command}`" for command in commands), f" ({'; '.join(notes)})" if notes else ""
     return ProgramFailed(
         f"the stack's configuration has no value for {', '.join(names)}",
         where=evidence.place,
-        next_step=f"run {commands} in the project's folder, with `--secret` for a secret, and commit "
-        f"Pulumi.{evidence.stack}.yaml",
+        next_step=f"in the project's folder, run {run}{hints}, and commit Pulumi.{evidence.stack}.yaml",
     )
 
 
 def _no_plugin(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
+    named = _INSTALL.search(evidence.all_text)
     return ToolMissing(
         f"a provider plugin is missing: {_words(match)}",
         where=evidence.place,
-        next_step="install it on the worker with `pulumi plugin install`",
+        next_step=f"on the worker, as the worker's user, run `{named[0]}`"
+        if named
+        else "on the worker, as the worker's user, run `pulumi plugin install` in the project's folder",
     )
 
 
 def _vault_down(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     return ServiceUnreachable(
         f"the secrets provider cannot be reached: {_words(match)}",
-        where=evidence.place,
-        next_step="check that Vault runs and that its address is right",
+        where=evidence.key_place,
+        next_step="start Vault, or correct its URL in the block with which the PulumiBackend block logs in",
     )
 
 
 def _vault_not_ready(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     return ServiceNotReady(
-        f"the secrets provider answers, but cannot serve: {_words(match)}",
-        where=evidence.place,
-        next_step="unseal Vault, or wait until it is up",
+        f"the secrets provider answers, but is not ready: {_words(match)}",
+        where=evidence.key_place,
+        next_step="unseal Vault, or wait until it has started; then run again",
     )
 
 
 def _vault_denied(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     return AccessDenied(
         f"the secrets provider refused the credential: {_words(match)}",
-        where=evidence.place,
-        next_step="check the token's lifetime and that its policy allows encrypt and decrypt with the stack's key",
+        where=evidence.key_place,
+        next_step="check that the token's policy allows encrypt and decrypt with the stack's key, and that the token "
+        "lives as long as the run",
     )
 
 
 def _wrong_key(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     return AccessDenied(
         f"the stack's secrets cannot be opened: {_words(match)}",
-        where=evidence.place,
-        next_step="use the secrets provider and key that the stack was made with",
+        where=evidence.key_place,
+        next_step="the values were encrypted with another key: set `secrets_provider` of the PulumiBackend block to "
+        "the one that the stack was created with; if the values were copied from another stack's file, set them again",
     )
 
 
@@ -182,7 +215,8 @@ def _backend_missing(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     return ServiceUnreachable(
         f"the state backend cannot be reached: {_words(match)}",
         where=f"{evidence.place}, backend {evidence.backend_url}",
-        next_step="check the backend's address, that it is mounted, and the credentials for it",
+        next_step="check `url` of the PulumiBackend block, that a `file://` folder is mounted on the worker, and the "
+        "credentials for a bucket",
     )
 
 
@@ -190,7 +224,8 @@ def _state_broken(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     return ProgramFailed(
         f"the stack's state cannot be read, and nothing was written: {_words(match)}",
         where=f"{evidence.place}, backend {evidence.backend_url}",
-        next_step="restore the newest good file from the backend's .pulumi/backups or history, then preview",
+        next_step="restore the stack's newest good file from .pulumi/backups or .pulumi/history of the backend, then "
+        "run again",
     )
 
 
@@ -198,15 +233,15 @@ def _cloud_down(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     return ServiceUnreachable(
         f"the cloud's API cannot be reached{_for_resource(evidence)}: {_words(match)}",
         where=evidence.place,
-        next_step="check the endpoint and the network; what was done before is in the state, so run again",
+        next_step="check the endpoint and the network, then run again; what was done is in the state",
     )
 
 
 def _cloud_busy(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     return ServiceNotReady(
-        f"the cloud's API turned the request away{_for_resource(evidence)}: {_words(match)}",
+        f"the cloud's API throttled or refused the request{_for_resource(evidence)}: {_words(match)}",
         where=evidence.place,
-        next_step="run again later",
+        next_step="run again in a few minutes; what was done is in the state",
     )
 
 
@@ -214,7 +249,7 @@ def _cloud_denied(evidence: Evidence, match: re.Match[str]) -> HoldtrueError:
     return AccessDenied(
         f"the cloud refused the credential{_for_resource(evidence)}: {_words(match)}",
         where=evidence.place,
-        next_step="check the lease's lifetime and that the role's policy allows the call",
+        next_step="check that the role's policy allows the call, and that the lease lives as long as the run",
     )
 
 
@@ -223,7 +258,7 @@ def _for_resource(evidence: Evidence) -> str:
 
 
 def _unrecognised(evidence: Evidence) -> HoldtrueError:
-    """A program's or provider's own exception, or whatever the engine said last."""
+    """An exception of the program or a provider, or else the engine's last message."""
     frame = _last_frame(evidence.all_text, inside=evidence.project)
     reason = _reason(evidence)
     if not reason and evidence.exit_code:
@@ -233,12 +268,36 @@ def _unrecognised(evidence: Evidence) -> HoldtrueError:
     return ProgramFailed(
         f"{subject} failed during {evidence.operation}: {reason or 'no reason was given'}",
         where=f"{frame}, {evidence.place}" if frame else evidence.place,
-        next_step="repair the program" if frame else "read the run's log for the engine's full words",
+        next_step="correct the program" if frame else "see the run's log for Pulumi's full output",
+    )
+
+
+def _incomplete(evidence: Evidence) -> HoldtrueError:
+    """Holdtrue lost an event, so it does not know all that the operation did."""
+    text, ended = evidence.text, f"pulumi {evidence.operation} ended, but Holdtrue did not get all of its results"
+    if evidence.source == "message":
+        return ProgramFailed(
+            f"{ended}: properties of a resource, or a message, are too large ({text})",
+            where=evidence.place,
+            next_step="make the resource's properties, or what the program logs, smaller; then run again",
+        )
+    return ProgramFailed(
+        f"{ended}: Pulumi sent an event that this version of Holdtrue cannot read ({shortened(text)})",
+        where=evidence.place,
+        next_step=f"install Pulumi {'.'.join(map(str, MINIMUM_VERSION))}, which Holdtrue is tested with, on the worker",
+    )
+
+
+def _unread_state(evidence: Evidence) -> HoldtrueError:
+    return ProgramFailed(
+        f"the stack's state could not be exported: {_reason(evidence) or 'no reason was given'}",
+        where=f"{evidence.place}, backend {evidence.backend_url}",
+        next_step=f"run `{export_command(evidence.stack_place)}` to see the cause, then run again",
     )
 
 
 def _reason(evidence: Evidence) -> str:
-    """The first errors, each whole; without any, what the CLI or the child has written."""
+    """The first errors, each in full; without any, what the CLI or the child wrote."""
     told = dict.fromkeys(_cause(item.text) for item in evidence.errors)
     if told:
         more = f" (and {len(told) - _REASONS} more)" if len(told) > _REASONS else ""
@@ -248,7 +307,7 @@ def _reason(evidence: Evidence) -> str:
 
 
 def _cause(text: str) -> str:
-    """Without the place of an exception, which stands in the error's `where`."""
+    """The error without the place of an exception, which is in the error's `where`."""
     return exception_words(text) if "Traceback" in text else shortened(readable(text))
 
 
@@ -258,7 +317,7 @@ def _words(match: re.Match[str]) -> str:
 
 
 def _last_frame(text: str, inside: Path | None = None) -> str:
-    """`file:line` of the deepest frame, of those in the user's project if that is given."""
+    """`file:line` of the deepest frame; with `inside`, of the deepest frame in that folder."""
     frames = re.findall(r'File "([^"]+)", line (\d+)', text)
     if inside is not None:
         root = inside.resolve()
@@ -267,7 +326,7 @@ def _last_frame(text: str, inside: Path | None = None) -> str:
 
 
 def _without_plan_values(text: str) -> str:
-    """A plan violation quotes property values, secret ones in clear: keep the names."""
+    """A plan violation quotes property values, even secret ones in plain text: keep only the names."""
     head, marker, tail = text.partition("properties changed: ")
     if not marker:
         return text
@@ -282,9 +341,9 @@ def _row(make: Callable[[Evidence, re.Match[str]], HoldtrueError], *patterns: st
 _NETWORK = r"(?:connection refused|no such host|i/o timeout|connection reset|network is unreachable|EOF)"
 _VAULT = r"(?:hashivault|/v1/[\w-]+/(?:encrypt|decrypt|keys)|secrets manager)"
 _NEAR = r"(?:.*\n){0,12}.*"
-"""Vault's client writes the address and the cause on different lines."""
+"""Vault's client writes the URL and the cause on different lines."""
 _CODE, _END = r"[(>]", r"[)<]"
-"""What surrounds AWS's error codes: botocore's parentheses, or the tags of an answer that it could not read."""
+"""What surrounds AWS's error codes: botocore's parentheses, or the XML tags of an answer that it could not parse."""
 
 _TABLE: tuple[Row, ...] = (
     _row(_locked, r"the stack is currently locked by"),

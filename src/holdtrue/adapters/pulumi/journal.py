@@ -1,4 +1,4 @@
-"""What the child has said so far, and the progress lines made from it as it speaks."""
+"""The child's messages so far, and the progress lines made from them as they arrive."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ from holdtrue.adapters.pulumi.failures import readable
 from holdtrue.adapters.pulumi.messages import (
     Diagnostic,
     Failed,
+    FailureSource,
     Finished,
     Json,
     Recorded,
@@ -66,10 +67,11 @@ class Journal:
         self.stack_absent = False
         self.unplanned: Unplanned | None = None
         self.failure: str | None = None
+        self.failure_source: FailureSource = "engine"
         self.finished = False
 
     def read_line(self, line: str) -> None:
-        """Take one line of the child's standard output."""
+        """Process one line of the child's standard output."""
         message = parse_message(line)
         match message:
             case Step():
@@ -86,16 +88,17 @@ class Journal:
                 self._record(message)
             case StackAbsent():
                 self.stack_absent = True
-                self._tell("the stack does not exist yet: everything is planned as new")
+                self._tell("the stack does not exist yet: every resource is planned as new")
             case Unplanned():
                 self.unplanned = self.unplanned or message
             case Failed():
                 self.failure = self._clean(message.text)
+                self.failure_source = message.source
             case Finished():
                 self.finished = True
 
     def managed(self) -> frozenset[str]:
-        """The resources that the stack has managed so far, as the state holds them."""
+        """The resources that the stack has managed so far, according to the state."""
         return frozenset(urn for urn, resource in self.recorded.items() if not resource.external)
 
     def planned(self) -> list[Step]:
@@ -107,11 +110,11 @@ class Journal:
         return [step for step in self.steps if step.phase == "done" and operation_of(step) is not Operation.REFRESH]
 
     def refreshed(self) -> list[Step]:
-        """What a refresh found, a step a resource."""
+        """What a refresh found: one step for each resource."""
         return [step for step in self.steps if step.phase == "done"]
 
     def stack_outputs(self) -> dict[str, Json]:
-        """The stack's outputs as the last event about it holds them."""
+        """The stack's outputs in the last event about it."""
         for step in reversed(self.steps):
             if step.type == STACK_TYPE and operation_of(step) is not Operation.REFRESH and step.after is not None:
                 return step.after.outputs
@@ -121,11 +124,11 @@ class Journal:
         self.steps.clear()
         self.diagnostics.clear()
         self._planned.clear()
-        self._tell(f"the program reads {', '.join(message.stacks)}: planned again with that")
+        self._tell(f"the program reads stack {', '.join(message.stacks)}: planning again with its outputs")
 
     def _record(self, state: State) -> None:
         for resource in state.resources:
-            # One that waits for its deletion, after it was replaced, has the same URN.
+            # A replaced resource that still has to be deleted has the same URN.
             earlier = self.recorded.get(resource.urn, resource)
             paths = (*earlier.ignored_paths, *resource.ignored_paths)
             self.recorded[resource.urn] = replace(resource, ignored_paths=tuple(dict.fromkeys(paths)))
@@ -144,7 +147,7 @@ class Journal:
             self._tell(f"{_SIGNS[operation]} {short_type(step.type)} {name} {state}", level)
 
     def _dry_state(self, step: Step, operation: Operation) -> str:
-        """What a dry run says of a step: a change is planned when it is announced, and found when it was not."""
+        """How a dry run reports a step: an announced change is planned, any other is a difference that was found."""
         match step.phase, operation:
             case _, Operation.SAME | Operation.REFRESH | Operation.READ:
                 return _state(step, operation)
@@ -172,12 +175,12 @@ class Journal:
         )
 
     def _clean(self, text: str) -> str:
-        """Without secrets, as soon as it arrives: later it is cut, and half a secret is none that can be found."""
+        """Remove secrets on arrival: text is cut later, and half a secret could no longer be recognised."""
         return redact_text(self._redactor.redact(text))
 
 
 def _state(step: Step, operation: Operation) -> str:
-    """How far a step is, in a word; empty for what is not worth a line."""
+    """The state of a step in one word; empty if it gets no progress line."""
     match step.phase:
         case "started":
             return _UNDER_WAY.get(operation, "")
@@ -188,7 +191,7 @@ def _state(step: Step, operation: Operation) -> str:
 
 
 def short_type(token: str) -> str:
-    """A type token as a person says it: `pulumi-python:dynamic/aws:Bucket` is `aws:Bucket`, and so on."""
+    """The short form of a type token: `aws:Bucket` for `pulumi-python:dynamic/aws:Bucket`, for example."""
     shortened = token.removeprefix("pulumi-python:dynamic/").removeprefix("pulumi-python:dynamic:")
     package, _, rest = shortened.partition(":")
     module, colon, name = rest.partition(":")

@@ -1,7 +1,7 @@
-"""The engine's own locks of a stack, as it names them when it meets one.
+"""The engine's own locks of a stack, as its error message names them.
 
-A backend that holds the state itself has a file for each lock, without expiry (pulumi pkg/backend/diy/lock.go): what
-an engine that is killed leaves there stops every later one.
+A backend that stores the state itself has a file for each lock, without expiry (pulumi pkg/backend/diy/lock.go). The
+lock of an engine that was killed stops every later one.
 """
 
 import re
@@ -30,12 +30,12 @@ class StackLock:
     at: str
 
     def __str__(self) -> str:
-        """Who holds it, where and since when."""
+        """Who holds the lock, on which host and since when."""
         return f"{self.user}@{self.host} (pid {self.pid}), since {self.at}"
 
 
 def parse_locks(text: str) -> tuple[StackLock, ...]:
-    """The locks that the engine names; none unless all of them can be read."""
+    """The locks that the engine names; empty if any of them cannot be parsed."""
     head = _HEAD.search(text)
     found = {
         match["url"]: StackLock(match["url"], match["user"], match["host"], int(match["pid"]), match["at"])
@@ -45,16 +45,16 @@ def parse_locks(text: str) -> tuple[StackLock, ...]:
 
 
 def all_left_by(locks: Collection[StackLock], dead_engines: Collection[int]) -> bool:
-    """Whether there are locks, and all are of engines that this machine's runs have started and that are gone.
+    """Whether there are locks, and all belong to engines of this machine's runs that have ended.
 
-    While such a lock is there nobody else can take one: an engine that finds any lock gives up.
+    No new lock can appear beside such a lock, because an engine that finds any lock gives up.
     """
     host = socket.gethostname()
     return bool(locks) and all(lock.host == host and lock.pid in dead_engines for lock in locks)
 
 
 def remove_file(lock: StackLock) -> bool:
-    """Remove this very lock where it is a file here; False when it is elsewhere."""
+    """Remove the lock if it is a local file; return False otherwise."""
     parts = urlsplit(lock.url)
     if parts.scheme != "file":
         return False

@@ -1,4 +1,4 @@
-"""What the worker and the engine's child say to each other: one request in, JSON lines out. Standard library only."""
+"""The protocol between the worker and the engine's child: one request in, JSON lines out. Standard library only."""
 
 import json
 from collections.abc import Callable
@@ -11,8 +11,12 @@ Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json
 SECRET = "[secret]"  # noqa: S105 - the placeholder, not a secret
 UNKNOWN = "[unknown]"
 
+FailureSource: TypeAlias = Literal["engine", "message", "event", "state"]
+"""Where a failure comes from: the engine and its CLI, a message that is too large, an event that this version cannot
+read, or the export of the state."""
+
 UNCHANGING = frozenset({"same", "refresh", "read"})
-"""Operations that may come unplanned, because they change nothing. Any name not listed here counts as a change."""
+"""Operations that may come unplanned, because they change nothing. Any operation not listed here counts as a change."""
 
 
 class Command(StrEnum):
@@ -25,7 +29,7 @@ class Command(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One operation on one stack. Secrets never stand here: they come by the environment."""
+    """One operation on one stack. It never contains secrets: the child gets them as environment variables."""
 
     command: Command
     folder: str
@@ -36,15 +40,15 @@ class Request:
     program: str
     """Folder or file that `pulumi up` would run."""
     plan_file: str
-    """Where a preview saves its update plan, and where an apply finds it; empty for none."""
+    """Where a preview saves its update plan, and where an apply reads it; empty for none."""
     secrets_provider: str
     cli_version: str
     processes_file: str
-    """Where the child writes down which processes it has started."""
+    """Where the child records which processes it has started."""
     create_stack: bool = False
-    """An apply makes the stack first."""
+    """Whether an apply creates the stack first."""
     allowed: dict[str, list[str]] | None = None
-    """The operations, by URN, that an apply without an update plan may start; None to watch nothing."""
+    """The operations, by URN, that an apply without an update plan may start; None for no check."""
 
 
 def write_request(request: Request) -> str:
@@ -60,7 +64,7 @@ def parse_request(text: str) -> Request:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A resource's properties at one moment, with placeholders for what is secret or not known yet."""
+    """A resource's properties at one moment, with placeholders for secret values and those not known yet."""
 
     inputs: dict[str, Json] = field(default_factory=dict)
     outputs: dict[str, Json] = field(default_factory=dict)
@@ -76,7 +80,7 @@ class Step:
     urn: str
     type: str
     custom: bool = True
-    """False for components, which group resources and are nothing in a cloud."""
+    """False for components, which group resources and do not exist in a cloud."""
     before: Snapshot | None = None
     after: Snapshot | None = None
     paths: dict[str, str] = field(default_factory=dict)
@@ -96,14 +100,14 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class StackAbsent:
-    """The backend has no such stack; a preview then goes on against an empty one in the private folder."""
+    """The backend has no such stack; a preview then continues with an empty one in the private folder."""
 
     kind: Literal["absent"] = "absent"
 
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """The program reads other stacks, which were fetched: what was said so far is void, the preview starts again."""
+    """The program reads other stacks, which were fetched: discard what was sent, because the preview starts again."""
 
     stacks: tuple[str, ...]
     kind: Literal["restarted"] = "restarted"
@@ -111,7 +115,7 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A resource of a provider as the state holds it."""
+    """A resource of a provider as the state records it."""
 
     urn: str
     external: bool = False
@@ -122,11 +126,11 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the state holds; that of a large stack is told in parts."""
+    """What the state contains; the state of a large stack is sent in parts."""
 
     resources: tuple[Recorded, ...]
     cut_short: tuple[str, ...] = ()
-    """URNs that a killed engine was creating: whether they exist, the state does not say."""
+    """URNs that a killed engine was creating; the state does not record whether they exist."""
     kind: Literal["state"] = "state"
 
 
@@ -141,9 +145,10 @@ class Unplanned:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The command failed; `text` is what the CLI wrote."""
+    """The command failed, or what it did is not known completely; `text` says why."""
 
     text: str
+    source: FailureSource = "engine"
     kind: Literal["failed"] = "failed"
 
 
@@ -164,7 +169,7 @@ _FLAT: dict[str, Callable[..., Message]] = {
     "failed": Failed,
     "finished": Finished,
 }
-"""Messages whose fields are the line's own."""
+"""Messages whose fields are those of the JSON line."""
 
 
 def write_message(message: Message) -> str:
@@ -176,7 +181,7 @@ def parse_message(line: str) -> Message:
     """Read what `write_message` wrote.
 
     Raises:
-        ValueError: the line is no message.
+        ValueError: the line is not a message.
     """
     raw: dict[str, Any] = json.loads(line)
     match raw:

@@ -1,8 +1,9 @@
-"""Which Python packages a project runs with: `runtime.options` of Pulumi.yaml, as the engine's language host has them.
+"""Which Python packages a project runs with: reads `runtime.options` of Pulumi.yaml as the engine's language host does.
 
 Source: https://www.pulumi.com/docs/iac/languages-sdks/python/ (toolchains, virtual environments).
 """
 
+import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,11 +30,11 @@ _TIMEOUT_SECONDS: Final = 60
 
 
 def program_packages(folder: Path) -> ProgramPackages:
-    """What the project in `folder` says about its packages.
+    """Where the packages of the project in `folder` come from.
 
     Raises:
         ProgramFailed: there is no valid project file.
-        RejectedError: its options name something that is not there, or that cannot be used.
+        RejectedError: its options name something that does not exist or is not supported.
     """
     path, raw = project_file(folder)
     options = _options(raw)
@@ -48,7 +49,7 @@ def program_packages(folder: Path) -> ProgramPackages:
         )
     if toolchain not in {"pip", "uv"}:
         raise RejectedError(
-            f"the project's toolchain is {toolchain!r}, which nobody knows",
+            f"unknown toolchain {toolchain!r}",
             where=f"{path} runtime.options.toolchain",
             next_step="use `toolchain: pip` or `toolchain: uv`",
         )
@@ -61,20 +62,21 @@ def program_packages(folder: Path) -> ProgramPackages:
     named_in = next((folder / name for name in names if (folder / name).is_file()), None)
     if named_in is None:
         raise RejectedError(
-            f"the virtual environment {virtualenv} is not there, nor is a file to make it from: {' or '.join(names)}",
+            f"the virtual environment {virtualenv} does not exist, nor a file to create it from: {' or '.join(names)}",
             where=f"{path} runtime.options",
-            next_step="put the file beside Pulumi.yaml, or leave the options out to use the worker's own packages",
+            next_step="put such a file beside Pulumi.yaml, or remove the options to use the worker's own packages",
         )
     return ProgramPackages(named_in=named_in)
 
 
 def require_usable(python: Path, packages: ProgramPackages) -> Path:
-    """The interpreter, which can run a program for this adapter.
+    """Return the interpreter after checking that it can run the program.
 
     Raises:
         RejectedError: it is too old, or its `pulumi` package is too old or missing.
     """
     place = str(packages.named_in or packages.environment or python)
+    release = "pulumi>={}.{}.{}".format(*MINIMUM_SDK)
     try:
         answer = subprocess.run(
             [python, "-I", "-c", _ASK],
@@ -89,20 +91,24 @@ def require_usable(python: Path, packages: ProgramPackages) -> Path:
         raise RejectedError(
             f"the Python of the program's environment does not start ({type(error).__name__})",
             where=place,
-            next_step="make the environment anew",
+            next_step="delete this virtual environment and create it again"
+            if packages.environment
+            else "delete the folder `programs` in HOLDTRUE_CACHE; the next run creates the environment again",
         ) from error
     if (version := (int(answer[0]), int(answer[1]))) < _MINIMUM_PYTHON:
         raise RejectedError(
             f"the program's environment has Python {version[0]}.{version[1]}",
             where=place,
-            next_step="make it with Python {}.{} or newer".format(*_MINIMUM_PYTHON),
+            next_step="create it with Python {}.{} or newer".format(*_MINIMUM_PYTHON),
         )
     found = answer[2] if len(answer) > 2 else ""  # noqa: PLR2004 - what the script prints
     if not found or _release(found) < MINIMUM_SDK:
         raise RejectedError(
             f"the program's environment has pulumi {found}" if found else "the program's environment has no pulumi",
             where=place,
-            next_step="name pulumi {}.{}.{} or newer there".format(*MINIMUM_SDK),
+            next_step=f"add `{release}` to that file"
+            if packages.named_in
+            else f"run `{shlex.quote(str(python))} -m pip install '{release}'`, or install it with your own tool",
         )
     return python
 

@@ -1,7 +1,7 @@
-"""What an apply needs of its preview, kept in this process's memory only.
+"""The data that an apply needs from its preview, kept only in the memory of this process.
 
-A `Plan` is a small value that crosses tasks; the update plan that the engine enforces is larger, and its secrets are
-ciphertext under the data key of the same settings file. Losing one costs a second preview, never safety.
+A `Plan` is a small value that tasks pass on. The update plan that the engine enforces is larger, and its secrets are
+encrypted with the data key of the same settings file. If it is lost, the preview is repeated; the apply stays safe.
 """
 
 import json
@@ -15,39 +15,39 @@ from holdtrue.adapters.pulumi.messages import UNCHANGING, UNKNOWN, Json, Step
 
 _KEPT: Final = 8
 _UNKNOWN_OUTPUT: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""An update plan's placeholder for a value that it does not know, which any value satisfies (plugin/rpc.go)."""
+"""An update plan's placeholder for an unknown value, which matches any value (plugin/rpc.go)."""
 
 _MARKERS: Final = frozenset({"replace"})
 """Operations that announce others on the same URN and carry out nothing themselves."""
 
 Steps = Mapping[str, tuple[str, ...]]
-"""The engine's operations by the URN that they are for."""
+"""The engine's operations for each URN."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """What an apply needs of its preview."""
+    """The data that an apply needs from its preview."""
 
     content: bytes | None
-    """The update plan file; None where the engine is not to enforce one."""
+    """The update plan file; None if the engine does not enforce one."""
     settings: str
-    """The stack settings that the plan's ciphertexts belong to."""
+    """The stack settings with which the plan's secrets were encrypted."""
     stack_absent: bool
-    """The backend had no such stack: the apply makes it."""
+    """The backend had no such stack: the apply creates it."""
     steps: Steps
-    """What the engine announced, without what changes nothing."""
+    """The steps that the engine announced, without those that change nothing."""
     outputs: Mapping[str, Json]
     """The stack's outputs as far as the preview knew them."""
 
     def urns(self) -> frozenset[str]:
-        """Every resource that the update plan speaks of."""
+        """Every resource in the update plan."""
         plan: dict[str, dict[str, object]] = json.loads(self.content or b"{}")
         return frozenset(plan.get("resourcePlans", {}))
 
     def undone(self, seen: Iterable[Step]) -> tuple[str, ...]:
-        """URNs with a planned step that was not carried out; a planned update may turn out unneeded.
+        """URNs with a planned step that was not carried out; a planned update may turn out to be unnecessary.
 
-        A component and the stack are done when they were announced: their end is told only with their outputs.
+        Components and the stack count as done once announced; their end is reported only together with outputs.
         """
         done = {(step.urn, step.operation) for step in seen if step.phase == "done" or not step.custom}
         return tuple(
@@ -75,7 +75,7 @@ _lock = Lock()
 
 
 def keep_plan(key: PlanKey, plan: SavedPlan) -> None:
-    """Remember `plan`; the oldest beyond eight are forgotten."""
+    """Keep `plan`; only the newest eight are kept."""
     with _lock:
         _plans.pop(key, None)
         _plans[key] = plan
@@ -84,7 +84,7 @@ def keep_plan(key: PlanKey, plan: SavedPlan) -> None:
 
 
 def take_plan(key: PlanKey) -> SavedPlan | None:
-    """Hand the plan out once: state has moved on after an apply, whether it succeeded or not."""
+    """Return the plan and forget it: after an apply, successful or not, the state is a different one."""
     with _lock:
         return _plans.pop(key, None)
 
@@ -101,9 +101,9 @@ def changing_steps(announced: Iterable[Step]) -> Steps:
 def without_output_values(content: bytes) -> bytes:
     """The update plan with any value allowed for the outputs of the stack and of components.
 
-    The engine holds them to the preview's values too, and ends without a word where one differs, although outputs
-    change no resource: `datetime.now()`, or an address that a provider's dry run only guesses. Inputs and operations
-    stay as planned. Names that only the apply brings cannot be allowed in advance (checkDiff in
+    The engine compares these with the preview's values too, and fails without a message if one differs, although
+    outputs change no resource: `datetime.now()`, or an address that a provider's dry run only guesses. Inputs and
+    operations stay as planned. Names of outputs that only the apply adds cannot be allowed in advance (checkDiff in
     pkg/resource/deploy/plan.go, v3.259).
     """
     plan: dict[str, Any] = json.loads(content)
@@ -113,7 +113,7 @@ def without_output_values(content: bytes) -> bytes:
             continue
         planned = goal.get("outputDiff") or {}
         added = planned.get("adds") or {}
-        # An update to an unknown value also admits that the value stays, or goes.
+        # An update to an unknown value also allows the value to stay or to disappear.
         kept = {*(resource.get("state") or {}), *(planned.get("updates") or {}), *(planned.get("deletes") or [])}
         goal["outputDiff"] = {
             "adds": dict.fromkeys(sorted(added), _UNKNOWN_OUTPUT),
@@ -123,7 +123,7 @@ def without_output_values(content: bytes) -> bytes:
 
 
 def differing_outputs(previewed: Mapping[str, Json], applied: Mapping[str, Json]) -> tuple[str, ...]:
-    """Names of outputs whose value after an apply is not the one that the preview knew."""
+    """Names of outputs whose value after the apply differs from the previewed one."""
     return tuple(
         name
         for name in sorted(previewed.keys() | applied.keys())
@@ -132,7 +132,7 @@ def differing_outputs(previewed: Mapping[str, Json], applied: Mapping[str, Json]
 
 
 def _may_be(previewed: Json, applied: Json) -> bool:
-    """Whether a value with placeholders could become the other one."""
+    """Whether the applied value matches the previewed one, which may contain placeholders."""
     match previewed, applied:
         case str(), _ if previewed == UNKNOWN:
             return True

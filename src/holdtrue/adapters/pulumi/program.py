@@ -1,4 +1,4 @@
-"""Run a user's ordinary Pulumi program inside the child, as the engine's own language host would."""
+"""Runs a user's ordinary Pulumi program in the child, as the engine's own language host would."""
 
 import os
 import runpy
@@ -20,10 +20,10 @@ def enter_program(program: Path) -> None:
 
 
 def program_function(program: Path) -> Callable[[], None]:
-    """A function that executes the program once, from a clean module table each time.
+    """A function that executes the program, each time as if its modules had not been imported before.
 
-    The engine may run it more than once in a process (a preview of an absent stack starts over); modules that the
-    first run imported from the project are dropped, or the second run would find its resources already declared.
+    The program may run more than once in a process (the preview of an absent stack starts again). Modules that the
+    first run imported from the project are removed, because otherwise the second run would not declare their resources.
     """
     known = set(sys.modules)
 

@@ -1,4 +1,4 @@
-"""Property paths as `ignore_changes` has them, and values without what such paths name. Pure.
+"""Property paths as in `ignore_changes`, and values without the properties at such paths. Pure.
 
 Source of the syntax: PropertyPath in pulumi sdk/go/common/resource/property_path.go: `root.nested`, `root["a.b"]`,
 `root[0].nested`, and `*` or `[*]` for every key or index.
@@ -25,7 +25,7 @@ Path: TypeAlias = tuple[Segment, ...]
 
 
 def parse_path(text: str) -> Path:
-    """The path's segments; empty for a text that is not a path, which the engine skips too."""
+    """The path's segments; empty for a string that is not a path, which the engine skips too."""
     segments: list[Segment] = []
     position = 0
     while position < len(text):
@@ -38,14 +38,14 @@ def parse_path(text: str) -> Path:
 
 
 def covers(pattern: Path, path: Path) -> bool:
-    """Whether `path` is what `pattern` names, or lies inside it."""
+    """Whether `path` matches `pattern`, or is inside a property that does."""
     return bool(pattern) and len(pattern) <= len(path) and all(map(_matches, pattern, path))
 
 
 def without(value: Json, patterns: Iterable[Path]) -> Json:
-    """The value without what the patterns name: keys are left out, list items blanked, or left out at the end.
+    """The value without what matches: keys are removed, list items replaced by None (removed at the end of the list).
 
-    So what is left of two values can be compared, item by item.
+    List items keep their index, so that the rest of two values can be compared item by item.
     """
     mine = [pattern for pattern in patterns if pattern]
     if not mine:

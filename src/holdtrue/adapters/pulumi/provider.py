@@ -1,10 +1,10 @@
 """One process for all dynamic providers of a run.
 
-The engine starts the dynamic provider anew for each phase (measured with CLI 3.259: three times in one refreshed
+The engine starts a new dynamic provider for each phase (measured with CLI 3.259: three times in one refreshed
 preview), and each start imports pulumi and the cloud's SDK again. Here it is forked once from the child, which has
-pulumi imported already, and the engine attaches to it by PULUMI_DEBUG_PROVIDERS (provider_plugin.go,
-GetProviderAttachPort). The stock servicer lacks the Attach call and keeps provider objects of an older
-configuration, which is all that is added here; the code that serves resources is pulumi.dynamic's own.
+already imported pulumi, and the engine attaches to it by PULUMI_DEBUG_PROVIDERS (provider_plugin.go,
+GetProviderAttachPort). The stock servicer lacks the Attach call, and keeps provider objects of an older configuration;
+these two gaps are all that this module fills. The code that serves resources is pulumi.dynamic's own.
 """
 
 import json
@@ -28,7 +28,7 @@ PACKAGE = "pulumi-python"
 
 @contextmanager
 def dynamic_provider(program: Path, project: str) -> Iterator[int]:
-    """Fork the provider and yield its port; must run before this process starts a thread or a gRPC server."""
+    """Fork the provider and yield its port. Call it before this process starts a thread or a gRPC server."""
     read_port, write_port = os.pipe()
     read_life, write_life = os.pipe()
     pid = os.fork()
@@ -46,8 +46,8 @@ def dynamic_provider(program: Path, project: str) -> Iterator[int]:
 
 
 def _serve(program: Path, project: str, port: int, life: int) -> None:
-    """Never returns: serves until the child closes, or loses, its end of `life`."""
-    # An interrupt is for the engine, which lets operations under way finish; a provider cut short loses resources.
+    """Serve until the child closes its end of `life`, or ends; never returns."""
+    # Only the engine reacts to an interrupt: it lets started operations finish, and needs the provider for that.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         threading.Thread(target=_exit_with_parent, args=(life,), daemon=True).start()
@@ -69,9 +69,9 @@ def _serve(program: Path, project: str, port: int, life: int) -> None:
 
 
 class Announcement:
-    """A standard output whose binary side, to which pulumi.dynamic writes its port, leads to the child.
+    """A standard output whose binary buffer, to which pulumi.dynamic writes its port, is a pipe to the child.
 
-    What providers print goes to standard error: nobody reads the pipe after the port.
+    What providers print goes to standard error, because the child reads only the port from the pipe.
     """
 
     def __init__(self, port: int) -> None:
@@ -100,9 +100,9 @@ class AttachableProvider:
         return Empty()
 
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Take the configuration, as a provider process of its own would get it at its start."""
+        """Take the configuration, as a separate provider process would at its start."""
         response = self._servicer.Configure(request, context)
         os.environ["PULUMI_CONFIG"] = json.dumps(self._servicer._config)  # noqa: SLF001 - the servicer's only record
-        # Provider objects were configured with the configuration that this call replaces.
+        # Cached provider objects have the configuration that this call replaces.
         type(self._servicer).Configure.__globals__["_PROVIDER_CACHE"].clear()
         return response

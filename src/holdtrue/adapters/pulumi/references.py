@@ -1,8 +1,8 @@
 """The private backend of a preview whose stack does not exist yet, and the other stacks that its program reads there.
 
 The engine looks up a stack reference in the backend of the stack itself, and refuses to preview a stack that does not
-exist (CLI 3.259: "no stack named"). So such a preview has a backend of its own with an empty stack. What else the
-program reads is exported from the real backend, secrets encrypted as they are, and laid beside it.
+exist (CLI 3.259: "no stack named"). So such a preview has its own backend with an empty stack. The other stacks that
+the program reads are exported from the real backend, with their secrets still encrypted, and copied into that backend.
 """
 
 import json
@@ -29,7 +29,7 @@ class PrivateBackend:
         os.environ["PULUMI_BACKEND_URL"] = self._folder.as_uri()
 
     def fetch_unknown(self, workspace: automation.Workspace, texts: Iterable[str]) -> tuple[str, ...]:
-        """Bring over the stacks that these messages call unknown, and name those that there are."""
+        """Copy the stacks that these messages report as unknown; return the names of those found."""
         wanted = {name for text in texts for name in _UNKNOWN.findall(text)} - self._asked
         self._asked |= wanted
         return tuple(name for name in sorted(wanted) if self._fetch(workspace, name))

@@ -1,4 +1,4 @@
-"""What a refresh found: differences from what the program declares, and those that it leaves to others. Pure."""
+"""What a refresh found: differences from what the program declares, and differences it ignores. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ class Found:
 
     drift: ResourceChange | None = None
     unmanaged: ResourceChange | None = None
-    """What the program ignores, or only reads."""
+    """Differences that the program ignores, or in a resource that it only reads."""
 
 
 def found_in(step: Step, recorded: Recorded) -> Found:
-    """What a refreshed resource says against the state."""
+    """Compare a refreshed resource with the state."""
     match operation_of(step):
         case Operation.SAME | Operation.READ:
             return Found()
-        case Operation.DELETE:  # Also of what is only read: the next provision would not find it.
+        case Operation.DELETE:  # Also if it is only read: the next provision would not find it.
             return Found(drift=ResourceChange(urn=step.urn, type=step.type, operation=Operation.DELETE))
         case operation:
             before, after = step.before or Snapshot(), step.after or Snapshot()
@@ -46,7 +46,7 @@ def found_in(step: Step, recorded: Recorded) -> Found:
 
 
 def _differences(before: Snapshot, after: Snapshot, told: Mapping[str, str]) -> tuple[PropertyChange, ...]:
-    """Every differing property; where none can be seen, those that the provider names, or else the secret ones."""
+    """Every property that differs; if no visible one does, those that the provider names, or else the secret ones."""
     return (
         compare(before.outputs, after.outputs)
         or compare(before.inputs, after.inputs)
@@ -58,7 +58,7 @@ def _differences(before: Snapshot, after: Snapshot, told: Mapping[str, str]) -> 
 def _declared(
     everything: tuple[PropertyChange, ...], step: Step, before: Snapshot, after: Snapshot, patterns: list[Path]
 ) -> tuple[PropertyChange, ...]:
-    """The changes that are not ignored; of a value that is ignored in part, the rest."""
+    """The changes that are not ignored; for a partly ignored value, the changes of its other parts."""
     if not patterns:
         return everything
     if before == after:
@@ -72,7 +72,7 @@ def _declared(
 
 
 def _hidden(told: Mapping[str, str], seen: Sequence[PropertyChange], patterns: list[Path]) -> list[PropertyChange]:
-    """What the provider names beside the ignored properties, and no value shows: a secret, most of all."""
+    """Changes that only the provider's diff reports, usually secrets, without the ignored ones."""
     known = [parse_path(change.path) for change in seen]
     return [
         PropertyChange(path=path, kind=plain_kind(kind))
@@ -91,12 +91,12 @@ def _is_ignored(path: str, patterns: Iterable[Path]) -> bool:
 
 def _rest(values: Mapping[str, Json], patterns: Iterable[Path]) -> dict[str, Json]:
     rest = without(dict(values), patterns)
-    assert isinstance(rest, dict)  # noqa: S101 - a mapping stays one
+    assert isinstance(rest, dict)  # noqa: S101 - `without` returns a mapping for a mapping
     return rest
 
 
 def _is_emptied(change: PropertyChange) -> bool:
-    """A map or list came or went of which there were only ignored parts."""
+    """A map or list with only ignored content was added or removed."""
     return change.kind in {"add", "delete"} and _is_hollow(change.after if change.kind == "add" else change.before)
 
 

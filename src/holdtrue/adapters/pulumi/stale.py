@@ -1,4 +1,4 @@
-"""What a killed run of this machine left of an operation on a stack, and how the next one clears it."""
+"""Leftovers of killed runs on this machine, and how the next operation on the stack removes them."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,19 +9,19 @@ from holdtrue.models.base import Progress, ProgressLevel, ProgressSink
 
 
 class Leftovers:
-    """What is left of dead operations on one stack. `cancel` removes every lock of the stack."""
+    """The leftovers of dead operations on one stack. `cancel` removes every lock of the stack."""
 
     def __init__(self, found: Sequence[Abandoned], cancel: Callable[[], None]) -> None:
         self._found = found
         self._cancel = cancel
 
     def tidy(self) -> None:
-        """Remove everything but what may be needed to know a lock as our own."""
+        """Remove everything except the marker files that may be needed to recognise a lock."""
         for item in self._found:
             item.tidy()
 
     def release_locks(self, text: str, on_progress: ProgressSink) -> bool:
-        """Remove the locks that the engine names in `text`, if all of them are of our dead; False if it did not."""
+        """Remove the locks named in `text` if all belong to dead engines of this machine; return whether it did."""
         locks = parse_locks(text)
         engines = frozenset(pid for item in self._found for pid in item.engines)
         if not all_left_by(locks, engines):
@@ -36,12 +36,12 @@ class Leftovers:
         return True
 
     def forget(self) -> None:
-        """The stack is free and nothing of them is needed any more."""
+        """Remove everything: the stack is not locked any more, so no marker file is needed."""
         for item in self._found:
             item.tidy()
             item.forget()
 
 
 def engine_ended_by_itself(failure: str | None) -> bool:
-    """Whether a failed engine has removed its lock: it was not killed, as a negative exit code says."""
+    """Whether a failed engine has removed its lock. A negative exit code means that it was killed before."""
     return failure is not None and re.search(r"^ code: -", failure, re.MULTILINE) is None

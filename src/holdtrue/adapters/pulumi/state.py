@@ -1,4 +1,4 @@
-"""What an exported state says beyond its properties: who manages a resource, what is ignored, what was cut short. Pure.
+"""Reads an exported state: which resources are only read, what they ignore, and pending creates. Pure.
 
 Source of the fields: ResourceV3 and OperationV2 in pulumi sdk/go/common/apitype/core.go (v3.259).
 """
@@ -10,8 +10,8 @@ from holdtrue.adapters.pulumi.messages import Recorded, State
 
 _PER_MESSAGE: Final = 1000
 _UNRESOLVED: Final = frozenset({"creating", "importing"})
-"""A resource that was being updated, deleted or read is in the state, and the next refresh looks at it. One that was
-being created or imported is not: the engine carries the operation on, and never looks (backend/snapshot.go)."""
+"""A resource that was being updated, deleted or read is in the state, and the next refresh reads it. One that was being
+created or imported is not: the engine keeps the pending operation and never checks it (backend/snapshot.go)."""
 
 
 def state_messages(deployment: dict[str, Any] | None) -> Iterator[State]:

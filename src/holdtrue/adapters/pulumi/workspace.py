@@ -1,4 +1,4 @@
-"""The private folder that one operation works in: copies of the project's settings, never the project itself."""
+"""The private folder in which one operation works, with copies of the project's settings but not of the project."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from urllib.request import url2pathname
 
 import yaml
 
+from holdtrue.adapters.pulumi.remedies import StackPlace, change_key_command
 from holdtrue.errors import AccessDenied, ProgramFailed
 from holdtrue.models.credentials import StackAccess
 from holdtrue.runtime.folder import private_folder
@@ -26,7 +27,7 @@ _ADVICE = "point `infrastructure.project` at a folder with a Pulumi.yaml whose r
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What Pulumi.yaml says that running the program needs."""
+    """The parts of Pulumi.yaml that are needed to run the program."""
 
     folder: Path
     name: str
@@ -35,7 +36,7 @@ class Project:
     settings_folder: str
     """Folder of the stacks' settings files, relative to the project's."""
     text: str
-    """The project file as the private folder holds it."""
+    """The project file for the private folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,10 @@ class Workspace:
 
 
 def project_file(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The project file and what it says, of which `name` and `runtime` are there.
+    """The path and content of the project file; `name` and `runtime` are always in it.
 
     Raises:
-        ProgramFailed: there is none, or it is not an ordinary Python project's.
+        ProgramFailed: there is none, or it does not belong to an ordinary Python project.
     """
     path = next((folder / name for name in _PROJECT_FILES if (folder / name).is_file()), None)
     if path is None:
@@ -74,20 +75,24 @@ def read_project(folder: Path) -> Project:
     """Read Pulumi.yaml.
 
     Raises:
-        ProgramFailed: there is none, or it is not an ordinary Python project's.
+        ProgramFailed: there is none, or it does not belong to an ordinary Python project.
     """
     _, raw = project_file(folder)
     name, main, settings = str(raw["name"]), raw.get("main") or ".", raw.get("stackConfigDir") or "."
     program = (folder / main).resolve()
     if not program.exists() or (program.is_dir() and not (program / "__main__.py").is_file()):
-        raise ProgramFailed("the program that `main` names is not there", where=str(program), next_step=_ADVICE)
+        raise ProgramFailed(
+            "the program does not exist, or is a folder without __main__.py",
+            where=str(program),
+            next_step=f"correct `main` in the Pulumi.yaml of {folder}, or add the program",
+        )
     return Project(folder=folder, name=name, program=program, settings_folder=settings, text=_relocated(raw, folder))
 
 
 def _relocated(raw: dict[str, Any], folder: Path) -> str:
-    """The project file for a folder that holds neither the program nor what it names by path.
+    """The project file for the private folder, with absolute paths.
 
-    The child runs the program, so the engine needs no language host and no options of one.
+    The child runs the program, so the engine needs neither a language host nor its options.
     """
     moved = {name: value for name, value in raw.items() if name != "main"} | {"runtime": "python"}
     plugins = raw.get("plugins")
@@ -103,7 +108,7 @@ def _relocated(raw: dict[str, Any], folder: Path) -> str:
 def open_workspace(
     project: Project, stack: str, access: StackAccess, *, settings: str | None = None
 ) -> Iterator[Workspace]:
-    """Make the folder, fill it and take it away. `settings` replaces the project's own stack settings text."""
+    """Create, fill and finally remove the folder. `settings` replaces the content of the stack's settings file."""
     with private_folder("holdtrue-pulumi") as folder:
         (folder / "Pulumi.yaml").write_text(project.text, encoding="utf-8")
         settings_file = folder / project.settings_folder / f"Pulumi.{stack}.yaml"
@@ -119,13 +124,13 @@ def open_workspace(
 
 
 def stack_settings(project: Project, stack: str, access: StackAccess) -> str:
-    """The stack's settings file, completed with the secrets provider and the data key that the state names.
+    """The stack's settings file, completed with the secrets provider and the data key in the state.
 
-    Without the key the CLI would draw a fresh one for each operation, and re-encrypt the state with it.
+    Without the key the CLI would generate a new one for each operation, and re-encrypt the state with it.
 
     Raises:
         ProgramFailed: the file is not valid.
-        AccessDenied: the state or the file was encrypted with another provider, or with a key that nobody names.
+        AccessDenied: the state or the file was encrypted with another provider, or with a key that is in neither.
     """
     path = project.folder / project.settings_folder / f"Pulumi.{stack}.yaml"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -136,36 +141,39 @@ def stack_settings(project: Project, stack: str, access: StackAccess) -> str:
         raise ProgramFailed(
             f"the stack's settings are not valid YAML ({type(error).__name__})",
             where=str(path),
-            next_step="repair the file",
+            next_step="correct the file, which has to be a YAML mapping",
         ) from error
     if access.secrets_provider in {"", "default"}:
         return text
     if known & {"secretsprovider", "encryptedkey", "encryptionsalt"}:
-        _require_passphrase(raw, access, path)
+        _require_passphrase(raw, access, path, StackPlace(access.backend_url, project.name, stack))
         return text
     if access.secrets_provider != "passphrase":
         raw["secretsprovider"] = access.secrets_provider
     recorded = _recorded_key(access, project.name, stack)
     if not recorded and urlsplit(access.backend_url).scheme == "file" and _has_secret(raw.get("config")):
         raise AccessDenied(
-            "the stack's settings have secret values, but not the key that they were encrypted with, nor has the state",
+            "the stack's settings have secret values, but not the key that they were encrypted with; nor has the state",
             where=str(path),
-            next_step="restore the line `encryptedkey` of that file, or set the values again with "
-            "`pulumi config set --secret`",
+            next_step="restore the line `encryptedkey` of that file from version control; without it the values are "
+            "lost: set them again as docs/pulumi.md shows",
         )
     return yaml.safe_dump(raw | recorded, sort_keys=False)
 
 
-def _require_passphrase(raw: Mapping[str, Any], access: StackAccess, path: Path) -> None:
-    """Refuse settings that a passphrase opens where the run has none. Another key of the user's own stays."""
+def _require_passphrase(raw: Mapping[str, Any], access: StackAccess, path: Path, place: StackPlace) -> None:
+    """Refuse settings that need a passphrase if the run has none.
+
+    A different provider that the user configured is left as it is.
+    """
     named = raw.get("secretsprovider") or ("passphrase" if "encryptionsalt" in raw else "")
     given = access.environment.keys() | tool_environment({}).keys()
     if named == "passphrase" and access.secrets_provider != "passphrase" and not given & _PASSPHRASES:
         raise AccessDenied(
             f"the stack's settings were encrypted with a passphrase, and the run has {access.secrets_provider}",
             where=str(path),
-            next_step=f'run `pulumi stack change-secrets-provider "{access.secrets_provider}"` in the project\'s '
-            "folder, and commit the file",
+            next_step=f"in the project's folder, run `{change_key_command(place, access.secrets_provider)}` with "
+            "VAULT_ADDR and VAULT_TOKEN, or the login of your cloud, set (it asks for the passphrase); commit the file",
         )
 
 
@@ -182,7 +190,7 @@ def _has_secret(value: object) -> bool:
 
 
 def secret_values(access: StackAccess) -> tuple[str, ...]:
-    """The values that no text may show: all but addresses and places, without which an error says too little."""
+    """The values to redact: all except URLs and regions, which error messages need."""
     return tuple(
         value.get_secret_value()
         for name, value in access.environment.items()
@@ -200,20 +208,21 @@ def _recorded_key(access: StackAccess, project: str, stack: str) -> dict[str, st
         checkpoint = json.loads((root / f".pulumi/stacks/{project}/{stack}.json").read_bytes())
         recorded = checkpoint["checkpoint"]["latest"]["secrets_providers"]["state"]
     except (OSError, ValueError, KeyError, TypeError):
-        return {}  # no stack yet, or a state that the engine itself will refuse with its own words
+        return {}  # no stack yet, or a state that the engine will refuse with a message of its own
     made_with = recorded.get("url", "passphrase")
     if made_with != access.secrets_provider:
         raise AccessDenied(
             f"the stack's secrets were encrypted with {made_with}, not with {access.secrets_provider}",
             where=f"stack {stack}, backend {access.backend_url}",
-            next_step="name that provider, or move the stack with `pulumi stack change-secrets-provider`",
+            next_step=f"set `secrets_provider` of the PulumiBackend block to {made_with}, or move the stack to "
+            "another key with `pulumi stack change-secrets-provider` (docs/pulumi.md)",
         )
     found = {"encryptedkey": recorded.get("encryptedkey"), "encryptionsalt": recorded.get("salt")}
     return {name: value for name, value in found.items() if value}
 
 
 def _environment(folder: Path, access: StackAccess) -> dict[str, str]:
-    """The engine's environment: its own home, no downloads, the user's plugins, and the credentials."""
+    """The engine's environment: a private home, no downloads, the user's plugins, and the credentials."""
     home = folder / "home"
     home.mkdir()
     installed = Path(os.environ.get("PULUMI_HOME", "~/.pulumi")).expanduser() / "plugins"
