@@ -115,7 +115,7 @@ def guard(plain: Flow[P, R]) -> GuardedFlow[P, R]:
             raise SecretExposed(
                 "a parameter is declared as a secret, and Prefect hands it on as ten asterisks",
                 where=f"flow {plain.name}, parameter {name}",
-                next_step="declare it as SecretRef, and resolve it where it is used.",
+                next_step="declare it as SecretRef, and resolve it where it is used",
             )
         if parameter.default is not parameter.empty:
             _refuse(

@@ -70,12 +70,13 @@ def shift_traffic(
     ]
     switch = toolbox().traffic_switch(traffic, fill(traffic.socket, values, where="traffic.socket"))
     before = switch.weights()
-    planned = plan_steps(before, access.names, traffic.steps)
+    place = f"environment {environment.name}, backend {traffic.backend}"
+    planned = plan_steps(before, access.names, traffic.steps, where=place)
     shift = _Shift(
         switch=switch,
         before=before,
         hosts=access.names,
-        place=f"environment {environment.name}, backend {traffic.backend}",
+        place=place,
         idle=_wait_for_service(switch, access.names, traffic.health_wait_seconds),
     )
     shift.begin()

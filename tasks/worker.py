@@ -1,7 +1,7 @@
-"""The worker that has started this process: when it goes away, the run is ended in order and says why.
+"""The worker that started this process: when it exits, the run is shut down in order and reports why.
 
-Nobody else would: the process lives on without its worker, nobody reads what it writes, and a cancellation has nobody
-to carry it out.
+Prefect does not do that: the process goes on without its worker, its output has no reader, and a cancellation is not
+carried out.
 """
 
 import os
@@ -28,31 +28,32 @@ _watched: StarterWatch | None = None
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """The worker of this run; without a watch there is none that could go away."""
+    """The worker of this run; without a watch the run has no worker that it could lose."""
 
     watch: StarterWatch | None = None
 
     def has_gone(self) -> bool:
-        """Whether it went away."""
+        """Whether the worker has exited."""
         return self.watch is not None and self.watch.has_gone()
 
     def loss(self) -> HoldtrueError:
-        """What a run says that has lost its worker."""
+        """The error of a run that has lost its worker."""
         starter = None if self.watch is None else self.watch.starter
         who = "" if starter is None else f" (process {starter.pid} on {starter.host})"
         return HoldtrueError(
-            f"the worker that had started this run went away{who}, so the run was ended in order",
-            next_step="find out why it ended and start one, then run again; the stages say how far this run came",
+            f"the worker that started this run{who} has exited, so the run was shut down",
+            next_step="find out why that worker stopped, start a worker, and run again; the report lists the completed"
+            " stages",
         )
 
 
 @contextmanager
 def watched_worker() -> Iterator[Worker]:
-    """Watch the worker of this process while its run lasts, and end the run as SIGTERM does when it goes away.
+    """Watch the worker of this process during the run, and end the run as SIGTERM does when the worker exits.
 
-    A run that was started by hand, or in a container of its own, has no such worker and goes on.
+    A run that was started by hand, or that runs in its own container, has no worker it could watch, so it continues.
     """
-    global _watched  # noqa: PLW0603 - one a process: a run within a run has the same worker
+    global _watched  # noqa: PLW0603 - one for each process: a run within a run has the same worker
     if _watched is not None:
         yield Worker(_watched)
         return
@@ -75,12 +76,12 @@ def _terminate() -> None:
 
 
 def is_own_run() -> bool:
-    """Whether this process was started for this run, and not for one around it."""
+    """Whether this process was started for this run, and not for a run that contains it."""
     return os.environ.get(_RUN_VARIABLE) == str(runtime.flow_run.id)
 
 
 def is_being_cancelled() -> bool:
-    """Whether somebody has asked to cancel this run, which only its worker would have carried out."""
-    with suppress(Exception), get_client(sync_client=True) as client:  # Where nobody can tell, the run says what it is.
+    """Whether this run is being cancelled, which its lost worker can no longer carry out."""
+    with suppress(Exception), get_client(sync_client=True) as client:  # If Prefect cannot be asked, report WorkerLost.
         return client.read_flow_run(UUID(str(runtime.flow_run.id))).state_type is StateType.CANCELLING
     return False

@@ -1,4 +1,4 @@
-"""The chain that a provision stands on, asked link by link against the real endpoints, without side effects."""
+"""The prerequisites of a provision, checked one by one against the real endpoints, without side effects."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class _Chain:
     links: list[Prerequisite] = field(default_factory=list)
 
     def ask(self, name: str, question: Callable[[], V], describe: Callable[[V], str] = str) -> V | None:
-        """Record whether the question has an answer, and hand it on."""
+        """Record whether the question has an answer, and return the answer."""
         try:
             answer = question()
         except HoldtrueError as error:
@@ -55,7 +55,7 @@ class _Chain:
         return answer
 
     def skip(self, name: str, reason: str) -> None:
-        """Record that a link could not be asked for what is broken before it."""
+        """Record that a link was not asked, because of what is broken before it."""
         self.note(name, PrerequisiteOutcome.NOT_APPLICABLE, f"not asked: {reason}")
 
     def note(self, name: str, outcome: PrerequisiteOutcome, detail: str, next_step: str = "") -> None:
@@ -68,7 +68,7 @@ def ask_chain(
 ) -> tuple[Prerequisite, ...]:
     """Tools, references, Vault and its policy, the cloud identity, the stack, templates, playbook, hosts, traffic.
 
-    A broken link keeps only what stands on it from being asked.
+    A broken link prevents only the checks that depend on it.
 
     Args:
         environment: What is to be provisioned.
@@ -133,8 +133,8 @@ def _ask_vault(
     def login() -> VaultSession:
         if not keeps_login and _opens_once(vault):
             raise RejectedError(
-                "the login's secret is in a wrapping token, which opens once: the question would use it up",
-                next_step="let the run ask: provision begins with the same questions.",
+                "the login's secret is in a wrapping token, which opens only once: this check would use it up",
+                next_step="run `provision`: its preflight makes the same checks, and keeps the login",
             )
         return vault.connect().session()
 
@@ -159,7 +159,7 @@ def _ask_vault(
 
 
 def _load_secrets(chain: _Chain, environment: Environment, load: ReferenceLoader) -> dict[str, VaultSecret]:
-    """The blocks of the playbook's secrets, each once."""
+    """The blocks of the playbook's secrets, each asked once."""
     blocks = dict.fromkeys(environment.configuration.secrets.values())
     asked = {
         block: chain.ask(f"block secret {block}", partial(load, VaultSecret, block), lambda secret: secret.path)
@@ -169,7 +169,7 @@ def _load_secrets(chain: _Chain, environment: Environment, load: ReferenceLoader
 
 
 def _readable(secret: VaultSecret) -> str:
-    """Whether the value is there; nothing about what it is, unless that matters to whoever reads the logs."""
+    """Whether the secret has a value. The answer shows nothing of it, but says if it is not redacted in logs."""
     why_not = refusal(secret.get().get_secret_value())
     return "can be read" if why_not is None else f"can be read, but is not redacted where it shows up: {why_not}"
 
@@ -202,7 +202,7 @@ def _outlives(session: VaultSession, longest_seconds: int) -> str:
             f"a token ends after about {lives_seconds} s, and an engine operation may take {longest_seconds} s",
             where="infrastructure.timeout_seconds",
             next_step="raise token_max_ttl of the role, and max_lease_ttl of its mount where that is less, or lower the"
-            " timeout.",
+            " timeout",
         )
     return f"{longest_seconds} s for an engine operation are granted"
 
@@ -232,13 +232,13 @@ def _ask_stack(chain: _Chain, environment: Environment, tools: Toolbox) -> Stack
         with tools.stack_engine(environment) as engine:
             outputs = engine.outputs()
     except ResourceMissing as missing:
-        chain.note("stack", PrerequisiteOutcome.NOT_APPLICABLE, f"{missing.what}: the first apply makes it")
+        chain.note("stack", PrerequisiteOutcome.NOT_APPLICABLE, f"{missing.what}: the first apply creates it")
         return None
     except HoldtrueError as error:
         chain.note("stack", PrerequisiteOutcome.BROKEN, f"{error.what} ({error.where})", error.next_step)
         return None
     if environment.infrastructure.hosts_output not in outputs.values:
-        chain.note("stack", PrerequisiteOutcome.NOT_APPLICABLE, "has no hosts yet: the next apply names them")
+        chain.note("stack", PrerequisiteOutcome.NOT_APPLICABLE, "has no hosts yet: the next apply creates them")
         return None
     chain.note("stack", PrerequisiteOutcome.OK, f"{len(outputs.values)} outputs")
     return outputs
@@ -258,7 +258,7 @@ def _ask_templates(chain: _Chain, environment: Environment, outputs: StackOutput
 
 
 def _ask_configuration(chain: _Chain, environment: Environment, outputs: StackOutputs | None, tools: Toolbox) -> None:
-    """What the configuration tool can say before anything is changed; also before there is a stack."""
+    """What the configuration tool can check before anything is changed; also before there is a stack."""
     if any(link.outcome is PrerequisiteOutcome.BROKEN and link.name == _PLAYBOOK_TOOL for link in chain.links):
         chain.skip("playbook", "ansible-playbook is not installed")
         return
@@ -266,7 +266,7 @@ def _ask_configuration(chain: _Chain, environment: Environment, outputs: StackOu
 
 
 def _known_hosts(environment: Environment, outputs: StackOutputs | None) -> tuple[Host, ...]:
-    """The stack's hosts; none before its first apply, nor when the output is wrong, which the link `hosts` tells."""
+    """The stack's hosts; none before its first apply, or when the output is wrong, which the link `hosts` reports."""
     try:
         return () if outputs is None else parse_hosts(outputs, environment.infrastructure.hosts_output)
     except RejectedError:
@@ -296,7 +296,7 @@ def _ask_hosts(chain: _Chain, environment: Environment, outputs: StackOutputs, t
     for result in results:
         reached = result.outcome is CheckOutcome.PASSED
         outcome = PrerequisiteOutcome.OK if reached else PrerequisiteOutcome.BROKEN
-        advice = "" if reached else "bring the host back, or take it out of the stack's outputs"
+        advice = "" if reached else "start the host again, or remove it from the stack's outputs"
         chain.note(f"host {result.target}", outcome, result.detail or result.outcome, advice)
     return len(results)
 
@@ -307,8 +307,9 @@ def _weights(traffic: Traffic, environment: Environment, outputs: StackOutputs, 
     weights = switch.weights()
     switch.require_adjustable()
     names = [host.name for host in parse_hosts(outputs, environment.infrastructure.hosts_output)]
-    plan_steps(weights, names, traffic.steps)
-    # One that is only down may be waiting for what this run brings to it.
+    place = f"{socket} backend {traffic.backend}"
+    plan_steps(weights, names, traffic.steps, where=place)
+    # A server that is down or without an address may come into service with this run.
     stopped = {name: reason for name, reason in switch.out_of_service().items() if reason.by_operator}
-    require_in_service(stopped, names, where=f"{socket} backend {traffic.backend}")
+    require_in_service(stopped, names, where=place)
     return ", ".join(f"{name}={weight}" for name, weight in sorted(weights.items()))

@@ -50,30 +50,36 @@ class Settings(BaseModel):
         description="SQLAlchemy URL of the ledger; a PostgreSQL that all workers share when there are several.",
     )
     osv_url: HttpUrl = Field(
-        default=HttpUrl("https://api.osv.dev"), description="Base address of the OSV API that audits ask."
+        default=HttpUrl("https://api.osv.dev"), description="Base URL of the OSV API that audits ask."
     )
     osv_db: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(
         default=None, description="OSV dump (.jsonl, .jsonl.gz, .zip) that audits read; empty for none."
     )
     osv_db_max_age_days: Annotated[float | None, BeforeValidator(_none_if_empty)] = Field(
-        default=None, gt=0, description="A dump with older data is not enough; empty for any age."
+        default=None, gt=0, description="An audit is incomplete if its OSV dump is older; empty for any age."
     )
     pypi_url: HttpUrl = Field(
-        default=HttpUrl("https://pypi.org"), description="Root of the index whose advisories audits ask for."
+        default=HttpUrl("https://pypi.org"), description="Root URL of the index whose advisories audits ask for."
     )
     audit_sources: Annotated[tuple[AuditSource, ...] | None, BeforeValidator(_read_json)] = Field(
         default=None,
         min_length=1,
         description="The advisory sources that audits ask: a JSON list of osv, osv-db, pypi, pip-audit. Without it, "
-        "the dump alone where one is named, or else osv and pypi.",
+        "only the dump if `osv_db` names one, or else osv and pypi.",
     )
     audit_timeout_seconds: float = Field(
-        default=600.0, gt=0, description="How long the whole audit may ask pip-audit and each host."
+        default=600.0,
+        gt=0,
+        description="Longest time for pip-audit, and for each single host of an audit. All hosts together may take 30 "
+        "minutes.",
     )
-    cache: Path = Field(default=Path("~/.cache/holdtrue"), description="Folder for what can be fetched or made again.")
+    cache: Path = Field(
+        default=Path("~/.cache/holdtrue"), description="Folder for data that can be fetched or created again."
+    )
     private_folders: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(
         default=None,
-        description="Existing folder, best in memory, in which runs make their private folders; empty for /dev/shm.",
+        description="Existing folder, preferably in memory, in which runs create their private folders; empty for "
+        "/dev/shm.",
     )
     connect_timeout_seconds: float = Field(
         default=5.0, gt=0, description="How long a preflight check or a probe waits for a connection."
@@ -106,5 +112,5 @@ def in_home(path: Path, *, setting: str) -> Path:
         return path.expanduser()
     except RuntimeError as error:
         raise SettingInvalid(
-            "no home folder is known for `~`", where=f"{setting}={path}", next_step=f"set {setting} to a whole path"
+            "no home folder is known for `~`", where=f"{setting}={path}", next_step=f"set {setting} to an absolute path"
         ) from error

@@ -1,4 +1,4 @@
-"""Which adapter stands behind each seam: the one place that puts references and adapters together.
+"""Which adapter implements each seam: the only module that connects references and adapters.
 
 Adapters are imported when a tool is asked for, so that an audit does not pay for Pulumi.
 """
@@ -31,7 +31,7 @@ R = TypeVar("R", bound=CredentialReference)
 
 
 class ReferenceLoader(Protocol):
-    """Where credential references are kept: Prefect's blocks, or the fleet's own documents."""
+    """Finds credential references, in Prefect's blocks or in the fleet's own documents."""
 
     def __call__(self, kind: type[R], name: str, /) -> R:
         """The reference of this kind saved as `name`.
@@ -44,7 +44,7 @@ class ReferenceLoader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """One factory a seam."""
+    """One factory for each seam."""
 
     stack_engine: Callable[[Environment], AbstractContextManager[StackEngine]]
     program_packages: Callable[[Environment], ProgramPackages]
@@ -122,7 +122,7 @@ def _program_packages(environment: Environment) -> ProgramPackages:
 
 
 def _program_python(environment: Environment, on_progress: ProgressSink = ignore_progress) -> Path:
-    """The interpreter for the program and its tests, made if need be."""
+    """The interpreter for the program and its tests; its environment is created if there is none."""
     from holdtrue.adapters.pulumi.packages import require_usable  # noqa: PLC0415
     from holdtrue.adapters.uv_resolver import EnvironmentMaker  # noqa: PLC0415
 
@@ -210,7 +210,7 @@ def _advisory_sources() -> tuple[AdvisorySource, ...]:
 
 
 def _host_inventories(environment: Environment, access: HostAccess) -> tuple[Inventory, ...]:
-    """Labelled `environment/hosts/host:folder`; a host that did not answer is one with the reason as its gap."""
+    """Inventories labelled `environment/hosts/host:folder`; that of a silent host has a gap that says why."""
     from holdtrue.adapters.inventory_hosts import STANDARD_ROOTS, list_hosts  # noqa: PLC0415
 
     answers = list_hosts(

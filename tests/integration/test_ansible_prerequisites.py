@@ -110,6 +110,30 @@ def test_the_users_settings_hold_and_what_does_not_is_told(tmp_path: Path) -> No
     assert "roles_path" not in found.detail
 
 
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("- hosts: all\n  tasks: []\n", OK),
+        ("- hosts: nobody\n  tasks: []\n", DOUBTFUL),
+        ('- hosts: "{{ target }}"\n  tasks: []\n', DOUBTFUL),
+        ("- hosts: all\n  nonsense: true\n", BROKEN),
+        (None, BROKEN),
+    ],
+    ids=["valid", "no play matches", "known at run time", "wrong", "absent"],
+)
+def test_settings_that_are_not_used_are_reported_whatever_the_outcome(
+    tmp_path: Path, text: str | None, outcome: PrerequisiteOutcome
+) -> None:
+    configuration = write(tmp_path / "ansible.cfg", "[defaults]\nremote_user = somebody\n")
+    playbook = write(tmp_path / "play.yml", text) if text is not None else tmp_path / "play.yml"
+    found = ask(playbook, HOSTS)["playbook"]
+    assert found.outcome is outcome
+    assert "remote_user" in found.detail
+    assert str(configuration) in found.detail
+    configuration.unlink()
+    assert "remote_user" not in ask(playbook, HOSTS)["playbook"].detail
+
+
 def test_missing_roles_and_collections_are_named(tmp_path: Path, home: Path) -> None:
     playbook = write(tmp_path / "ansible/play.yml", "- hosts: all\n  tasks: [{ansible.builtin.ping: }]\n")
     write(tmp_path / "requirements.yml", "roles: [own.web]\ncollections: [own.things]\n")

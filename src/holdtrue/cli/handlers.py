@@ -1,4 +1,4 @@
-"""`holdtrue handlers` and `holdtrue acknowledge`: handlers that have not run, and a person's word that one need not."""
+"""`holdtrue handlers` and `holdtrue acknowledge`: handlers that have not run, and how a person acknowledges one."""
 
 import argparse
 
@@ -15,9 +15,9 @@ def add_handlers(parser: argparse.ArgumentParser) -> None:
 
 def add_acknowledge(parser: argparse.ArgumentParser) -> None:
     """The options of `acknowledge`."""
-    parser.add_argument("environment", metavar="ENVIRONMENT", type=as_name, help="whose host it is")
-    parser.add_argument("host", metavar="HOST", help="where the handler's work is done")
-    parser.add_argument("handler", metavar="HANDLER", help="its name, as `holdtrue handlers` shows it")
+    parser.add_argument("environment", metavar="ENVIRONMENT", type=as_name, help="name of the environment")
+    parser.add_argument("host", metavar="HOST", help="name of the host")
+    parser.add_argument("handler", metavar="HANDLER", help="name of the handler, as `holdtrue handlers` shows it")
     parser.set_defaults(run=run_acknowledge)
 
 
@@ -32,12 +32,12 @@ def run_handlers(options: argparse.Namespace) -> ExitCode:
         show(found.model_dump_json(indent=2), is_document=True)
     else:
         lines = (plain(f"{item.environment}: {open_line(item)}") for item in found.handlers)
-        show("\n".join(lines) or "every notified handler has run")
+        show("\n".join(lines) or "no handler is waiting to run")
     return ExitCode.FINDINGS if found.handlers else ExitCode.GOOD
 
 
 def run_acknowledge(options: argparse.Namespace) -> ExitCode:
-    """Forget this handler, because its work was done by hand or is not needed."""
+    """Remove this handler from the ledger, because its work was done by hand or is not needed."""
     from holdtrue.errors import RejectedError  # noqa: PLC0415 - a command imports what it needs when it runs
 
     with unwound_on_termination():

@@ -54,7 +54,7 @@ def run_unlock(options: argparse.Namespace) -> ExitCode:
             raise RejectedError(
                 "no lock of this environment is in the ledger",
                 where=f"environment {options.environment}",
-                next_step="check the name with `holdtrue locks`, and that HOLDTRUE_LEDGER_URL is the workers' ledger.",
+                next_step="check the name with `holdtrue locks`, and that HOLDTRUE_LEDGER_URL is the workers' ledger",
             )
         require_releasable(lock, listed(lock).status, options.fence)
         is_released = locks.release(lock.environment, options.fence)

@@ -1,4 +1,4 @@
-"""From what each layer saw to one drift verdict."""
+"""The drift verdict, from what each layer found."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -18,15 +18,16 @@ UNREACHABLE: Final = "unreachable"
 NO_TASK: Final = "no task"
 NO_CHECK: Final = "no check"
 UNKNOWN_FATE: Final = "unknown fate"
-"""Kinds of gaps that are about a whole target. Rules name them, so they are a stable contract."""
+"""Gap kinds that concern a whole target. Users write them in `drift.ignore`, so they do not change."""
 
 _KILLED: Final = (
-    "a run was killed while it was creating this: nobody knows whether it exists; provision says what to do"
+    "a run was killed while it was creating this, so Pulumi cannot tell whether it exists; run `provision`: its"
+    " message says what to do"
 )
 
 
 def infrastructure_drift(refreshed: RefreshResult) -> LayerDrift:
-    """Cloud against state: one finding a property, one a resource that is gone."""
+    """Cloud against state: one finding for each property that differs, and one for each resource that is gone."""
     layer = DriftLayer.INFRASTRUCTURE
     gaps = dict.fromkeys(refreshed.unchecked, (UNREADABLE, "the provider could not read it"))
     gaps |= dict.fromkeys(refreshed.unknown_fate, (UNKNOWN_FATE, _KILLED))
@@ -54,13 +55,19 @@ def _findings(change: ResourceChange) -> list[DriftFinding]:
 def _describe(change: PropertyChange) -> str:
     if change.before is None and change.after is None:
         return "differs"
-    return f"declared {change.before!r}, found {change.after!r}"
+    match change.kind:
+        case "add":
+            return f"added: {change.after!r}"
+        case "delete":
+            return f"removed: {change.before!r}"
+        case _:
+            return f"recorded {change.before!r}, found {change.after!r}"
 
 
 def configuration_drift(run: ConfigurationRun, missing: Sequence[OpenHandler] = ()) -> LayerDrift:
-    """What the playbook would change, and the handlers that are still to run.
+    """What the playbook would change, and the handlers that still have to run.
 
-    A task that check mode cannot judge was not checked, and no more was a host on which no task ran.
+    A task that check mode cannot judge was not checked; neither was a host on which no task ran.
     """
     layer = DriftLayer.CONFIGURATION
     findings = [
@@ -92,8 +99,8 @@ def configuration_drift(run: ConfigurationRun, missing: Sequence[OpenHandler] = 
 
 def _has_not_run(item: OpenHandler) -> str:
     return (
-        f"the handler was notified {item.notified_at:%Y-%m-%d %H:%M} UTC and has not run; once its work is done: "
-        f"{acknowledgement(item)}"
+        f"the handler was notified {item.notified_at:%Y-%m-%d %H:%M} UTC and has not run; do its work by hand, then run"
+        f" `{acknowledgement(item)}`"
     )
 
 
@@ -138,12 +145,12 @@ def runtime_drift(checks: Sequence[CheckResult], hosts: Sequence[str]) -> LayerD
 
 
 def layer_unknown(layer: DriftLayer, reason: str) -> LayerDrift:
-    """A layer that could not be looked at, as a whole."""
+    """A layer in which nothing could be checked."""
     return LayerDrift(layer=layer, not_checked=(NotChecked(layer=layer, target="*", reason=reason),), checked=0)
 
 
 def environment_unknown(environment: str, reason: str) -> EnvironmentDrift:
-    """An environment that could not be looked at, as a whole."""
+    """An environment in which nothing could be checked."""
     return EnvironmentDrift(
         environment=environment,
         verdict=DriftVerdict.UNKNOWN,
@@ -157,7 +164,7 @@ def judge(
 ) -> EnvironmentDrift:
     """Apply the rules and decide: drift wins over unknown, unknown over in sync.
 
-    A rule accepts a gap that it names. A layer in which nothing was looked at stays unknown, whatever is accepted.
+    A rule accepts a gap that it names. A layer in which nothing was checked stays unknown, whatever is accepted.
     """
     valid = [rule for rule in rules if rule.expires >= today]
     found = [finding for layer in layers for finding in layer.findings]
@@ -168,7 +175,7 @@ def judge(
     not_checked = tuple(gap for gap in gaps if not accepting[gap])
     open_layers = {gap.layer for gap in not_checked}
     not_checked += tuple(
-        NotChecked(layer=layer.layer, target="*", reason="nothing in this layer was looked at")
+        NotChecked(layer=layer.layer, target="*", reason="nothing in this layer was checked")
         for layer in layers
         if layer.checked == 0 and layer.layer not in open_layers
     )
@@ -199,7 +206,7 @@ def _covers(rule: DriftIgnore, found: DriftFinding | NotChecked) -> bool:
 
 
 def _accepts(rule: DriftIgnore, gap: NotChecked) -> bool:
-    """A rule for all fields of a target is about its differences; it must not hide that nobody looked at it."""
+    """A rule for all fields of a target covers its differences only: it must not hide that it was not checked."""
     return bool(gap.field) and rule.field != DriftIgnore.model_fields["field"].default and _covers(rule, gap)
 
 

@@ -46,7 +46,7 @@ def check_values(values: Iterable[KnownValue]) -> None:
     if reasons:
         raise RejectedError(
             "cannot be searched for: " + "; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
-            next_step="leave them out, and replace such secrets by better ones.",
+            next_step="leave them out, and replace such secrets with longer random ones",
         )
 
 

@@ -72,7 +72,7 @@ def lost_error(environment: str, fence: int, found: EnvironmentLock | None) -> L
     return LockLost(
         f"this run has lost its lock: {how}. It writes nothing more",
         where=f"environment {environment}, fence {fence}",
-        next_step="run `holdtrue locks` to see whether another run holds it, and provision again when it is free.",
+        next_step="run `holdtrue locks` to see whether another run holds it, and run `provision` again when it is free",
     )
 
 
@@ -87,13 +87,13 @@ def require_releasable(lock: EnvironmentLock, status: HolderStatus | None, fence
         raise RejectedError(
             f"{fence} is not the current fence, which is {lock.fence}",
             where=where,
-            next_step="run `holdtrue locks` and use the fence that it shows.",
+            next_step="run `holdtrue locks` and use the fence that it shows",
         )
     if status in (HolderStatus.LIVE, HolderStatus.ORPHANED):
         raise RejectedError(
             f"the holder may still write: {holder_line(lock, status)}",
             where=where,
-            next_step="cancel that run and wait until it has ended; its lock is released with it.",
+            next_step="cancel that run and wait until it has ended; its lock is released with it",
         )
 
 

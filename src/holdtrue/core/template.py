@@ -1,4 +1,4 @@
-"""Fill `{name}` placeholders in the manifest's texts, and find those that nothing will fill."""
+"""Fill the `{name}` placeholders in the manifest, and find those that nothing will fill."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,14 +62,14 @@ def unfilled(
     *,
     is_in_program: Callable[[str], bool],
 ) -> tuple[Unfilled, ...]:
-    """What nothing fills, field by field.
+    """The placeholders that nothing fills, field by field.
 
     Args:
         uses: The templates.
         outputs: Of the last apply; None when there is none.
         hosts: Of those outputs.
-        is_in_program: Whether a file of the infrastructure program has this word. A name that no output has yet may
-            be exported by the apply to come, but not when the program does not know it.
+        is_in_program: Whether a file of the infrastructure program contains this word. If it does, the coming apply may
+            export an output of this name.
     """
     given = outputs or StackOutputs(values={})
     return tuple(
@@ -97,26 +97,30 @@ def _judge(
     known = sorted({other for scope in scopes for other, value in scope.items() if _is_text(value)})
     known += [other for other in HOST_PLACEHOLDERS if use.of_a_host and other not in known]
     if name in outputs.secret_names:
-        advice = "export a value that is not a secret: what a template makes is shown in logs and reports"
-        yield Unfilled(use.field, f"{what} names a secret output", may_come=False, next_step=advice)
+        advice = (
+            f"export a value that is not a secret under another name, and use that: logs and reports show {use.field}"
+        )
+        yield Unfilled(use.field, f"placeholder {what} refers to a secret output", may_come=False, next_step=advice)
     elif any(isinstance(scope.get(name), (list, dict)) for scope in scopes):
-        advice = "name an output that is a text or a number"
-        yield Unfilled(use.field, f"{what} names a list or mapping", may_come=False, next_step=advice)
+        advice = f"use one that is a string or a number: {', '.join(known) or 'there is none yet'}"
+        yield Unfilled(use.field, f"placeholder {what} refers to a list or mapping", may_come=False, next_step=advice)
     elif is_in_program(name):
         lacking = [host.name for host in hosts if not _is_text(placeholders(outputs, host).get(name))]
         of_whom = f" of {', '.join(lacking)}" if use.of_a_host and lacking else ""
-        advice = f"let the program export {name}" + (", or give it to each host" if use.of_a_host else "")
-        yield Unfilled(use.field, f"{what} has no value{of_whom} yet", may_come=True, next_step=advice)
+        advice = f"export {name} from the program" + (
+            ", or set it in the variables of each host" if use.of_a_host else ""
+        )
+        yield Unfilled(use.field, f"placeholder {what} has no value{of_whom} yet", may_come=True, next_step=advice)
     else:
         similar = get_close_matches(name, known, n=1)
-        meant = f"write {{{similar[0]}}}, if that is meant; " if similar else ""
-        advice = f"{meant}known are: {', '.join(known) or 'none yet'}. A name that the program puts together from parts"
+        meant = f"did you mean {{{similar[0]}}}? " if similar else ""
         yield Unfilled(
             use.field,
-            f"nothing fills {what}: no output{' or host variable' if use.of_a_host else ''} has this name, and no file "
-            "of the program has this word",
+            f"nothing fills placeholder {what}: no output{' or host variable' if use.of_a_host else ''} has this name,"
+            " and no file of the program contains it",
             may_come=False,
-            next_step=f"{advice} has to stand in one of its files, such as in a comment",
+            next_step=f"{meant}available names: {', '.join(known) or 'none yet'}. If the program builds"
+            " the name at run time, write the whole name in one of its files (a comment is enough)",
         )
 
 
@@ -125,15 +129,15 @@ def _is_text(value: JsonValue) -> bool:
 
 
 def fill(template: str, values: Mapping[str, JsonValue], *, where: str) -> str:
-    """Replace each `{name}` with the text or number of that name; `{{` and `}}` are literal braces.
+    """Replace each `{name}` with the string or number of that name; `{{` and `}}` are literal braces.
 
     Raises:
-        RejectedError: a placeholder that is not a plain name, is unknown, or names a list or object.
+        RejectedError: a placeholder is not a plain name, is unknown, or refers to a list or mapping.
     """
     try:
         parts = split_template(template)
     except ValueError as error:
-        raise RejectedError(str(error), where=where, next_step="fix the template") from error
+        raise RejectedError(str(error), where=where, next_step="correct the template in the manifest") from error
     return "".join(literal + _value(name, values, where) for literal, name in parts)
 
 
@@ -144,6 +148,8 @@ def _value(name: str | None, values: Mapping[str, JsonValue], where: str) -> str
     if not _is_text(value):
         known = ", ".join(sorted(other for other, item in values.items() if _is_text(item)))
         raise RejectedError(
-            f"nothing fills the placeholder {{{name}}}", where=where, next_step=f"export it or use one of: {known}"
+            f"nothing fills the placeholder {{{name}}}",
+            where=where,
+            next_step=f"export {name} from the program" + (f", or use one of: {known}" if known else ""),
         )
     return str(value)

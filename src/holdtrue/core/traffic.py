@@ -1,4 +1,4 @@
-"""Arithmetic of traffic steps."""
+"""The weights of traffic steps, and which servers can take traffic."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,10 @@ class PlannedStep:
     weights: Mapping[str, int]
 
 
-def plan_steps(before: Mapping[str, int], targets: Collection[str], percents: Sequence[int]) -> tuple[PlannedStep, ...]:
-    """The steps still to go from the weights found; none when all traffic is on the targets in equal parts.
+def plan_steps(
+    before: Mapping[str, int], targets: Collection[str], percents: Sequence[int], *, where: str
+) -> tuple[PlannedStep, ...]:
+    """The remaining steps, given the current weights; none when all traffic is on the targets in equal parts.
 
     Raises:
         ResourceMissing: a target is not a server of the backend.
@@ -27,9 +29,10 @@ def plan_steps(before: Mapping[str, int], targets: Collection[str], percents: Se
     missing = sorted(set(targets) - set(before))
     if missing:
         raise ResourceMissing(
-            f"the load balancer has no server named {', '.join(missing)}",
-            where=f"servers: {', '.join(sorted(before))}",
-            next_step="name the backend's servers like the hosts",
+            f"the load balancer has no server named {', '.join(missing)}; it has {', '.join(sorted(before)) or 'none'}",
+            where=where,
+            next_step="in the load balancer's configuration (haproxy.cfg), rename or add servers of this backend so"
+            " that they match the stack's host names",
         )
     if _share(before, targets) == 1.0 and len({before[name] for name in targets}) == 1:
         return ()
@@ -38,16 +41,16 @@ def plan_steps(before: Mapping[str, int], targets: Collection[str], percents: Se
 
 
 def require_in_service(out_of_service: Mapping[str, OutOfService], targets: Collection[str], *, where: str) -> None:
-    """Refuse to count on servers that get no request: a weight on them moves nothing.
+    """Refuse to move traffic to servers that get no requests: a weight on them has no effect.
 
     Raises:
-        TrafficRefused: with each of them, its state, and how it gets requests again.
+        TrafficRefused: names each of them, its state, and how it gets requests again.
     """
     idle = {name: out_of_service[name] for name in sorted(targets) if name in out_of_service}
     if idle:
         states = "; ".join(f"{name} is {reason.state}" for name, reason in idle.items())
         raise TrafficRefused(
-            f"the load balancer sends no request to {', '.join(idle)}, whatever the weight: {states}",
+            f"the load balancer sends no requests to {', '.join(idle)}, whatever the weight: {states}",
             where=where,
             next_step="; ".join(dict.fromkeys(reason.next_step for reason in idle.values())),
         )
@@ -66,5 +69,5 @@ def _weights(before: Mapping[str, int], targets: Collection[str], percent: int) 
     shares = dict.fromkeys(targets, percent / len(targets))
     shares |= {name: (100 - percent) * weight / sum(others.values()) for name, weight in others.items()}
     largest = max(shares.values())
-    # A server with a share must never round down to none.
+    # A server with a share must never be rounded down to none.
     return {name: max(round(share / largest * _FULL_WEIGHT), 1) if share else 0 for name, share in shares.items()}

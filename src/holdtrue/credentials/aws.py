@@ -244,7 +244,7 @@ class VaultAwsCredentials(CredentialReference):
                 f"the AWS keys live {_left(keys).total_seconds():.0f} s, and the operation may take "
                 f"{minimum_seconds:.0f} s",
                 where=f"VaultAwsCredentials, source {self.source.kind}",
-                next_step="raise the lifetime in the source, or lower timeout_seconds of the environment.",
+                next_step="raise the lifetime in the source, or lower timeout_seconds of the environment",
             )
         return keys
 

@@ -86,7 +86,7 @@ class Documents:
         raise BlockMissing(
             f"no {kind.__name__} named {name!r} is declared",
             where=str(self.path),
-            next_step="declare it there, or name another one in the environment's manifest.",
+            next_step="declare it there, or name another one in the environment's manifest",
         )
 
 

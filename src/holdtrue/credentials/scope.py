@@ -216,7 +216,7 @@ def _run_is_over() -> RejectedError:
     return RejectedError(
         "this run is over, and what it held was ended: nothing is obtained for it any more",
         where="credential scope",
-        next_step="wait for the threads that still work before the run ends.",
+        next_step="wait for the threads that still work before the run ends",
     )
 
 

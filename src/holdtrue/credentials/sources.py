@@ -34,7 +34,7 @@ class EnvironmentSource(LoginPart):
             raise ResourceMissing(
                 f"the variable {self.variable}, which holds the secret to log in to Vault with, is not set",
                 where="environment of this process",
-                next_step="set it where the worker is started, or let the block name a file.",
+                next_step="set it where the worker is started, or let the block name a file",
             )
         return _registered(SecretStr(value), f"the variable {self.variable}")
 
@@ -54,10 +54,10 @@ class FileSource(LoginPart):
             value = self.path.expanduser().read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ResourceMissing(
-                "the file with the secret to log in to Vault with is not there or cannot be read "
+                "the file with the secret to log in to Vault with does not exist or cannot be read "
                 f"({type(error).__name__})",
                 where=str(self.path),
-                next_step="mount it where the worker's user may read it, or correct the path in the block.",
+                next_step="mount it where the worker's user may read it, or correct the path in the block",
             ) from error
         if not value:
             raise SecretInvalid(

@@ -121,6 +121,6 @@ def pick(fields: Mapping[str, SecretStr], name: str, *, where: str) -> SecretStr
         raise SecretInvalid(
             f"the secret has no field {name!r} with a value; it has: {', '.join(sorted(fields)) or 'none'}",
             where=where,
-            next_step="write the field, or name another one in the block.",
+            next_step="write the field, or name another one in the block",
         )
     return value

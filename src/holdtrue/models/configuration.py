@@ -59,30 +59,32 @@ class UntouchedHost(Value):
 class LostHandler(Value):
     """A handler that a changed task has notified on a host, and that has not run there to its end.
 
-    It is not notified again once its task has nothing left to change: its work is missing until somebody does it.
+    A later run in which its task changes nothing does not notify it again, so its work has to be done by hand.
     """
 
     host: str
     handler: str
-    failed: bool = Field(default=False, description="It began and failed; otherwise it never began.")
+    failed: bool = Field(default=False, description="It started and failed; if false, it never started.")
 
     def __str__(self) -> str:
         return f"{self.host}: {self.handler}{' (failed)' if self.failed else ''}"
 
 
 class HandlerNote(Value):
-    """What a later run has to know of handlers, as it happens."""
+    """A change in which handlers are pending, reported when it happens, for later runs."""
 
     host: str
-    handlers: tuple[str, ...] = Field(min_length=1, description="One that is notified; or all names of one that ran.")
-    is_open: bool = Field(description="Notified, or failed; otherwise it ran, or is not needed.")
+    handlers: tuple[str, ...] = Field(
+        min_length=1, description="The name of a handler that is notified, or all names of one that ran."
+    )
+    is_open: bool = Field(description="True when it was notified or failed; false when it ran or is not needed.")
 
 
 HandlerSink = Callable[[HandlerNote], None]
 
 
 def ignore_handlers(_: HandlerNote) -> None:
-    """The sink for callers after whom no run comes."""
+    """The sink for callers after which no run follows."""
 
 
 class ConfigurationRun(Value):
@@ -113,9 +115,9 @@ class Configurator(Protocol):
     def apply(
         self, on_progress: ProgressSink = ignore_progress, on_handler: HandlerSink = ignore_handlers
     ) -> ConfigurationRun:
-        """Make it so. `on_handler` learns of each handler when it is notified and when it has run."""
+        """Run the playbook. `on_handler` is called when a handler is notified and when it has run."""
         ...
 
     def check(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
-        """Say what would change, with diffs; change nothing."""
+        """Report what would change, with diffs; change nothing."""
         ...

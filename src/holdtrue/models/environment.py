@@ -17,8 +17,9 @@ NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name that is safe in file names, block names, artifact keys and stack names."""
 
-# Parameters of flows: the server that enforces a deployment's schema refuses anything else before there is a run. In
-# Python they are any text, which the manifest's loader refuses by name; Prefect's own refusal would log what was given.
+# Parameters of flows: a server that enforces a deployment's schema refuses anything else before there is a run. In
+# Python any string is accepted; the manifest loader rejects bad names without echoing the value, which Prefect's own
+# validation would log.
 GivenName = Annotated[str, WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
 GivenDigest = Annotated[str, WithJsonSchema({"type": "string", "pattern": r"^[0-9a-f]{64}$"})]
 BlockName = Annotated[str, Field(pattern=NAME_PATTERN, description="Name of a saved Prefect block.")]
@@ -37,11 +38,11 @@ HostFolder = Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]*$")]
 """An absolute path on a host."""
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=300)]
-"""Why a rule does not hold here, for whoever reads the report."""
+"""Why this rule does not apply; shown in reports."""
 
 
 class Infrastructure(Value):
-    """Which program makes the infrastructure."""
+    """Which program creates the infrastructure."""
 
     engine: Literal["pulumi"] = "pulumi"
     project: FleetPath = Field(description="Folder of an ordinary Pulumi Python project.")
@@ -55,13 +56,14 @@ class Infrastructure(Value):
     update_plan: bool = Field(
         default=True,
         description="Let the engine's update plan (`--plan`) refuse unplanned steps and inputs before they run. "
-        "Without it an unplanned step interrupts the engine, but may have begun; inputs are not compared.",
+        "Without it, an unplanned step may already have started when the engine is interrupted, and inputs are not "
+        "compared.",
     )
 
     @model_validator(mode="after")
     def _tests_or_none(self) -> Self:
         if self.tests is not None and self.without_tests is not None:
-            raise ValueError("give either tests or without_tests")
+            raise ValueError("`tests` and `without_tests` exclude each other: keep one")
         return self
 
     @property
@@ -71,23 +73,24 @@ class Infrastructure(Value):
 
 
 class Configuration(Value):
-    """Which playbook configures the hosts, and what it is given."""
+    """Which playbook configures the hosts, and with which variables."""
 
     engine: Literal["ansible"] = "ansible"
     playbook: FleetPath
     variables: dict[VariableName, JsonValue] = Field(
         default_factory=dict,
         description="Extra variables of every run of the playbook: they win over its own and over the hosts'. Any "
-        "value; each text is literal, `{{ }}` in it is not evaluated.",
+        "value; strings are literal: `{{ }}` in them is not evaluated.",
     )
     secrets: dict[SecretVariableName, BlockName] = Field(
         default_factory=dict,
-        description="Extra variables whose values are secrets: the name of a VaultSecret block each. Literal, too.",
+        description="Extra variables whose values are secrets: maps each variable to a VaultSecret block. The values "
+        "are literal too.",
     )
     tags: tuple[PlaybookTag, ...] = Field(
-        default=(), description="Run only tasks with one of these tags; what was not run is not counted as checked."
+        default=(), description="Run only tasks with one of these tags; unselected tasks do not count as checked."
     )
-    skip_tags: tuple[PlaybookTag, ...] = Field(default=(), description="Leave out tasks with one of these tags.")
+    skip_tags: tuple[PlaybookTag, ...] = Field(default=(), description="Skip tasks with one of these tags.")
     timeout_seconds: int = Field(default=1800, ge=10, description="Longest time one playbook run may take.")
 
     @model_validator(mode="after")
@@ -98,23 +101,25 @@ class Configuration(Value):
 
 
 class HttpProbe(Value):
-    """One HTTP question with the answer that counts as good."""
+    """One HTTP request with the response that counts as good."""
 
     name: Name
     url: Template
     status: int = Field(default=200, ge=100, le=599)
-    contains: str = Field(default="", description="Text the body must hold.")
+    contains: str = Field(default="", description="Text that the body must contain.")
     timeout_seconds: float = Field(default=5.0, gt=0, le=120)
-    attempts: int = Field(default=3, ge=1, le=20, description="Tries, one second apart, before the probe has failed.")
+    attempts: int = Field(
+        default=3, ge=1, le=20, description="How often it is tried, one second apart, before it has failed."
+    )
 
 
 class Validation(Value):
-    """What must hold before traffic moves and while it stays."""
+    """Checks that must pass before traffic moves; drift repeats them."""
 
     suites: tuple[FleetPath, ...] = Field(default=(), description="Ordinary Testinfra files, run against every host.")
     probes: tuple[HttpProbe, ...] = Field(default=(), description="Asked of every host.")
     timeout_seconds: int = Field(default=600, ge=5)
-    verdict_ttl_seconds: int = Field(default=900, ge=10, description="How long a passed verdict admits traffic.")
+    verdict_ttl_seconds: int = Field(default=900, ge=10, description="How long a pass stays valid for moving traffic.")
 
     @model_validator(mode="after")
     def _something_is_checked(self) -> Self:
@@ -149,7 +154,7 @@ class Traffic(Value):
 
 
 class Credentials(Value):
-    """Names of saved blocks, never a secret."""
+    """Names of saved blocks; never a secret."""
 
     vault: BlockName = Field(description="VaultCredentials.")
     aws: BlockName = Field(description="VaultAwsCredentials.")
@@ -166,9 +171,9 @@ class Policy(Value):
     approval_timeout_seconds: int = Field(
         default=0, ge=0, le=86_400, description="How long a run waits for approval; 0 ends it at once."
     )
-    max_changes: int | None = Field(default=None, ge=0, description="Largest plan that may run; more is refused.")
+    max_changes: int | None = Field(default=None, ge=0, description="Largest number of changes in a plan that may run.")
     lock_wait_seconds: int = Field(
-        default=300, ge=0, le=86_400, description="How long a run waits for another one that writes to the environment."
+        default=300, ge=0, le=86_400, description="How long a run waits while another one holds the environment's lock."
     )
 
 
@@ -181,14 +186,14 @@ class DriftLayer(StrEnum):
 
 
 class DriftIgnore(Value):
-    """One known difference that is not drift, or one known gap in what is looked at, until it expires."""
+    """A known difference that is not drift, or a known gap in what is checked, until it expires."""
 
     layer: DriftLayer
     target: str = Field(min_length=1, description="Shell pattern for the resource URN, or host.")
     field: str = Field(
         default="*",
         description="Shell pattern for the property, task, handler or check, or for the kind of a gap as the report"
-        " names it. `*` alone covers no gaps.",
+        " names it. The default `*` matches differences only, no gaps.",
     )
     reason: str = Field(min_length=3)
     owner: str = Field(min_length=1)
@@ -196,18 +201,19 @@ class DriftIgnore(Value):
 
 
 class Drift(Value):
-    """What a drift check looks at."""
+    """What a drift check covers."""
 
     layers: tuple[DriftLayer, ...] = Field(default=tuple(DriftLayer), min_length=1)
     ignore: tuple[DriftIgnore, ...] = ()
 
 
 class Audit(Value):
-    """What an audit looks at, and which findings count."""
+    """What an audit covers, and which findings count."""
 
     requirements: tuple[FleetPath, ...] = Field(
         default=(),
-        description="Files of packages: requirements, lock files, conda lists, SBOMs. Their names tell the format.",
+        description="Files that list packages: requirements, lock files, conda lists, SBOMs. The format is recognised "
+        "by the file name, or else by the content.",
     )
     projects: tuple[FleetPath, ...] = Field(
         default=(), description="Folders of projects: their lock files, or else their requirements files."
@@ -219,11 +225,13 @@ class Audit(Value):
         description="Folders of the hosts to search; empty means /usr, /opt, /srv, /home, /root and /var/lib.",
     )
     internal: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        default=(), description="Shell patterns for names of your own packages: no source is asked about them."
+        default=(),
+        description="Shell patterns for names of internal packages: they are not sent to any advisory source.",
     )
     mirrors: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         default=(),
-        description="Addresses of indexes that mirror PyPI. Packages from any other index beside PyPI are yours.",
+        description="URLs of indexes that mirror PyPI. Packages from another index named beside PyPI are treated as "
+        "internal, unless that index is known to be public.",
     )
     waivers: tuple[FleetPath, ...] = Field(default=(), description="Files of waivers, in YAML or JSON.")
     vex: tuple[FleetPath, ...] = Field(default=(), description="OpenVEX or CycloneDX VEX documents.")
@@ -231,7 +239,7 @@ class Audit(Value):
     kev: FleetPath | None = Field(default=None, description="CISA's catalogue of exploited vulnerabilities as JSON.")
     policy: AuditPolicy = Field(default=AuditPolicy(), description="Which findings count for this environment.")
     blocks_provision: bool = Field(
-        default=False, description="Whether a provision stops unless its audit is clean; otherwise it warns."
+        default=False, description="Whether a provision stops unless its audit is clean. If false, it only warns."
     )
 
 

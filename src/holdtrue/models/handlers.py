@@ -8,7 +8,7 @@ from holdtrue.models.base import Value
 
 
 class OpenHandler(Value):
-    """A handler whose work is missing on a host."""
+    """A handler that was notified on a host and still has to run there."""
 
     environment: str
     host: str
@@ -17,19 +17,19 @@ class OpenHandler(Value):
 
 
 class OpenHandlers(Value):
-    """Those of a ledger."""
+    """All pending handlers in a ledger."""
 
     handlers: tuple[OpenHandler, ...]
 
 
 class HandlerNotes(Protocol):
-    """Where they are kept, by environment, host and name."""
+    """Stores pending handlers by environment, host and name."""
 
     def add(self, environment: str, host: str, handler: str) -> None:
-        """It was notified; when that was noted before, the first time stays."""
+        """Record that the handler was notified; an earlier timestamp is kept."""
 
     def remove(self, environment: str, host: str, handlers: Iterable[str]) -> int:
-        """Those of these names ran, or a person says that they need not; how many were noted."""
+        """Remove these handlers, which ran or were acknowledged; return how many were recorded."""
 
     def all(self, environment: str | None = None) -> Sequence[OpenHandler]:
-        """What is noted, of one environment or of all."""
+        """The pending handlers of one environment, or of all."""

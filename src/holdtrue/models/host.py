@@ -15,12 +15,12 @@ def _plain_for_ansible(variables: dict[str, JsonValue]) -> dict[str, JsonValue]:
         name for name, value in variables.items() if name.startswith("ansible_") and isinstance(value, list | dict)
     ]
     if structured:
-        raise ValueError(f"{structured[0]} is one of Ansible's own variables and has to be a text, number or boolean")
+        raise ValueError(f"Ansible variable {structured[0]} must be a string, number or boolean")
     return variables
 
 
 HostVariables = Annotated[dict[str, JsonValue], AfterValidator(_plain_for_ansible)]
-"""Whatever JSON can say; only Ansible's own variables, which decide how a host is reached, stay plain values."""
+"""Any JSON value; only Ansible's own variables, which decide how a host is reached, must be plain values."""
 
 
 class Host(Value):
@@ -32,6 +32,5 @@ class Host(Value):
     user: str = Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")
     variables: HostVariables = Field(
         default_factory=dict,
-        description="Everything else the output says, lists and mappings too; becomes host variables and, where the "
-        "value is plain, placeholders.",
+        description="Extra host variables, lists and mappings included. Plain values can also be used as placeholders.",
     )

@@ -1,4 +1,4 @@
-"""What a manifest may give to a playbook: names of variables, names of tags."""
+"""Which names a manifest may use for a playbook's variables, secrets and tags."""
 
 import keyword
 import re
@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 _IDENTIFIER: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _KEYWORDS: Final = frozenset({*keyword.kwlist, "true", "false", "none"})
-"""No template can name these (Ansible's "Creating valid variable names", and Jinja's own constants)."""
+"""Templates cannot refer to variables with these names: keywords (Ansible's "Creating valid variable names") and
+Jinja's own constants."""
 
 _ALLOWED_VARIABLES: Final = frozenset({"ansible_become", "ansible_become_method", "ansible_become_user"})
 _ALLOWED_SECRETS: Final = frozenset({"ansible_become_password", "ansible_become_pass"})
@@ -25,17 +26,19 @@ _MAGIC: Final = frozenset(
 def _name(name: str) -> str:
     if not re.fullmatch(_IDENTIFIER, name) or name in _KEYWORDS:
         raise ValueError(
-            f"'{name}' is not a name that Ansible takes: letters, digits and underscores, not beginning with a digit, "
-            "and not a keyword of Python or Jinja"
+            f"'{name}' is not a valid Ansible variable name: use letters, digits and underscores, without a digit "
+            "at the beginning, and no keyword of Python or Jinja"
         )
     if name in _MAGIC:
-        raise ValueError(f"Ansible sets '{name}' itself, so that a value given here would be lost; choose another name")
+        raise ValueError(f"Ansible sets '{name}' itself, so a value given here would be ignored; choose another name")
     return name
 
 
 def _of_variable(name: str) -> str:
     if name in _ALLOWED_SECRETS:
-        raise ValueError(f"'{name}' is a secret: name the block that holds it in configuration.secrets")
+        raise ValueError(
+            f"'{name}' is a secret: move it to configuration.secrets, with the name of a VaultSecret block"
+        )
     return _not_of_ansible(_name(name), _ALLOWED_VARIABLES)
 
 
@@ -44,7 +47,7 @@ def _of_secret(name: str) -> str:
 
 
 def _not_of_ansible(name: str, allowed: frozenset[str]) -> str:
-    """Ansible's own variables decide how and where code runs, on this worker too: only known ones pass."""
+    """Ansible's own variables decide how and where code runs, also on this worker, so only known ones are allowed."""
     if name.lstrip("_").startswith("ansible_") and name not in allowed:
         raise ValueError(
             f"'{name}' is one of Ansible's own variables, which decide how and where code runs; of those only "
@@ -58,10 +61,10 @@ def _schema(description: str) -> WithJsonSchema:
 
 
 VariableName = Annotated[str, AfterValidator(_of_variable), _schema("Name of an Ansible variable.")]
-"""A valid Ansible identifier. Of the variables that begin with `ansible_` only those of privilege escalation."""
+"""A valid Ansible identifier. Of the `ansible_` variables, only those for privilege escalation are allowed."""
 
 SecretVariableName = Annotated[str, AfterValidator(_of_secret), _schema("Name of an Ansible variable.")]
-"""The same for a secret: `ansible_become_password` is one."""
+"""The same for a secret. Of the `ansible_` variables, only the password of privilege escalation is allowed."""
 
 PlaybookTag = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:/@+-]*$")]
 """A tag as a playbook gives it to tasks; a list of them is one argument, separated by commas."""

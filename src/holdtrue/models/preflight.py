@@ -10,7 +10,7 @@ class PrerequisiteOutcome(StrEnum):
 
     OK = "ok"
     DOUBTFUL = "doubtful"
-    """It may break the run later, and nobody can tell now; the run goes on."""
+    """It may break the run later, which cannot be checked now; the run continues."""
     BROKEN = "broken"
     NOT_APPLICABLE = "not_applicable"
 

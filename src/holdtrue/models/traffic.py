@@ -11,10 +11,12 @@ from holdtrue.models.validation import CheckResult
 
 
 class OutOfService(Value):
-    """Why a server gets no request, whatever its weight."""
+    """Why a server gets no requests, whatever its weight."""
 
     state: str = Field(description="In words: `in maintenance (MAINT)`.")
-    by_operator: bool = Field(description="Whether somebody has set it so; otherwise it may come back by itself.")
+    by_operator: bool = Field(
+        description="Whether an operator has set this state. If not, the server may come back by itself."
+    )
     next_step: str = Field(description="How it gets requests again.")
 
 
@@ -68,11 +70,11 @@ class TrafficSwitch(Protocol):
         ...
 
     def out_of_service(self) -> dict[str, OutOfService]:
-        """The servers that get no request whatever their weight: in maintenance, down, drained."""
+        """The servers that get no requests whatever their weight: in maintenance, down, drained."""
         ...
 
     def require_adjustable(self) -> None:
-        """Look whether weights can be set, without setting any.
+        """Check that weights can be set, without setting any.
 
         Raises:
             AccessDenied: this access may only read.

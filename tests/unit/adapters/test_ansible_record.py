@@ -101,8 +101,9 @@ def test_what_runs_is_known_until_it_ends() -> None:
 
 @pytest.mark.parametrize("line", ["", "{", "null", '{"kind": "other"}', '{"kind": "result", "host": 1}', "\x00", "[]"])
 def test_a_line_that_is_no_event_is_an_error_and_never_left_out(line: str) -> None:
-    with pytest.raises(UnavailableError):
-        parse_event(line)
+    with pytest.raises(UnavailableError) as refused:
+        parse_event(line, where="site.yml, line 7")
+    assert refused.value.where == "site.yml, line 7"
 
 
 def test_a_run_that_went_well_is_no_failure() -> None:

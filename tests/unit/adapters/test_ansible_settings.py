@@ -119,7 +119,7 @@ def test_what_cannot_be_followed_is_taken_back_only_where_it_is_set(option: str)
 def test_what_is_not_followed_is_named_with_the_reason() -> None:
     user = UserSettings(Path("/p/ansible.cfg"), frozenset({"remote_port", "remote_user", "fact_caching", "local_tmp"}))
     notice = overridden(user)
-    assert "remote_port, remote_user: " in notice
-    assert "local_tmp: " in notice
+    assert "/p/ansible.cfg" in notice
+    assert all(option in notice for option in ("remote_port", "remote_user", "local_tmp"))
     assert "fact_caching" not in notice
     assert overridden(UserSettings(Path("/p/ansible.cfg"), frozenset({"forks"}))) == ""

@@ -12,6 +12,7 @@ from holdtrue.adapters.haproxy import HaproxySwitch
 from holdtrue.adapters.haproxy.states import reason_out_of_service
 from holdtrue.errors import HoldtrueError, RejectedError, ResourceMissing, ServiceUnreachable, is_transient
 
+SOCKET = Path("/run/haproxy/admin.sock")
 Reply = Callable[[str, socket.socket], None]
 
 
@@ -207,17 +208,27 @@ def test_a_socket_that_answers_states_and_no_statistics_is_unreachable(haproxy: 
 )
 def test_a_state_without_requests_is_told_from_an_operators(flags: int, operational: int, by_operator: bool) -> None:  # noqa: FBT001
     row = {"srv_name": "web-1", "srv_admin_state": str(flags), "srv_op_state": str(operational)}
-    reason = reason_out_of_service(row, "web", is_backup=False)
+    reason = reason_out_of_service(row, "web", socket=SOCKET, tracked="front/web-1", is_backup=False)
     assert reason is not None
     assert reason.by_operator is by_operator
     assert reason.next_step
 
 
+@pytest.mark.parametrize(
+    ("flags", "server"), [(0x01, "web/web-1"), (0x08, "web/web-1"), (0x02, "front/web-1"), (0x10, "front/web-1")]
+)
+def test_the_advice_is_a_command_for_the_server_that_an_operator_has_stopped(flags: int, server: str) -> None:
+    row = {"srv_name": "web-1", "srv_admin_state": str(flags), "srv_op_state": "0"}
+    reason = reason_out_of_service(row, "web", socket=SOCKET, tracked="front/web-1", is_backup=False)
+    assert reason is not None
+    assert f"`echo 'set server {server} state ready' | socat stdio {SOCKET}`" in reason.next_step
+
+
 @pytest.mark.parametrize("operational", [1, 2])
 def test_a_server_that_starts_or_runs_serves_unless_it_is_a_backup(operational: int) -> None:
     row = {"srv_name": "web-1", "srv_admin_state": "0", "srv_op_state": str(operational)}
-    assert reason_out_of_service(row, "web", is_backup=False) is None
-    assert reason_out_of_service(row, "web", is_backup=True) is not None
+    assert reason_out_of_service(row, "web", socket=SOCKET, tracked="front/web-1", is_backup=False) is None
+    assert reason_out_of_service(row, "web", socket=SOCKET, tracked="front/web-1", is_backup=True) is not None
 
 
 def test_a_backend_name_cannot_be_a_second_command(haproxy: _FakeHaproxy) -> None:

@@ -56,6 +56,20 @@ def test_a_changed_property_is_named_with_both_values() -> None:
     assert "mallory" in finding.summary
 
 
+@pytest.mark.parametrize(
+    ("change", "summary"),
+    [
+        (PropertyChange(path="tags.New", after="x", kind="add"), "added: 'x'"),
+        (PropertyChange(path="tags.Old", before="x", kind="delete"), "removed: 'x'"),
+    ],
+)
+def test_a_property_on_one_side_only_shows_no_value_for_the_other(change: PropertyChange, summary: str) -> None:
+    changed = ResourceChange(urn=BUCKET, type="aws:Bucket", operation=Operation.UPDATE, changes=(change,))
+
+    (finding,) = verdict(refreshed(changed)).findings
+    assert finding.summary == summary
+
+
 def test_a_deleted_resource_is_drift() -> None:
     gone = ResourceChange(urn=BUCKET, type="aws:Bucket", operation=Operation.DELETE)
 

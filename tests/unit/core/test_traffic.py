@@ -10,7 +10,7 @@ STANDBY = {"standby": 100, "web-1": 0, "web-2": 0}
 
 
 def test_first_move_goes_through_every_step_to_everything() -> None:
-    steps = plan_steps(STANDBY, ["web-1", "web-2"], [10, 50, 100])
+    steps = plan_steps(STANDBY, ["web-1", "web-2"], [10, 50, 100], where="backend web")
 
     assert [step.percent for step in steps] == [10, 50, 100]
     assert steps[-1].weights == {"standby": 0, "web-1": 240, "web-2": 240}
@@ -18,30 +18,34 @@ def test_first_move_goes_through_every_step_to_everything() -> None:
 
 
 def test_nothing_to_do_when_traffic_is_there() -> None:
-    assert plan_steps({"standby": 0, "web-1": 7, "web-2": 7}, ["web-1", "web-2"], [10, 100]) == ()
+    assert plan_steps({"standby": 0, "web-1": 7, "web-2": 7}, ["web-1", "web-2"], [10, 100], where="backend web") == ()
 
 
 def test_a_run_that_was_cut_goes_on_from_where_traffic_is() -> None:
-    halfway = plan_steps(STANDBY, ["web-1", "web-2"], [10, 50, 100])[1].weights
+    halfway = plan_steps(STANDBY, ["web-1", "web-2"], [10, 50, 100], where="backend web")[1].weights
 
-    assert [step.percent for step in plan_steps(halfway, ["web-1", "web-2"], [10, 50, 100])] == [100]
+    assert [step.percent for step in plan_steps(halfway, ["web-1", "web-2"], [10, 50, 100], where="backend web")] == [
+        100
+    ]
 
 
 def test_uneven_hosts_are_evened() -> None:
-    (step,) = plan_steps({"standby": 0, "web-1": 1, "web-2": 9}, ["web-1", "web-2"], [50, 100])
+    (step,) = plan_steps({"standby": 0, "web-1": 1, "web-2": 9}, ["web-1", "web-2"], [50, 100], where="backend web")
 
     assert step.weights["web-1"] == step.weights["web-2"] > 0
 
 
 def test_all_weights_zero_still_moves() -> None:
-    steps = plan_steps({"standby": 0, "web-1": 0}, ["web-1"], [50, 100])
+    steps = plan_steps({"standby": 0, "web-1": 0}, ["web-1"], [50, 100], where="backend web")
 
     assert steps[0].weights["standby"] == steps[0].weights["web-1"] > 0
 
 
 def test_a_host_the_load_balancer_does_not_know_is_named() -> None:
-    with pytest.raises(ResourceMissing, match="web-3"):
-        plan_steps(STANDBY, ["web-1", "web-3"], [100])
+    with pytest.raises(ResourceMissing, match="web-3") as raised:
+        plan_steps(STANDBY, ["web-1", "web-3"], [100], where="backend web")
+    assert raised.value.where == "backend web"
+    assert "standby" in raised.value.what
 
 
 @given(
@@ -53,7 +57,7 @@ def test_shares_are_close_and_weights_in_haproxys_range(hosts: int, others: dict
     names = [f"web-{number}" for number in range(hosts)]
     before = {**others, **dict.fromkeys(names, 0)}
 
-    weights = plan_steps(before, names, [percent, 100])[0].weights
+    weights = plan_steps(before, names, [percent, 100], where="backend web")[0].weights
 
     assert all(1 <= weight <= 256 for weight in weights.values())
     share = sum(weights[name] for name in names) / sum(weights.values())

@@ -1,7 +1,7 @@
-"""Removes the run's secrets from what Ansible says, before it is shortened or written; runs inside `ansible-playbook`.
+"""Removes the run's secrets from Ansible's results before they are cut or written; runs inside `ansible-playbook`.
 
-ansible-runner hands each event over in a file. A result that is shortened first may keep half a secret, which nobody
-can recognise afterwards. So this is done where the values are already known: in the process that works with them.
+ansible-runner passes each event on in a file. A result that is cut first may end in a truncated secret, which cannot be
+recognised afterwards. So this is done in the process that works with the values and knows them anyway.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,11 +13,11 @@ VARIABLES: Final = "HOLDTRUE_SECRET_VARIABLES"
 """Environment variable with the names, not the values, of the extra variables that are secrets."""
 
 _LARGEST: Final = 1_000_000
-"""Characters of one text that are searched, at each end; of a larger one nobody is shown more."""
+"""Characters that are searched at each end of a string; longer strings are cut to these two parts."""
 
 
 class Censor:
-    """Knows the values of the named variables once they are there."""
+    """Removes the values of the named variables, once `learn` has received them."""
 
     def __init__(self, names: str) -> None:
         self._names: Final = tuple(name for name in names.split(",") if name)
@@ -49,5 +49,5 @@ class Censor:
 
 
 def _texts(values: Iterable[Any]) -> list[str]:
-    # Plain texts: Ansible's own carry tags with them, which end up in whatever is made of them.
+    # Plain strings: Ansible's own string type carries tags, which every string derived from it would inherit.
     return [str.__str__(value) for value in values if isinstance(value, str)]

@@ -1,7 +1,7 @@
 """The process that runs ansible-runner: one JSON request on standard input, one JSON event a line on standard output.
 
-A process of its own, because ansible-runner copies the environment of its process into its artifacts, installs signal
-handlers, and may call `sys.exit`; and because everything it starts can then be ended with it.
+It is a separate process because ansible-runner copies the environment of its process into its artifacts, installs
+signal handlers, and may call `sys.exit`. Everything it starts can also be ended together with it.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from holdtrue.core.redaction import Redactor
 
 _PR_SET_PDEATHSIG = 1
 _TEXT_LIMIT = 3_000
-"""Characters of one text: with the callback's limits on their number, an event stays below run_tool's line limit."""
+"""Characters of one string. The callback limits their number, so that an event stays below run_tool's line limit."""
 _ITEM_TEXT_LIMIT = 200
 _TAILS = frozenset({"stderr", "stdout", "module_stderr", "module_stdout"})
 
@@ -30,7 +30,7 @@ _TEXT_EVENTS = frozenset({"verbose", "error", "warning", "system_warning", "depr
 
 
 def main() -> int:
-    """Run the request; the exit code is 0 when a final event was written, whatever it says."""
+    """Run the request. The exit code is 0 when a final event was written, also one of a failed run."""
     parent = os.getppid()
     _end_with_parent()
     request = json.load(sys.stdin)
@@ -68,7 +68,7 @@ def _end_with_parent() -> None:
 
 
 def _clean_up(folder: Path) -> None:
-    """What the parent does, for one that was killed: ansible-core's workers left the session and would go on."""
+    """Do the parent's clean-up when it was killed: ansible-core's workers have left the session and would continue."""
     from holdtrue.runtime.process import find_marked, signal_processes  # noqa: PLC0415 - costs start-up time
 
     signal_processes(
@@ -96,7 +96,7 @@ def _command_line(request: Mapping[str, Any]) -> str:
     files = [request["variables"]]
     if request["secret_variables"]:
         files.append(str(_offer_once(Path(request["folder"], "secrets.yml"), request["secret_variables"])))
-    # Of two files with the same variable the last one counts: how hosts are reached is nobody else's to say.
+    # Of two files with the same variable the last one counts: connection settings must not be overridden.
     files.append(request["connection"])
     for file in files:
         arguments += ["-e", f"@{file}"]
@@ -104,13 +104,13 @@ def _command_line(request: Mapping[str, Any]) -> str:
 
 
 def _offer_once(path: Path, text: str) -> Path:
-    """A fifo that gives `text` to its first reader: never on a disk, never in an argument, never in an artifact."""
+    """Create a fifo that gives `text` to its first reader: it is never on a disk, in an argument or in an artifact."""
     os.mkfifo(path, 0o600)
 
     def write() -> None:
-        # The reader may be gone before it has read; that is its own failure to report.
+        # The reader may end before it has read everything; it reports that failure itself.
         with suppress(OSError), path.open("w", encoding="utf-8") as pipe:
-            # Before it has the whole text: to show where a value is from, Ansible opens the path again and would wait.
+            # Unlink before writing: Ansible reopens the path to report where a value is from, and a fifo would block.
             path.unlink()
             pipe.write(text)
 
@@ -119,7 +119,7 @@ def _offer_once(path: Path, text: str) -> Path:
 
 
 def _forward(event: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -> bool:
-    """Pass one of ansible-runner's events on in our words; False, so that it keeps no copy of it."""
+    """Pass on one of ansible-runner's events in our format. Returns False, so that ansible-runner keeps no copy."""
     name, data = event.get("event"), event.get("event_data") or {}
     if name in _RESULT_EVENTS:
         emit(
@@ -168,7 +168,7 @@ def _forward(event: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -
 
 
 def _presentable(value: Any, redactor: Redactor, limit: int = _TEXT_LIMIT, *, tail: bool = False) -> Any:
-    """The same shape with every text redacted first and cut after, so that no secret's half stays."""
+    """The same shape with every string first redacted and then cut, so that no truncated secret remains."""
     if isinstance(value, str):
         return _cut(redactor.redact(value), limit, tail=tail)
     if isinstance(value, list):

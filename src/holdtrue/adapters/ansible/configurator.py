@@ -1,5 +1,6 @@
 """The Configurator that runs an ordinary playbook."""
 
+import itertools
 import json
 import shutil
 import sys
@@ -47,7 +48,7 @@ A cancelled run is noticed every second, not every five; what Ansible prints is 
 class AnsibleConfigurator:
     """Runs `playbook` on `hosts` through `access`; implements `Configurator`.
 
-    `variables` and `secrets` become extra variables, which win over all others; every text in them is literal. Secrets
+    `variables` and `secrets` become extra variables, which win over all others; strings in them are literal. Secrets
     exist in memory only, and their values are removed from everything that comes back. A playbook's own files, its
     roles, group_vars and ansible.cfg are used as they are. Without a `selection` every task runs.
     """
@@ -74,27 +75,27 @@ class AnsibleConfigurator:
     def apply(
         self, on_progress: ProgressSink = ignore_progress, on_handler: HandlerSink = ignore_handlers
     ) -> ConfigurationRun:
-        """Make it so. An error of a run that had begun holds what was recorded of it as its `done`.
+        """Run the playbook. If a run that has begun fails, the error's `done` is what was recorded until then.
 
         Raises:
             ConfigurationFailed: the playbook is wrong, a task failed, or a host was in no play.
             HostUnreachable: a host does not answer.
             ToolMissing: ansible-playbook is not installed.
-            ResourceMissing: the playbook is not there.
+            ResourceMissing: the playbook does not exist.
             UnavailableError: ansible-runner was interrupted, or ended without a result.
             ToolTimeout: it took longer than it may.
         """
         return self._run(RunRecord(on_progress, on_handler), on_progress, check=False)
 
     def check(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
-        """Say what would change, with diffs; change nothing. Unreachable hosts are in the result.
+        """Report what would change, with diffs; change nothing. Unreachable hosts are in the result.
 
-        Options of ansible.cfg that are not followed are told first: a check has no preflight that would have told them.
-        Tasks that cannot run in check mode are SKIPPED results. Raises what `apply` does; HostUnreachable only when
-        Ansible did not come to other hosts for it.
+        Settings of ansible.cfg that are not used are reported first, because no preflight precedes a check.
+        Tasks that cannot run in check mode are SKIPPED results. Raises what `apply` raises; HostUnreachable only if
+        unreachable hosts kept Ansible from reaching others.
         """
         if notice := overridden(self._user_settings()):
-            on_progress(Progress(message=f"ansible.cfg is not followed in: {notice}"))
+            on_progress(Progress(message=notice))
         return self._run(RunRecord(on_progress), on_progress, check=True)
 
     def _run(self, record: RunRecord, on_progress: ProgressSink, *, check: bool) -> ConfigurationRun:
@@ -123,7 +124,8 @@ class AnsibleConfigurator:
         return ConfigurationFailed(
             f"no task {self._selection} ran on any host",
             where=str(self._playbook),
-            next_step="correct configuration.tags and skip_tags; `ansible-playbook --list-tags` names the playbook's",
+            next_step="correct `configuration.tags` and `configuration.skip_tags` in the manifest; `ansible-playbook"
+            " --list-tags` lists the playbook's tags",
         )
 
     def _idle(self, record: RunRecord, witness: SelectionWitness) -> tuple[str, ...]:
@@ -132,7 +134,7 @@ class AnsibleConfigurator:
         return witness.idle(names, record.results) if self._selection and record.statistics is not None else ()
 
     def _recorded(self, record: RunRecord, witness: SelectionWitness, *, check: bool) -> ConfigurationRun:
-        """What the run has said so far."""
+        """The result of the events received so far."""
         run, idle = record.run(check=check), self._idle(record, witness)
         untouched = [
             *(host for host in run.untouched if host.host not in idle),
@@ -143,12 +145,23 @@ class AnsibleConfigurator:
     def _refuse_the_impossible(self) -> None:
         if not self._hosts:
             raise ConfigurationFailed(
-                "there is no host to configure", where=str(self._playbook), next_step="check the stack's hosts output"
+                "there is no host to configure",
+                where=str(self._playbook),
+                next_step="check the stack output named by `infrastructure.hosts_output`",
             )
         if not self._playbook.is_file():
-            raise ResourceMissing("the playbook is not there", where=str(self._playbook))
-        if shutil.which(_PROGRAM, path=tool_environment({})["PATH"]) is None:
-            raise ToolMissing(f"{_PROGRAM} is not on PATH", next_step="install ansible-core beside the worker")
+            raise ResourceMissing(
+                "the playbook does not exist",
+                where=str(self._playbook),
+                next_step="correct `configuration.playbook` in the manifest: a path below the fleet folder",
+            )
+        path = tool_environment({})["PATH"]
+        if shutil.which(_PROGRAM, path=path) is None:
+            raise ToolMissing(
+                f"{_PROGRAM} is not on PATH",
+                where=path,
+                next_step="install ansible-core in the worker's Python environment, or elsewhere on its PATH",
+            )
 
     def _user_settings(self) -> UserSettings:
         return find_user_settings(self._playbook, Path(tool_environment({}).get("HOME", "/")))
@@ -166,12 +179,14 @@ class AnsibleConfigurator:
         )
         environment |= secret_environment(user, tuple(self._secrets))
         if self._secrets and "log_path" in user.options:
-            why = "what Ansible prints may hold the playbook's secrets"
+            why = "Ansible's output may contain the playbook's secrets"
             message = f"log_path of {user.path} is not used: {why}"
             on_progress(Progress(message=message, level=ProgressLevel.WARNING))
 
+        number = itertools.count(1)
+
         def take(line: str) -> None:
-            event = parse_event(line)
+            event = parse_event(line, where=f"{self._playbook}, line {next(number)} of the run's events")
             witness.take(event)
             record.take(event)
 
@@ -203,7 +218,7 @@ class AnsibleConfigurator:
             raise ToolTimeout(
                 f"{_PROGRAM} did not end within {self._timeout_seconds:g} s and was stopped; it waited for {waiting}",
                 where=str(self._playbook),
-                next_step="look at what the task waits for, or raise the configuration's timeout_seconds",
+                next_step="find out what the task waits for, or raise `configuration.timeout_seconds` in the manifest",
             ) from error
 
 

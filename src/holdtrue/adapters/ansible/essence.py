@@ -1,4 +1,4 @@
-"""What one task result means, bounded in size; runs inside `ansible-playbook`, loaded by the callback plugin.
+"""A task result reduced to what matters, with a limited size; runs inside `ansible-playbook`, for the callback plugin.
 
 Imports nothing of this package: the plugin loads this file by its path.
 """
@@ -11,7 +11,7 @@ _FLAGS = ("censored", "changed", "failed", "skipped", "rc")
 _HEADS = ("msg", "reason", "skip_reason", "skipped_reason")
 _TAILS = ("stderr", "stdout", "module_stderr", "module_stdout")
 _TEXT_LIMIT = 20_000
-"""Characters of one text here; what a person reads is cut further, after the redaction, so no secret is cut in half."""
+"""Characters of one string here. What a person reads is cut further after the redaction, so no secret is truncated."""
 _ITEM_TEXT_LIMIT = 1_000
 _HIDDEN = "hidden by no_log"
 _ITEM_LIMIT = 50
@@ -21,7 +21,7 @@ _CONTEXT_LINES = 3
 
 
 def essence(result: Mapping[str, Any], limit: int = _TEXT_LIMIT) -> dict[str, Any]:
-    """What a result means: flags, bounded texts, the first diffs, and the loop items that say something."""
+    """The flags of a result, its messages cut to `limit`, the first diffs, and the loop items that did something."""
     kept: dict[str, Any] = {name: result[name] for name in _FLAGS if name in result}
     if result.get("_ansible_no_log"):
         return kept | {"censored": _HIDDEN}
@@ -40,7 +40,7 @@ def essence(result: Mapping[str, Any], limit: int = _TEXT_LIMIT) -> dict[str, An
 
 
 def focus(before: str, after: str) -> tuple[str, str]:
-    """Both texts without the lines they share at the start and at the end, but for a few around the difference."""
+    """Both texts without the lines they share at the start and at the end, except for a few around the difference."""
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:
@@ -88,7 +88,7 @@ def _side(value: object) -> str:
 
 
 def _first(value: object, limit: int) -> object:
-    """Cut before it is converted, when it can be: an output may have many megabytes."""
+    """The first characters. Cut before the conversion if possible, because an output may have many megabytes."""
     return value[:limit] if isinstance(value, (str, bytes)) else value
 
 

@@ -1,4 +1,4 @@
-"""What the child process says, line by line."""
+"""The events that the child process writes, one a line."""
 
 import json
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from holdtrue.runtime.redaction import redact_data
 
 
 class _Event(BaseModel):
-    """Fields that are not named here are not ours: modules add what they like."""
+    """Other fields are ignored: modules add what they like."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -48,7 +48,7 @@ class TaskEnded(_Event):
     module: str
     ignored: bool
     handler_names: tuple[str, ...] = ()
-    """All that a handler may be notified by, the name that people know first; empty for a task that is no handler."""
+    """Every name that notifies the handler, the display name first; empty for a task that is not a handler."""
     run_once: bool = False
     result: ModuleResult
 
@@ -67,7 +67,7 @@ class HandlerNotified(_Event):
     host: str
     handler: str
     replaces: tuple[str, ...] = ()
-    """Other names by which it may have been told before, when the final one was not known."""
+    """Names under which it was reported earlier, before its name was templated."""
 
 
 class TaskNamed(_Event):
@@ -108,7 +108,7 @@ class Prompted(_Event):
 
 
 class Text(_Event):
-    """What Ansible said outside of any task: warnings, and the error that kept the playbook from running."""
+    """What Ansible printed outside of any task: warnings, and the error that kept the playbook from running."""
 
     kind: Literal["text"]
     text: str
@@ -131,24 +131,26 @@ class _Line(RootModel[Annotated[AnsibleEvent, Field(discriminator="kind")]]):
     """One line of the child's output."""
 
 
-def parse_event(line: str) -> AnsibleEvent:
-    """Read one line of the child, without registered secrets: all that it says is for people to read.
+def parse_event(line: str, *, where: str = "") -> AnsibleEvent:
+    """Read one line of the child. Registered secrets are removed from it, because people read what it contains.
 
     Raises:
-        UnavailableError: it is not an event; leaving it out could hide a change, so it is not left out.
+        UnavailableError: the line is not an event. It is not skipped, because that could hide a change. `where` tells
+            which line of which run it is.
     """
     try:
         return _Line.model_validate(redact_data(json.loads(line))).root
     except json.JSONDecodeError as error:
-        raise _unreadable(error.msg, f"character {error.pos}") from None
+        raise _unreadable(f"{error.msg} at character {error.pos}", where) from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        raise _unreadable(first["msg"], ".".join(str(part) for part in first["loc"])) from None
+        field = ".".join(str(part) for part in first["loc"])
+        raise _unreadable(f"{first['msg']} in {field or 'the whole event'}", where) from None
 
 
 def _unreadable(reason: str, where: str) -> UnavailableError:
     return UnavailableError(
-        f"ansible reported an event that cannot be read: {reason}",
+        f"an event of ansible-runner cannot be read: {reason}",
         where=where,
-        next_step="check that ansible-runner and ansible-core are the versions this release was tested with",
+        next_step="install the versions of ansible-runner and ansible-core that Holdtrue requires (see `pip check`)",
     )

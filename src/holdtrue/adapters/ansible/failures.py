@@ -1,4 +1,4 @@
-"""How a playbook run failed, as one error of our tree; nothing is returned when it did not."""
+"""How a playbook run failed, as a HoldtrueError; None if it succeeded."""
 
 import re
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ def find_failure(
 ) -> HoldtrueError | None:
     """The error to raise for a run that ended, or None when every host in `hosts` succeeded.
 
-    In check mode a host that cannot be reached is not an error: it is in the result, unless Ansible did not come to
-    other hosts for it. A host in a play on which no task ran is in the result too.
+    In check mode a host that cannot be reached is not an error but part of the result, unless it kept Ansible from
+    reaching other hosts. A host in a play on which no task ran is part of the result too.
     """
     if record.ended is None:
         return UnavailableError(
-            f"ansible-runner ended without a result: {_last(error_tail) or 'it said nothing'}",
+            f"ansible-runner ended without a result: {_last(error_tail) or 'no output'}",
             where=playbook,
-            next_step="look for an out-of-memory kill or a full disk on the worker",
+            next_step="look for an out-of-memory kill or a full disk on the worker, then run again",
         )
     if record.statistics is None:
         failure: HoldtrueError | None = _not_run(record, record.ended, playbook)
@@ -58,29 +58,31 @@ def _host_failure(
         return ConfigurationFailed(
             f"no play ran on {', '.join(unplayed)}",
             where=playbook,
-            next_step="make `hosts:` of a play match every host of the stack",
+            next_step="change `hosts:` of a play, or the groups in the stack's outputs, until every host is in a play",
         )
     if ended.exit_code and not unreachable:
         return ConfigurationFailed(
-            f"ansible-playbook ended with exit code {ended.exit_code}: {_last(record.text)}", where=playbook
+            f"ansible-playbook ended with exit code {ended.exit_code}: {_last(record.text) or 'no output'}",
+            where=playbook,
+            next_step="look at the run's log; if it does not name the cause, run the playbook by hand with `-v`",
         )
     return None
 
 
 def _not_run(record: RunRecord, ended: Ended, playbook: str) -> HoldtrueError:
-    """Syntax error, unknown module, missing role, or an end by signal: nothing was counted."""
+    """The error of a run without statistics: bad syntax, unknown module, missing role, or an end by signal."""
     if ended.status == "canceled" or ended.exit_code == _INTERRUPTED:
-        return UnavailableError("ansible-playbook was interrupted", where=playbook, next_step="run it again")
+        return UnavailableError("ansible-playbook was interrupted", where=playbook, next_step="run again")
     report, where = playbook_error(record.text, playbook)
     return ConfigurationFailed(
-        f"the playbook cannot run: {report or f'exit code {ended.exit_code}, without a word'}",
+        f"the playbook cannot run: {report or f'exit code {ended.exit_code}, no output'}",
         where=where,
-        next_step="correct it; `ansible-playbook --syntax-check` shows the same",
+        next_step="correct the playbook; `ansible-playbook --syntax-check` shows the same error",
     )
 
 
 def playbook_error(text: str, playbook: str) -> tuple[str, str]:
-    """What Ansible says is wrong with a playbook, and where."""
+    """Ansible's report of what is wrong with a playbook, and the place."""
     origins = _ORIGIN.findall(text)
     return _error_report(text), origins[0] if origins else playbook
 
@@ -93,23 +95,28 @@ def _tasks_failed(results: Sequence[TaskResult], failed: Sequence[str], playbook
     return ConfigurationFailed(
         "; ".join(lines[:_NAMED_FAILURES]) + more if lines else f"tasks failed on {', '.join(failed)}",
         where=playbook,
-        next_step="correct the task or the host, and run again; finished tasks are not repeated needlessly",
+        next_step="correct the task or the host, then run again; an idempotent playbook repeats nothing",
     )
 
 
 def _unreachable(results: Sequence[TaskResult], hosts: Sequence[str], unplayed: Sequence[str] = ()) -> HoldtrueError:
-    """`unplayed` are hosts that Ansible did not come to: a batch of only unreachable hosts ends its play."""
+    """`unplayed` are hosts that Ansible did not get to: a batch of only unreachable hosts ends its play."""
     reasons = {result.host: result.message for result in results if result.outcome is TaskOutcome.UNREACHABLE}
-    behind = f"; Ansible stopped before {', '.join(unplayed)}" if unplayed else ""
+    behind = (
+        f"; Ansible did not get to {', '.join(unplayed)}, because the whole batch before was unreachable"
+        if unplayed
+        else ""
+    )
     return HostUnreachable(
         "; ".join(f"{host}: {reasons.get(host) or 'no reason given'}" for host in hosts[:_NAMED_FAILURES]) + behind,
         where=f"{len(hosts)} unreachable: {', '.join(hosts)}",
-        next_step="check that the hosts are up, that sshd trusts the CA and that the certificate is still valid",
+        next_step="check that these hosts are up, that their sshd trusts the CA of the manifest's `credentials.ssh`,"
+        " and that the run's certificate has not expired",
     )
 
 
 def _error_report(text: str) -> str:
-    """From the first error on; warnings before it explain nothing."""
+    """The text from the first error on, without the warnings before it."""
     match = _ERROR_START.search(text)
     if match is None:
         return _last(text)

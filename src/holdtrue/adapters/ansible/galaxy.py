@@ -19,14 +19,14 @@ _NAMES: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class SearchPaths:
-    """Where Ansible looks, the first hit counts."""
+    """Where Ansible looks; the first hit counts."""
 
     roles: tuple[Path, ...]
     collections: tuple[Path, ...]
 
 
 def find_requirement_files(playbook: Path, root: Path) -> tuple[Path, ...]:
-    """Those beside the playbook and in the folders above it, up to `root`, where Ansible's users put them."""
+    """The files in the playbook's folder and in those above it, up to `root`: where users of Ansible put them."""
     folders = [playbook.parent]
     while folders[-1] != root and root in folders[-1].parents:
         folders.append(folders[-1].parent)
@@ -44,10 +44,10 @@ def search_paths(config_dump: str, playbook: Path) -> SearchPaths:
 
 
 def ask_requirements(files: Sequence[Path], paths: SearchPaths) -> str:
-    """That all of them are installed, in words.
+    """Return a sentence for people that says how many are installed.
 
     Raises:
-        ResourceMissing: naming each role and collection that is not, or has another version, and the command.
+        ResourceMissing: a role or collection is missing or has another version; names each, and the command.
         RejectedError: a file cannot be read.
     """
     wrong: list[str] = []
@@ -56,35 +56,43 @@ def ask_requirements(files: Sequence[Path], paths: SearchPaths) -> str:
     for file in files:
         wanted = parse_requirements(file.read_text(encoding="utf-8", errors="replace"), str(file))
         problems = [problem for requirement in wanted if (problem := _problem(requirement, paths))]
-        wrong += problems
-        commands += (
-            [_command(file, wanted, forced=any("installed" in problem for problem in problems))] if problems else []
-        )
+        wrong += [problem.text for problem in problems]
+        if problems:
+            forced = any(problem.is_another_version for problem in problems)
+            commands.append(_command(file, wanted, forced=forced))
         unknown += sum(not requirement.name for requirement in wanted)
         known += sum(bool(requirement.name) for requirement in wanted)
     if wrong:
         raise ResourceMissing(
-            f"what the playbook requires is missing: {'; '.join(dict.fromkeys(wrong))}",
+            f"roles or collections that the playbook requires are missing: {'; '.join(dict.fromkeys(wrong))}",
             where=", ".join(str(file) for file in files),
-            next_step=f"as the worker's user: {' && '.join(commands)}",
+            next_step=f"as the worker's user, run: {' && '.join(commands)}",
         )
-    untold = f"; {unknown} not looked for, because only their source knows their name" if unknown else ""
+    untold = f"; {unknown} could not be checked, because the file gives no name for them" if unknown else ""
     return f"{known} roles and collections of {', '.join(file.name for file in files)} are installed{untold}"
 
 
-def _problem(requirement: Requirement, paths: SearchPaths) -> str:
-    """What is wrong with it, or nothing."""
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    text: str
+    is_another_version: bool = False
+
+
+def _problem(requirement: Requirement, paths: SearchPaths) -> _Problem | None:
+    """What is wrong with it; None when nothing is, or when the file gives no name for it."""
     if not requirement.name:
-        return ""
+        return None
     wanted = f"{requirement.kind} {requirement.name}" + (f" {requirement.version}" if requirement.version else "")
     found = next(_installed(requirement, paths), None)
     if found is None:
-        return f"{wanted} is not there"
-    return "" if fits(requirement, found) else f"{wanted} is wanted, {found} is installed"
+        return _Problem(f"{wanted} is not installed")
+    if fits(requirement, found):
+        return None
+    return _Problem(f"{wanted} is required, {found or 'an unknown version'} is installed", is_another_version=True)
 
 
 def _installed(requirement: Requirement, paths: SearchPaths) -> Iterator[str]:
-    """Its version in each place where it is; empty where the place does not say."""
+    """Its version in each place where it is installed; an empty string where no version is recorded."""
     if requirement.kind is RequirementKind.ROLE:
         for folder in paths.roles:
             role = folder / requirement.name

@@ -1,4 +1,4 @@
-"""Which handlers were notified on which host, and have not run there."""
+"""Which handlers were notified on which host and have not run there."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from holdtrue.models.configuration import HandlerNote, HandlerSink, LostHandler,
 
 
 class HandlerRecord:
-    """Takes the events of handlers in their order, and passes on what a later run has to know."""
+    """Takes the events of handlers in their order, and reports what a later run has to know."""
 
     def __init__(self, on_handler: HandlerSink) -> None:
         self._open: dict[tuple[str, str], LostHandler] = {}
@@ -15,12 +15,12 @@ class HandlerRecord:
 
     @property
     def lost(self) -> tuple[LostHandler, ...]:
-        """Those that have not run by now, or failed, by host."""
+        """The handlers that have not run so far, or failed, ordered by host."""
         return tuple(self._open[place] for place in sorted(self._open))
 
     def notify(self, event: HandlerNotified) -> None:
         """A handler has to run."""
-        # A name that was not final becomes the final one, under which the handler is known from now on.
+        # A provisional name, from before templating, is replaced by the final one.
         if self._drop(event.host, event.replaces):
             self._on_handler(HandlerNote(host=event.host, handlers=event.replaces, is_open=False))
         self._add(LostHandler(host=event.host, handler=event.handler))

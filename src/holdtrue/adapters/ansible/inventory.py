@@ -1,4 +1,4 @@
-"""Variables for Ansible as YAML in which every text is data and never a template, whoever wrote it."""
+"""Variables for Ansible as YAML in which every string is data and never a template, whoever wrote it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,22 +9,25 @@ from pydantic import JsonValue
 from holdtrue.models.host import Host
 
 GROUPS = "groups"
-"""Host variable with the host's groups, as a list or separated by commas; Ansible reserves the name for just that."""
+"""Host variable with the host's groups, as a list or as a string separated by commas.
+
+It does not become a variable of Ansible, which reserves the name for its own.
+"""
 
 
 class _Data(dict[str, JsonValue]):
     """Variables in which Ansible must evaluate nothing, at any depth (`!unsafe`, "Unsafe or raw strings").
 
-    The tag stands before the whole mapping. Before a text it would make a number of `"0123"` and a boolean of `"yes"`:
-    Ansible looks at what is tagged as if it were not in quotes (ansible-core 2.19, measured).
+    The tag is set on the whole mapping. On a single string it would turn `"0123"` into a number and `"yes"` into a
+    boolean: Ansible reads a tagged string as if it had no quotes (ansible-core 2.19, measured).
     """
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes each text in double quotes and ASCII, so that no character is special, and nothing by reference."""
+    """Writes each string in double quotes and ASCII, so that no character is special, and uses no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
-        """A list that is given twice is written twice."""
+        """Write a list that occurs twice in full both times."""
         return True
 
 
@@ -40,8 +43,8 @@ def render_variables(variables: Mapping[str, JsonValue]) -> str:
 def render_inventory(hosts: Sequence[Host]) -> str:
     """An inventory in which every host is reached by its name in the run's ssh_config.
 
-    A host's variables are its own, and `address`, unless the stack says otherwise. `ansible_user` and `ansible_port`
-    keep a `remote_user` and a `remote_port` in ansible.cfg from winning over the stack.
+    Besides the variables that the stack gives it, each host has the variable `address`. `ansible_user` and
+    `ansible_port` are set so that `remote_user` and `remote_port` of ansible.cfg do not win over the stack.
     """
     groups: dict[str, dict[str, dict[str, None]]] = {}
     for host in hosts:

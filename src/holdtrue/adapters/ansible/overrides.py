@@ -1,18 +1,19 @@
-"""Which options of the user's ansible.cfg a run does not follow, and why. All others hold.
+"""Which options of the user's ansible.cfg a run does not use, and why. All others apply.
 
 Checked against ansible-core 2.19 (config/base.yml, plugins/connection/ssh.py) and ansible-runner 2.4
-(config/_base.py), which sets two of them. What it would set beyond that is given back: fact caching, callback plugins.
+(config/_base.py), which sets two of them. What else ansible-runner would override, fact caching and callback plugins,
+is restored.
 """
 
 from typing import Final
 
 from holdtrue.adapters.ansible.settings import UserSettings
 
-_FOLDER: Final = "what a run writes on this machine lies in its private folder and is removed with it"
+_FOLDER: Final = "what a run writes on this machine is kept in its private folder and removed with it"
 _EVENTS: Final = "the run's events take the place of what Ansible prints"
 _HOSTS: Final = "the stack says which hosts there are and how they are reached"
 _ACCESS: Final = "hosts are reached by ssh with the run's certificate, and their keys are always checked"
-_NOBODY: Final = "nobody is there to answer"
+_NOBODY: Final = "a run is not interactive"
 
 OVERRIDDEN: Final = {
     "local_tmp": _FOLDER,
@@ -39,8 +40,11 @@ OVERRIDDEN: Final = {
 
 
 def overridden(user: UserSettings) -> str:
-    """What this ansible.cfg sets and a run does not follow, in one line; empty when there is nothing."""
+    """A notice of one line: what this ansible.cfg sets and a run does not use. Empty when there is nothing."""
     named: dict[str, list[str]] = {}
     for option in sorted(user.options & OVERRIDDEN.keys()):
         named.setdefault(OVERRIDDEN[option], []).append(option)
-    return "; ".join(f"{', '.join(options)}: {reason}" for reason, options in named.items())
+    if not named:
+        return ""
+    listed = "; ".join(f"{', '.join(options)} ({reason})" for reason, options in named.items())
+    return f"settings of {user.path} that are not used: {listed}"

@@ -1,4 +1,4 @@
-"""Which hosts the plays of a playbook had, and why no task ran on some of them."""
+"""Which hosts were in the plays of a playbook, and why no task ran on some of them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _NOT_A_TASK: Final = frozenset(
     for collection in ("", "ansible.builtin.", "ansible.legacy.")
     for name in ("setup", "gather_facts", "meta")
 )
-"""Facts tell what a host is, not whether it is as declared."""
+"""Gathering facts does not check whether a host is as declared."""
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class PlayRecord:
         return any(host in play.hosts for play in self._plays)
 
     def untouched(self) -> tuple[UntouchedHost, ...]:
-        """Hosts that were in a play and had no task but the gathering of facts, by name."""
+        """Hosts that were in a play and on which no task ran except the gathering of facts, ordered by name."""
         hosts = sorted({host for play in self._plays for host in play.hosts} - self._touched - {"localhost"})
         return tuple(
             UntouchedHost(host=host, reason=_reason([play for play in self._plays if host in play.hosts]))

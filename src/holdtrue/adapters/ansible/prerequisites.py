@@ -1,4 +1,4 @@
-"""What Ansible can say of a playbook before anything is changed: its syntax, its hosts, and what it requires."""
+"""What Ansible can say about a playbook before anything is changed: its syntax, its hosts, and what it requires."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -37,24 +37,26 @@ class PlaybookQuestions:
         self._timeout_seconds = timeout_seconds
 
     def ask(self, hosts: Sequence[Host]) -> tuple[Prerequisite, ...]:
-        """Each prerequisite as it is. `hosts` are those that the stack has now; none before its first apply."""
+        """The playbook's prerequisites. `hosts` are those that the stack has now; none before its first apply."""
+        user = find_user_settings(self._playbook, Path(tool_environment({}).get("HOME", "/")))
         if not self._playbook.is_file():
-            missing = ResourceMissing("the playbook is not there", where=str(self._playbook))
-            return (_broken("playbook", missing),)
+            missing = ResourceMissing(
+                "the playbook does not exist",
+                where=str(self._playbook),
+                next_step="correct `configuration.playbook` in the manifest: a path below the fleet folder",
+            )
+            return (_with_notice(_broken("playbook", missing), user),)
         with private_folder("ht-ansible") as folder:
             inventory = folder / "hosts.yml"
             inventory.write_text(render_inventory(hosts), encoding="utf-8")
             (folder / "variables.yml").write_text(render_variables(self._variables), encoding="utf-8")
-            user = find_user_settings(self._playbook, Path(tool_environment({}).get("HOME", "/")))
             environment = _environment(user, folder)
             return (
-                self._syntax(hosts, user, folder, environment),
+                _with_notice(self._syntax(hosts, folder, environment), user),
                 *self._requirements(environment),
             )
 
-    def _syntax(
-        self, hosts: Sequence[Host], user: UserSettings, folder: Path, environment: Mapping[str, str]
-    ) -> Prerequisite:
+    def _syntax(self, hosts: Sequence[Host], folder: Path, environment: Mapping[str, str]) -> Prerequisite:
         listing: list[str] = []
         command = ["ansible-playbook", "--list-hosts", "-i", str(folder / "hosts.yml")]
         command += [f"-e@{folder / 'variables.yml'}", str(self._playbook)]
@@ -65,34 +67,35 @@ class PlaybookQuestions:
         if ended.exit_code:
             report, where = playbook_error(ended.error_tail or "\n".join(listing), str(self._playbook))
             if _LATER.search(report):
-                detail = f"cannot be judged before it runs: {report} ({where})"
-                return Prerequisite(name="playbook", outcome=PrerequisiteOutcome.DOUBTFUL, detail=detail)
+                return Prerequisite(
+                    name="playbook",
+                    outcome=PrerequisiteOutcome.DOUBTFUL,
+                    detail=f"cannot be checked before it runs: {report} ({where}). If the run fails there, make sure"
+                    " that the variables of that line have a value when the play starts",
+                )
             failure = ConfigurationFailed(
-                f"the playbook cannot run: {report or f'exit code {ended.exit_code}, without a word'}",
+                f"the playbook cannot run: {report or f'exit code {ended.exit_code}, no output'}",
                 where=where,
-                next_step="correct it; `ansible-playbook --syntax-check` shows the same",
+                next_step="correct the playbook; `ansible-playbook --syntax-check` shows the same error",
             )
             return _broken("playbook", failure)
-        return self._hosts_in_plays(hosts, user, "\n".join(listing))
+        return self._hosts_in_plays(hosts, "\n".join(listing))
 
-    def _hosts_in_plays(self, hosts: Sequence[Host], user: UserSettings, listing: str) -> Prerequisite:
-        """Hosts in no play are not broken: the apply that follows may be what gives them their groups."""
+    def _hosts_in_plays(self, hosts: Sequence[Host], listing: str) -> Prerequisite:
+        """Hosts in no play are only doubtful: the coming apply may add them to the groups of a play."""
         listed = set(_HOST_LINE.findall(listing))
         unplayed = [host.name for host in hosts if host.name not in listed]
-        notice = f"; not followed of {user.path}: {overridden(user)}" if overridden(user) else ""
         if unplayed and not _DYNAMIC.search(self._playbook.read_text(encoding="utf-8", errors="replace")):
             return Prerequisite(
                 name="playbook",
                 outcome=PrerequisiteOutcome.DOUBTFUL,
                 detail=f"no play matches {', '.join(unplayed)} as the stack has them now: unless this apply changes"
-                f" their names or groups, the configuration will fail. Compare `hosts:` of {self._playbook}{notice}",
+                f" their names or groups, the configuration will fail; check the `hosts:` patterns in {self._playbook}",
             )
-        return Prerequisite(
-            name="playbook", outcome=PrerequisiteOutcome.OK, detail=f"{self._playbook.name} is valid{notice}"
-        )
+        return Prerequisite(name="playbook", outcome=PrerequisiteOutcome.OK, detail=f"{self._playbook.name} is valid")
 
     def _requirements(self, environment: Mapping[str, str]) -> tuple[Prerequisite, ...]:
-        """Nothing where there is no file of them."""
+        """Empty when the fleet has no requirements file for the playbook."""
         files = find_requirement_files(self._playbook, self._root)
         if not files:
             return ()
@@ -101,7 +104,13 @@ class PlaybookQuestions:
         try:
             ended = self._run(["ansible-config", "dump", "--format", "json"], environment, dump)
             if ended.exit_code:
-                raise UnavailableError(f"ansible-config failed: {ended.error_tail[-500:]}", where=str(self._playbook))
+                report = ended.error_tail[-500:] or f"exit code {ended.exit_code}, no output"
+                raise UnavailableError(
+                    f"`ansible-config dump` failed: {report}",
+                    where=str(self._playbook),
+                    next_step="run `ansible-config dump` as the worker's user in the playbook's folder, and correct"
+                    " what it reports",
+                )
             detail = ask_requirements(files, search_paths("\n".join(dump), self._playbook))
         except HoldtrueError as error:
             return (_broken(name, error),)
@@ -122,6 +131,12 @@ def _environment(user: UserSettings, folder: Path) -> dict[str, str]:
     nowhere = SshAccess(config=folder / "ssh_config", agent_socket=folder / "agent")
     home = Path(base.get("HOME", str(folder)))
     return base | ansible_environment(user, access=nowhere, folder=folder, home=home, callbacks=folder, locale=base)
+
+
+def _with_notice(playbook: Prerequisite, user: UserSettings) -> Prerequisite:
+    """Whatever the outcome: no other line of a preflight names the settings that are not used."""
+    notice = overridden(user)
+    return playbook.model_copy(update={"detail": f"{playbook.detail}; {notice}"}) if notice else playbook
 
 
 def _broken(name: str, error: HoldtrueError) -> Prerequisite:

@@ -1,4 +1,4 @@
-"""What a playbook run says, collected while it happens, and judged at its end."""
+"""The events of a playbook run, collected as they come and evaluated at the end."""
 
 import re
 from collections import deque
@@ -34,7 +34,7 @@ from holdtrue.models.configuration import (
 _TEXT_LINES = 200
 _NAMED_ITEMS = 5
 _BY_FILE = re.compile(r"^skipped, since |matching (?:creates|removes) option")
-"""How ansible-core's modules say that the file named by `creates` or `removes` decided (script, unarchive)."""
+"""Messages of ansible-core's modules when `creates` or `removes` made them skip (script, unarchive)."""
 _NO_MESSAGE = {TaskOutcome.SKIPPED: "does not run in check mode"}
 _LEVELS = {
     TaskOutcome.OK: ProgressLevel.INFO,
@@ -46,10 +46,10 @@ _LEVELS = {
 
 
 class RunRecord:
-    """Takes events in their order; `results` are those that are not plain ok.
+    """Takes events in their order; `results` are those that are not simply ok.
 
     A task whose `when` is false is neither a result nor unchecked: the playbook decided that it does not apply. A task
-    that was skipped for another reason, because it cannot run in check mode, is a SKIPPED result: nobody looked.
+    that was skipped because it cannot run in check mode is a SKIPPED result: it was not checked.
     """
 
     def __init__(self, on_progress: ProgressSink, on_handler: HandlerSink = ignore_handlers) -> None:
@@ -74,10 +74,10 @@ class RunRecord:
         return tuple(f"{host} ({task})" for host, task in sorted(self._running.items()))
 
     def take(self, event: AnsibleEvent) -> None:
-        """Record one event, and tell the watcher what concerns a person.
+        """Record one event, and report progress that a person wants to see.
 
         Raises:
-            ConfigurationFailed: the playbook would wait for an answer for ever.
+            ConfigurationFailed: the playbook asks a question, and would wait for an answer for ever.
         """
         match event:
             case TaskEnded():
@@ -96,9 +96,10 @@ class RunRecord:
                 self.statistics = event
             case Prompted():
                 raise ConfigurationFailed(
-                    f"the playbook asks a person for '{event.variable}', and nobody is there to answer",
+                    f"the playbook asks for '{event.variable}', but a run is not interactive",
                     where="vars_prompt",
-                    next_step="give it in the manifest: configuration.variables, or configuration.secrets for a secret",
+                    next_step=f"set {event.variable} in the manifest: in `configuration.variables`, or for a secret in"
+                    " `configuration.secrets`",
                 )
             case Text():
                 self._texts.extend(event.text.splitlines())
@@ -109,7 +110,7 @@ class RunRecord:
                 assert_never(event)
 
     def run(self, *, check: bool) -> ConfigurationRun:
-        """What the run has said so far. Counts come with Ansible's last word: none of them without it."""
+        """The result so far. Counts exist only once Ansible has sent its statistics."""
         return ConfigurationRun(
             check=check,
             hosts=self.summaries(),
@@ -119,7 +120,7 @@ class RunRecord:
         )
 
     def summaries(self) -> tuple[HostSummary, ...]:
-        """Ansible's own counts, a host each, in the order of names."""
+        """Ansible's own counts for each host, ordered by name."""
         counts = self.statistics
         if counts is None:
             return ()
@@ -184,9 +185,9 @@ def _outcome(event: TaskEnded) -> TaskOutcome:
 
 
 def _was_not_looked_at(result: ModuleResult) -> bool:
-    """Skipped, but neither by a condition, nor as an empty loop, nor because of `creates` or `removes`.
+    """Skipped for a reason other than a condition, an empty loop, `creates` or `removes`.
 
-    A loop was not looked at when one of its items was not.
+    A loop counts as not looked at if one of its items was not.
     """
     if result.items:
         return any(_was_not_looked_at(item) for item in result.items)

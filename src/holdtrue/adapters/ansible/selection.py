@@ -37,7 +37,7 @@ ALL_TASKS: Final = TaskSelection()
 
 
 class SelectionWitness:
-    """Sees on which hosts a selected task ran: tags that match nothing must not look like a host in order."""
+    """Records on which hosts a selected task ran: a host on which tags match nothing must not look checked."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
@@ -48,7 +48,7 @@ class SelectionWitness:
             self._seen.add(event.host)
 
     def idle(self, hosts: Sequence[str], results: Sequence[TaskResult]) -> tuple[str, ...]:
-        """The hosts on which none ran, and nothing else says why."""
+        """The hosts on which no selected task ran, and on which no task failed and which were reachable."""
         troubled = {
             result.host for result in results if result.outcome in {TaskOutcome.FAILED, TaskOutcome.UNREACHABLE}
         }

@@ -1,4 +1,4 @@
-"""What ansible-playbook is told through its environment, and what it keeps from the user's own ansible.cfg."""
+"""The environment variables of ansible-playbook, and what stays as the user's own ansible.cfg sets it."""
 
 import configparser
 import os
@@ -20,7 +20,7 @@ _UNSET = {
     "ask_vault_pass": ("ANSIBLE_ASK_VAULT_PASS", "False"),
     "become_ask_pass": ("ANSIBLE_BECOME_ASK_PASS", "False"),
 }
-"""Options that are taken back when ansible.cfg sets them: `overrides` says why."""
+"""Options that are reset when ansible.cfg sets them: `overrides` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,11 @@ class UserSettings:
 
 
 def find_user_settings(playbook: Path, home: Path) -> UserSettings:
-    """Look where Ansible looks: beside the playbook, in the home folder, in /etc; the first file counts alone.
+    """Find the ansible.cfg to use: in the playbook's folder, then in the home folder, then in /etc/ansible.
 
-    Ansible itself would ignore a file in a world-writable working folder; naming it by ANSIBLE_CONFIG does not.
+    This is Ansible's search order without ANSIBLE_CONFIG, with the playbook's folder as the current one. Only the first
+    file found is read. Ansible itself would ignore a file in a world-writable current folder; a run names the file with
+    ANSIBLE_CONFIG, so it is used there too.
     """
     for path in (playbook.parent / "ansible.cfg", home / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")):
         if path.is_file():
@@ -57,10 +59,10 @@ def find_user_settings(playbook: Path, home: Path) -> UserSettings:
 def ansible_environment(
     user: UserSettings, *, access: SshAccess, folder: Path, home: Path, callbacks: Path, locale: Mapping[str, str]
 ) -> dict[str, str]:
-    """Variables beside those of every tool; `locale` is the environment the tool would have without them.
+    """Variables in addition to those of every tool; `locale` is the environment without them.
 
-    Everything that Ansible writes on this machine goes below `folder`, but for what ansible.cfg sends elsewhere: a log,
-    a cache of facts. What ansible.cfg sets stays set, unless `overrides` names it.
+    Everything that Ansible writes on this machine goes below `folder`, except for a log or a cache of facts that
+    ansible.cfg puts elsewhere. What ansible.cfg sets stays set, unless `overrides` names it.
     """
     environment = {
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
@@ -90,7 +92,8 @@ def ansible_environment(
 def secret_environment(user: UserSettings, names: Sequence[str]) -> dict[str, str]:
     """Variables for a playbook that is given secrets under these names.
 
-    Modules log what they were called with on the host, and Ansible what it prints into a file that ansible.cfg names.
+    Ansible writes its output to `log_path`, so that is always switched off. Modules log their arguments on the host;
+    that is switched off unless ansible.cfg sets `no_target_syslog` itself.
     """
     if not names:
         return {}
@@ -122,7 +125,7 @@ def connection_variables(access: SshAccess) -> dict[str, JsonValue]:
 
 
 def forks(user: UserSettings, host_count: int) -> int | None:
-    """How many hosts at once; None leaves it to ansible.cfg."""
+    """How many hosts are configured at once; None when ansible.cfg decides."""
     return None if "forks" in user.options else max(1, min(host_count, _MAXIMUM_FORKS))
 
 

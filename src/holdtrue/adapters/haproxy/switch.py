@@ -1,7 +1,7 @@
 """HAProxy as a traffic switch, through its admin socket.
 
-Commands and their texts: HAProxy management guide 2.6, section 9.3 (`show servers state`, `show stat`, `set server`). A
-command on a connection of its own; the end of the reply is the end of the connection; success is an empty reply.
+Commands and replies: HAProxy management guide 2.6, section 9.3 (`show servers state`, `show stat`, `set server`). Each
+command has its own connection, which HAProxy closes after the reply; success is an empty reply.
 State set here is lost when HAProxy reloads without a state file.
 """
 
@@ -29,9 +29,9 @@ _TIMEOUT_SECONDS: Final = 5.0
 _REPLY_LIMIT_BYTES: Final = 4 << 20
 _HIGHEST_WEIGHT: Final = 256
 _DYNAMIC: Final = ("roundrobin", "leastconn", "random")
-"""Algorithms whose weights change while HAProxy runs (configuration manual, `balance`)."""
+"""Algorithms whose weights can be changed at run time (configuration manual, `balance`)."""
 _FIXED: Final = ("static-rr", "first")
-"""Those that take no other weights, or do not look at them."""
+"""Algorithms whose weights cannot be changed at run time: static-rr has fixed weights, `first` ignores them."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
@@ -57,33 +57,39 @@ class HaproxySwitch:
         return {row["srv_name"]: int(row["srv_uweight"]) for row in self._servers()}
 
     def out_of_service(self) -> dict[str, OutOfService]:
-        """Servers of the backend that get no request, whatever their weight.
+        """Servers of the backend that get no requests, whatever their weight.
 
         Raises:
             ResourceMissing, ServiceUnreachable, AccessDenied: as for `weights`.
         """
         servers = self._servers()
-        backups = {row["svname"] for row in self._statistics() if row.get("bck") == "1"}
-        found = {
-            row["srv_name"]: reason_out_of_service(row, self._backend, is_backup=row["srv_name"] in backups)
-            for row in servers
-        }
+        statistics = {row["svname"]: row for row in self._statistics()}
+        found = {}
+        for row in servers:
+            counted = statistics.get(row["srv_name"], {})
+            found[row["srv_name"]] = reason_out_of_service(
+                row,
+                self._backend,
+                socket=self._socket,
+                tracked=counted.get("tracked", ""),
+                is_backup=counted.get("bck") == "1",
+            )
         return {name: reason for name, reason in found.items() if reason is not None}
 
     def require_adjustable(self) -> None:
-        """Look whether the socket and the backend let weights be set, without setting any.
+        """Check that weights can be set through this socket and for this backend, without setting any.
 
         Raises:
-            AccessDenied: the socket has not `level admin`.
-            RejectedError: the backend's algorithm does not take other weights while HAProxy runs.
+            AccessDenied: the socket does not have `level admin`.
+            RejectedError: the weights of the backend's algorithm cannot be changed at run time.
             ResourceMissing, ServiceUnreachable: as for `weights`.
         """
         level = self._ask("show cli level").strip()
         if level in {"user", "operator"}:
             raise AccessDenied(
-                f"HAProxy's socket has `level {level}`, which does not let weights be set",
+                f"HAProxy's socket has `level {level}`, which may not set weights",
                 where=self._place,
-                next_step=f"give it `level admin`: stats socket {self._socket} level admin",
+                next_step=self._become_admin,
             )
         servers = self._servers()
         algorithm = next((row.get("algo", "") for row in self._statistics() if row["svname"] == "BACKEND"), "")
@@ -91,29 +97,34 @@ class HaproxySwitch:
             return
         if algorithm in _FIXED or (servers and self._is_static(servers[0]["srv_name"])):
             raise RejectedError(
-                f"backend {self._backend} has `balance {algorithm}`, which takes no other weights while HAProxy runs",
+                f"backend {self._backend} has `balance {algorithm}`, whose weights cannot be changed at run time",
                 where=self._place,
-                next_step="let it `balance roundrobin` or `leastconn`, or add `hash-type consistent` to a hash",
+                next_step=f"in haproxy.cfg, give backend {self._backend} `balance roundrobin` or `balance leastconn`,"
+                " or add `hash-type consistent` to a hash; then reload HAProxy",
             )
 
     def _is_static(self, server: str) -> bool:
-        """Whether the algorithm is a static one, of those for which `hash-type` decides: `show stat` does not have it.
+        """Whether the algorithm is static. For a hash, `hash-type` decides that, which `show stat` does not report.
 
-        HAProxy looks at the algorithm before it looks at the rest of `add server`, which never succeeds here: the name
-        is taken and the address is missing (management guide, `add server`; server.c, cli_parse_add_server). It logs
-        that as an alert.
+        HAProxy checks the algorithm before the rest of `add server`. The command never succeeds: the name is taken and
+        the address is missing (management guide, `add server`; server.c, cli_parse_add_server). HAProxy logs it as an
+        alert.
         """
         return "dynamic load balancing" in self._ask(f"add server {self._backend}/{server}")
 
     def _servers(self) -> list[dict[str, str]]:
         if not _NAME.fullmatch(self._backend):
-            raise RejectedError(f"{self._backend!r} is not a backend name", where=self._place)
+            raise RejectedError(
+                f"{self._backend!r} is not a backend name",
+                where=self._place,
+                next_step="set `traffic.backend` to the name of a backend in haproxy.cfg (letters, digits, `_.:-`)",
+            )
         reply = self._ask(f"show servers state {self._backend}")
         if reply.startswith("Can't find backend"):
             raise ResourceMissing(
                 f"HAProxy has no backend {self._backend}",
                 where=self._place,
-                next_step="name a backend of its configuration in traffic.backend",
+                next_step="set `traffic.backend` to the name of a backend in haproxy.cfg",
             )
         return self._parse(reply)
 
@@ -126,7 +137,7 @@ class HaproxySwitch:
         return rows
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
-        """Set the given servers' weights and read them back; after an error the old weights are in place again.
+        """Set the given servers' weights and read them back; after an error the old weights are restored.
 
         Raises:
             ResourceMissing: a server is not in the backend; nothing was changed.
@@ -140,7 +151,7 @@ class HaproxySwitch:
                 self._set(server, weight)
             self._compare(weights)
         except BaseException as error:
-            # Termination too: half a step would send traffic where nobody decided it should go.
+            # Termination too: half a step would give shares of traffic that no step planned.
             self._restore(before, weights, after=error)
             raise
 
@@ -150,10 +161,15 @@ class HaproxySwitch:
                 raise ResourceMissing(
                     f"backend {self._backend} has no server {server!r}",
                     where=self._place,
-                    next_step=f"its servers are: {', '.join(known) or 'none'}",
+                    next_step="rename the servers of that backend in haproxy.cfg so that they match the stack's host"
+                    f" names; it has {', '.join(known) or 'none'}",
                 )
             if not 0 <= weight <= _HIGHEST_WEIGHT:
-                raise RejectedError(f"weight {weight} of server {server} is not in 0..256", where=self._place)
+                raise RejectedError(
+                    f"weight {weight} of server {server} is not between 0 and {_HIGHEST_WEIGHT}",
+                    where=self._place,
+                    next_step=f"use a weight between 0 and {_HIGHEST_WEIGHT}",
+                )
 
     def _set(self, server: str, weight: int) -> None:
         reply = self._ask(f"set server {self._backend}/{server} weight {weight}").strip()
@@ -161,18 +177,26 @@ class HaproxySwitch:
             return
         if reply.startswith("Permission denied"):
             raise AccessDenied(
-                "HAProxy's socket does not allow changes", where=self._place, next_step="give it `level admin`"
+                "HAProxy's socket does not allow changes", where=self._place, next_step=self._become_admin
             )
         if reply.startswith(("No such server", "No such backend")):
-            raise ResourceMissing(f"server {self._backend}/{server} is gone", where=self._place)
-        raise RejectedError(f"HAProxy refused weight {weight} for {server}: {reply[:200]}", where=self._place)
+            raise ResourceMissing(
+                f"server {self._backend}/{server} no longer exists",
+                where=self._place,
+                next_step="find out who removed it, add it again, then run again",
+            )
+        raise RejectedError(
+            f"HAProxy refused weight {weight} for {server}: {reply[:200]}",
+            where=self._place,
+            next_step="correct haproxy.cfg as the reply says, reload HAProxy, then run again",
+        )
 
     def _compare(self, wanted: Mapping[str, int]) -> None:
         actual = self.weights()
         for server, weight in wanted.items():
             if actual.get(server) != weight:
                 raise RejectedError(
-                    f"weight of {server} is {actual.get(server)} right after it was set to {weight}",
+                    f"HAProxy reports weight {actual.get(server)} for {server} directly after {weight} was set",
                     where=self._place,
                     next_step="find out what else sets weights on this HAProxy",
                 )
@@ -184,7 +208,7 @@ class HaproxySwitch:
                 if actual.get(server) != before[server]:
                     self._set(server, before[server])
         except HoldtrueError as error:
-            after.add_note(f"not every weight found before could be put back: {error}")
+            after.add_note(f"some original weights could not be restored: {error}")
 
     def _parse(self, reply: str) -> list[dict[str, str]]:
         """`show servers state`: a version line, a `#` line that names the columns, one line a server."""
@@ -197,10 +221,14 @@ class HaproxySwitch:
 
     def _not_haproxy(self, reply: str) -> ServiceUnreachable:
         return ServiceUnreachable(
-            f"no server list came from the socket, but {reply[:80]!r}",
+            f"the socket did not answer like HAProxy: {reply[:80]!r}",
             where=self._place,
-            next_step="check that HAProxy listens there",
+            next_step="set `traffic.socket` to the path of `stats socket` in haproxy.cfg",
         )
+
+    @property
+    def _become_admin(self) -> str:
+        return f"in haproxy.cfg, set `stats socket {self._socket} level admin`, then reload HAProxy"
 
     @property
     def _place(self) -> str:
@@ -222,24 +250,28 @@ class HaproxySwitch:
             is_socket = stat.S_ISSOCK(self._socket.stat().st_mode)
         except OSError:
             is_socket = True
-        advice = "check traffic.socket and that HAProxy runs with `stats socket PATH level admin`"
+        advice = "check `traffic.socket`, and that HAProxy runs with `stats socket PATH level admin` for this path"
         match error:
             case FileNotFoundError() | NotADirectoryError():
-                return ResourceMissing("HAProxy's admin socket is not there", where=self._place, next_step=advice)
+                return ResourceMissing("HAProxy's admin socket does not exist", where=self._place, next_step=advice)
             case PermissionError():
                 return AccessDenied(
-                    "HAProxy's admin socket may not be opened by this user",
+                    "this user may not open HAProxy's admin socket",
                     where=self._place,
-                    next_step="set user, group or mode on `stats socket`",
+                    next_step="in haproxy.cfg, set `user`, `group` or `mode` of `stats socket`, then reload HAProxy",
                 )
             case _ if not is_socket:
-                return ResourceMissing("This is not a socket", where=self._place, next_step=advice)
+                return ResourceMissing("this is not a socket", where=self._place, next_step=advice)
             case TimeoutError():
                 return ServiceUnreachable(
                     f"HAProxy did not answer within {self._timeout_seconds:g} s", where=self._place, next_step=advice
                 )
             case _ if error.errno is None or error.errno == errno.ENAMETOOLONG:
-                return RejectedError("The socket's path is too long", where=self._place, next_step="keep it below 108")
+                return RejectedError(
+                    "the socket's path is too long",
+                    where=self._place,
+                    next_step="use a path of at most 107 bytes for `stats socket` in haproxy.cfg and `traffic.socket`",
+                )
             case _:
                 return ServiceUnreachable(
                     f"HAProxy does not answer: {error.strerror}", where=self._place, next_step=advice

@@ -1,12 +1,13 @@
-"""Which packages are the organisation's own, so that nobody outside is told their names: the one place that decides.
+"""Decides which packages are internal: the organisation's own, whose names stay private.
 
 No advisory source is asked about
 
-- a package under one of the internal patterns, however it is installed,
+- a package whose name matches one of the internal patterns, however it is installed,
 - a project of the lock file itself, and any other that is built from a path or installed in place: a package of that
-  name on PyPI is another one,
-- a package that is locked from an index beside PyPI. A file that names no PyPI at all uses a mirror of it, as far as
-  anybody can tell, and only the patterns say which of its packages are internal.
+  name on PyPI is a different one,
+- a package locked from an index other than PyPI in a file that also names PyPI, unless that index is listed here as
+  public or by the user as a mirror. A file that does not name PyPI is assumed to use a mirror of it; only the patterns
+  say which of its packages are internal.
 """
 
 import re
@@ -18,14 +19,14 @@ from typing import Final
 from holdtrue.core.lockfiles.inventories import OWN_PROJECT
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
-INTERNAL_NAME: Final = "named as internal: no public source speaks of it, and none is asked"
-"""Reason of what the patterns name."""
+INTERNAL_NAME: Final = "declared internal: not sent to any advisory source"
+"""Reason of packages that match the patterns."""
 
-PRIVATE_INDEX: Final = "from an index beside PyPI that is not known to be public: no source is asked about it"
-"""Reason of what is locked from such an index."""
+PRIVATE_INDEX: Final = "from an additional index that is not known to be public: not sent to any advisory source"
+"""Reason of packages that are locked from such an index."""
 
 PYPI: Final = "pypi.org/simple"
-"""As `index_name` gives it."""
+"""PyPI, as `index_name` returns it."""
 
 _OWN_REASONS: Final = frozenset({INTERNAL_NAME, OWN_PROJECT})
 _NOT_ASKED: Final = frozenset({Origin.INTERNAL, Origin.LOCAL, Origin.EDITABLE})
@@ -35,16 +36,16 @@ _PUBLIC_HOSTS: Final = frozenset({
     "pypi.nvidia.com", "data.pyg.org", "pypi.anaconda.org", "piwheels.org", "www.piwheels.org", "wheels.vllm.ai",
     "mirrors.aliyun.com", "pypi.tuna.tsinghua.edu.cn", "mirrors.ustc.edu.cn", "mirror.baidu.com",
 }) | _PYPI_HOSTS  # fmt: skip
-"""Whose packages are PyPI's projects, or known to everybody."""
+"""Indexes whose packages are PyPI's projects or otherwise public."""
 
 
 def is_asked(item: Dependency) -> bool:
-    """Whether an advisory source may be told its name."""
+    """Whether its name may be sent to an advisory source."""
     return item.origin not in _NOT_ASKED and item.reason not in _OWN_REASONS
 
 
 def is_named_internal(origin: Origin | None, reason: str) -> bool:
-    """Whether somebody said that it is the organisation's own; a private index alone does not say so."""
+    """Whether the user declared it internal; a private index alone does not make it so."""
     return reason == INTERNAL_NAME or (origin is Origin.INTERNAL and reason != PRIVATE_INDEX)
 
 
@@ -54,7 +55,7 @@ def mark_internal(inventory: Inventory, patterns: Sequence[str], mirrors: Sequen
     Args:
         inventory: What was read.
         patterns: Shell patterns for the names of internal packages.
-        mirrors: Addresses of indexes that serve PyPI's packages.
+        mirrors: URLs of indexes that serve PyPI's packages.
     """
     matchers = [re.compile(translate(re.sub(r"[-_.]+", "-", pattern).lower())) for pattern in patterns]
     private = _private_indexes({item.index for item in inventory.dependencies if item.index}, mirrors)
@@ -74,14 +75,14 @@ def mark_internal(inventory: Inventory, patterns: Sequence[str], mirrors: Sequen
 
 
 def index_name(address: str) -> str:
-    """Host and path of an index, or its folder: what tells it from others, without user, password and query."""
+    """Host and path of an index, or its folder: what identifies it, without user, password and query."""
     rest = re.split(r"[?#]", address.partition("://")[2] or address, maxsplit=1)[0].rstrip("/")
     authority, slash, path = rest.partition("/")
     return f"{authority.rpartition('@')[2].lower()}{slash}{path}"
 
 
 def _private_indexes(named: set[str], mirrors: Sequence[str]) -> frozenset[str]:
-    """Those of the named ones that are neither PyPI nor public, where PyPI stands beside them."""
+    """The named indexes that are neither PyPI nor public; empty when PyPI is not among the named ones."""
     if not any(_host(index) in _PYPI_HOSTS for index in named):
         return frozenset()
     known = [index_name(mirror) for mirror in mirrors]
