@@ -209,6 +209,7 @@ def test_servers_that_get_no_request_are_told_from_those_that_do(haproxy: _Hapro
     assert {name: reason.by_operator for name, reason in found.items()} == {
         "spare": True, "off": True, "dead": False, "follower": True,
     }  # fmt: skip
+    assert "server mixed/off state ready" in found["follower"].next_step
 
 
 @pytest.mark.parametrize("state", ["maint", "drain"])
@@ -220,7 +221,9 @@ def test_a_server_out_of_service_gets_no_request_whatever_its_weight(haproxy: _H
     assert haproxy.ask(10) == {"blue": 10}
     reason = switch.out_of_service()["green"]
     assert reason.by_operator
-    (command,) = re.findall("`(.*)`", reason.next_step)
+    (command,) = re.findall(
+        rf"`echo '(.*)' \| socat stdio {re.escape(str(haproxy.folder / 'admin'))}`", reason.next_step
+    )
     assert haproxy.command(command) == ""
     assert switch.out_of_service() == {}
     assert haproxy.ask(10) == {"blue": 5, "green": 5}
