@@ -10,7 +10,7 @@ from flows.provision import provision
 from holdtrue.adapters.ledger import open_ledger
 from holdtrue.cli import ExitCode, main
 from holdtrue.errors import ConfigurationFailed, ServiceUnreachable
-from holdtrue.models.configuration import HandlerNote, LostHandler, UntouchedHost
+from holdtrue.models.configuration import HandlerNote, LostHandler, TaskOutcome, TaskResult, UntouchedHost
 from holdtrue.models.drift import DriftReport, DriftVerdict
 from holdtrue.models.ledger import Ledger
 from holdtrue.models.report import ProvisionReport
@@ -169,3 +169,24 @@ def test_a_host_that_was_not_touched_is_on_the_page_of_a_provision(tools: FakeTo
 
     assert state.name == "Provisioned"
     assert "its play was ended" in artifacts_of(state)["provision-report-demo"]
+
+
+def test_a_check_that_fails_hides_neither_what_it_saw_nor_handlers(tools: FakeTools) -> None:
+    lose(tools)
+    changed = TaskResult(host="web-2", task="Write it", outcome=TaskOutcome.CHANGED)
+    broken = TaskResult(host="web-1", task="Require it", outcome=TaskOutcome.FAILED, message="not so")
+    seen = CONFIGURED.model_copy(update={"check": True, "results": (changed, broken)})
+    tools.configurator = FakeConfigurator(checks=(ConfigurationFailed("task 'Require it' failed", done=seen),))
+    report = report_of(DriftReport, end_of(drift, ["demo"]))
+    (found,) = report.environments
+    assert found.verdict is DriftVerdict.DRIFTED
+    assert {(item.target, item.field) for item in found.findings} >= {("web-2", "Write it"), ("web-1", "Restart")}
+    assert ("web-1", "Require it") in {(item.target, item.field) for item in found.not_checked}
+
+
+def test_a_check_that_never_began_names_handlers_and_its_reason(tools: FakeTools) -> None:
+    lose(tools)
+    tools.configurator = FakeConfigurator(checks=(ConfigurationFailed("the playbook cannot run"),))
+    (found,) = report_of(DriftReport, end_of(drift, ["demo"])).environments
+    assert [item.field for item in found.findings] == ["Restart"]
+    assert "the playbook cannot run" in {reason for item in found.not_checked for reason in [item.reason.split(".")[0]]}

@@ -18,8 +18,12 @@ UNREACHABLE: Final = "unreachable"
 NO_TASK: Final = "no task"
 NO_CHECK: Final = "no check"
 UNKNOWN_FATE: Final = "unknown fate"
+LATER_TASKS: Final = "later tasks"
 """Gap kinds that concern a whole target. Users write them in `drift.ignore`, so they do not change."""
 
+_NOTHING: Final = (
+    "nothing in this layer was checked; if there is nothing to check, leave the layer out of `drift.layers`"
+)
 _KILLED: Final = (
     "a run was killed while it was creating this, so Pulumi cannot tell whether it exists; run `provision`: its"
     " message says what to do"
@@ -64,11 +68,20 @@ def _describe(change: PropertyChange) -> str:
             return f"recorded {change.before!r}, found {change.after!r}"
 
 
-def configuration_drift(run: ConfigurationRun, missing: Sequence[OpenHandler] = ()) -> LayerDrift:
+def configuration_drift(
+    run: ConfigurationRun | None, missing: Sequence[OpenHandler] = (), failure: str = ""
+) -> LayerDrift:
     """What the playbook would change, and the handlers that still have to run.
 
-    A task that check mode cannot judge was not checked; neither was a host on which no task ran.
+    A task that check mode cannot judge was not checked; neither was a host on which no task ran, nor what comes after a
+    task that failed.
+
+    Args:
+        run: The check-mode run, as far as it came; None when it did not start.
+        missing: Handlers of the environment that still have to run.
+        failure: Why the run did not come to its end; empty when it did.
     """
+    run = run or ConfigurationRun(check=True, hosts=(), results=())
     layer = DriftLayer.CONFIGURATION
     findings = [
         DriftFinding(layer=layer, target=result.host, field=result.task, summary=_would_change(result))
@@ -85,7 +98,14 @@ def configuration_drift(run: ConfigurationRun, missing: Sequence[OpenHandler] = 
     not_checked += [
         NotChecked(layer=layer, target=host.host, field=NO_TASK, reason=host.reason) for host in run.untouched
     ]
-    if not run.hosts and not run.untouched:
+    failed = {result.host for result in run.results if result.outcome is TaskOutcome.FAILED} if failure else set()
+    not_checked += [
+        NotChecked(layer=layer, target=host, field=LATER_TASKS, reason="an earlier task failed")
+        for host in sorted(failed)
+    ]
+    if failure and not failed:
+        not_checked.append(NotChecked(layer=layer, target="*", reason=failure))
+    elif not run.hosts and not run.untouched:
         not_checked.append(NotChecked(layer=layer, target="*", reason="the playbook ran on no host"))
     checked = sum(host.ok + host.changed for host in run.hosts)
     return LayerDrift(
@@ -175,7 +195,7 @@ def judge(
     not_checked = tuple(gap for gap in gaps if not accepting[gap])
     open_layers = {gap.layer for gap in not_checked}
     not_checked += tuple(
-        NotChecked(layer=layer.layer, target="*", reason="nothing in this layer was checked")
+        NotChecked(layer=layer.layer, target="*", reason=_NOTHING)
         for layer in layers
         if layer.checked == 0 and layer.layer not in open_layers
     )

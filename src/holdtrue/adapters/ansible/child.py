@@ -132,6 +132,7 @@ def _forward(event: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -
                 "ignored": bool(data.get("ignore_errors")),
                 "handler_names": data.get("handler_names") or [],
                 "run_once": bool(data.get("run_once")),
+                "rescue": data.get("rescue") or [],
                 "result": data.get("res") or {},
             }
         )

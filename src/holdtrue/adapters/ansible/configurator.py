@@ -96,7 +96,7 @@ class AnsibleConfigurator:
         """
         if notice := overridden(self._user_settings()):
             on_progress(Progress(message=notice))
-        return self._run(RunRecord(on_progress), on_progress, check=True)
+        return self._run(RunRecord(on_progress, check=True), on_progress, check=True)
 
     def _run(self, record: RunRecord, on_progress: ProgressSink, *, check: bool) -> ConfigurationRun:
         self._refuse_the_impossible()

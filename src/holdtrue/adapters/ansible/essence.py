@@ -15,6 +15,7 @@ _TEXT_LIMIT = 20_000
 _ITEM_TEXT_LIMIT = 1_000
 _HIDDEN = "hidden by no_log"
 _ITEM_LIMIT = 50
+_UNREMARKABLE = 4
 _LABEL_LIMIT = 200
 _DIFF_LIMIT = 10
 _CONTEXT_LINES = 3
@@ -27,10 +28,12 @@ def essence(result: Mapping[str, Any], limit: int = _TEXT_LIMIT) -> dict[str, An
         return kept | {"censored": _HIDDEN}
     kept |= {name: _text(_first(result[name], limit))[:limit] for name in _HEADS if result.get(name)}
     kept |= {name: _text(_last(result[name], limit))[-limit:] for name in _TAILS if result.get(name)}
+    if result.get("ansible_job_id") and not result.get("finished"):
+        kept["unfinished"] = True  # An async task that nobody waited for.
     diffs = _diffs(result)
     if isinstance(raw_items := result.get("results"), list):
         items = [item for item in raw_items if isinstance(item, Mapping)]
-        telling = [item for item in items if any(item.get(flag) for flag in ("failed", "changed", "skipped"))]
+        telling = sorted((item for item in items if _rank(item) < _UNREMARKABLE), key=_rank)
         kept["item_count"] = len(items)
         kept["items"] = [
             essence(item, _ITEM_TEXT_LIMIT) | {"label": _label(item), "diffs": []} for item in telling[:_ITEM_LIMIT]
@@ -50,6 +53,17 @@ def focus(before: str, after: str) -> tuple[str, str]:
         end += 1
     start, end = max(0, start - _CONTEXT_LINES), max(0, end - _CONTEXT_LINES)
     return "".join(old[start : len(old) - end]), "".join(new[start : len(new) - end])
+
+
+def _rank(item: Mapping[str, Any]) -> int:
+    """Which items are kept when there are too many: failed ones, those that were not looked at, then changed ones."""
+    if item.get("failed"):
+        return 0
+    if item.get("skipped"):
+        return 3 if item.get("skip_reason") or item.get("skipped_reason") else 1
+    if item.get("ansible_job_id") and not item.get("finished"):
+        return 1
+    return 2 if item.get("changed") else _UNREMARKABLE
 
 
 def _label(item: Mapping[str, Any]) -> str:

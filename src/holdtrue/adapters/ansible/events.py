@@ -33,6 +33,8 @@ class ModuleResult(_Event):
     module_stderr: str = ""
     module_stdout: str = ""
     label: str = ""
+    unfinished: bool = False
+    """Started in the background (`async`), and not over when the task ended."""
     diffs: tuple[FileDiff, ...] = ()
     items: tuple["ModuleResult", ...] = ()
     item_count: int = 0
@@ -50,6 +52,8 @@ class TaskEnded(_Event):
     handler_names: tuple[str, ...] = ()
     """Every name that notifies the handler, the display name first; empty for a task that is not a handler."""
     run_once: bool = False
+    rescue: tuple[str, ...] = ()
+    """Tasks that run in place of this one when it fails."""
     result: ModuleResult
 
 

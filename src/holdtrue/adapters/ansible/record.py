@@ -1,7 +1,7 @@
 """The events of a playbook run, collected as they come and evaluated at the end."""
 
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import assert_never
 
@@ -35,7 +35,6 @@ _TEXT_LINES = 200
 _NAMED_ITEMS = 5
 _BY_FILE = re.compile(r"^skipped, since |matching (?:creates|removes) option")
 """Messages of ansible-core's modules when `creates` or `removes` made them skip (script, unarchive)."""
-_NO_MESSAGE = {TaskOutcome.SKIPPED: "does not run in check mode"}
 _LEVELS = {
     TaskOutcome.OK: ProgressLevel.INFO,
     TaskOutcome.CHANGED: ProgressLevel.INFO,
@@ -52,7 +51,12 @@ class RunRecord:
     that was skipped because it cannot run in check mode is a SKIPPED result: it was not checked.
     """
 
-    def __init__(self, on_progress: ProgressSink, on_handler: HandlerSink = ignore_handlers) -> None:
+    def __init__(
+        self, on_progress: ProgressSink, on_handler: HandlerSink = ignore_handlers, *, check: bool = False
+    ) -> None:
+        self._check = check
+        self._not_looked_at: Counter[str] = Counter()
+        """Tasks by host that Ansible counts as ok although check mode could not judge them."""
         self.results: list[TaskResult] = []
         self.plays = PlayRecord()
         self.handlers = HandlerRecord(on_handler)
@@ -127,10 +131,10 @@ class RunRecord:
         return tuple(
             HostSummary(
                 host=host,
-                ok=counts.ok.get(host, 0),
+                ok=counts.ok.get(host, 0) - self._not_looked_at[host],
                 changed=counts.changed.get(host, 0),
                 failed=counts.failures.get(host, 0),
-                skipped=counts.skipped.get(host, 0),
+                skipped=counts.skipped.get(host, 0) + self._not_looked_at[host],
                 unreachable=counts.dark.get(host, 0) > 0,
             )
             for host in sorted(counts.processed.keys() | counts.dark.keys())
@@ -148,7 +152,7 @@ class RunRecord:
             self._on_progress(Progress(message=message, level=ProgressLevel.WARNING))
 
     def _take_result(self, event: TaskEnded) -> None:
-        outcome = _outcome(event)
+        outcome = TaskOutcome.SKIPPED if self._check and _is_unjudged(event) else _outcome(event)
         self.plays.note(event)
         self.handlers.note(event, outcome, self.plays.hosts)
         if outcome is TaskOutcome.OK:
@@ -158,13 +162,32 @@ class RunRecord:
             task=event.task,
             module=event.module,
             outcome=outcome,
-            message=_message(event.result) or _NO_MESSAGE.get(outcome, ""),
+            message=_explained(event, outcome),
             diffs=event.result.diffs,
         )
         self.results.append(result)
+        if outcome is TaskOutcome.SKIPPED and self._check:
+            self._not_looked_at[event.host] += event.event != "runner_on_skipped"
+            self.results += [_not_reached(event, name) for name in event.rescue]
         detail = f" | {result.message}" if outcome is not TaskOutcome.CHANGED and result.message else ""
         message = f"{event.host} | {outcome.value} | {event.task}{detail}"
         self._on_progress(Progress(message=message, level=_LEVELS[outcome]))
+
+
+def _explained(event: TaskEnded, outcome: TaskOutcome) -> str:
+    message = _message(event.result)
+    if outcome is not TaskOutcome.SKIPPED:
+        return message
+    if event.event == "runner_on_failed":
+        return f"failed in check mode, and its failure is ignored: {message}"
+    if event.result.unfinished:
+        return "runs in the background, and nobody waits for its end"
+    return message or "does not run in check mode"
+
+
+def _not_reached(event: TaskEnded, task: str) -> TaskResult:
+    message = f"runs when '{event.task}' fails, which check mode cannot tell"
+    return TaskResult(host=event.host, task=task, outcome=TaskOutcome.SKIPPED, message=message)
 
 
 def _outcome(event: TaskEnded) -> TaskOutcome:
@@ -182,6 +205,20 @@ def _outcome(event: TaskEnded) -> TaskOutcome:
             return TaskOutcome.SKIPPED
         case _:
             return TaskOutcome.OK
+
+
+def _is_unjudged(event: TaskEnded) -> bool:
+    """Tell whether check mode says nothing about a task that Ansible counts as ok.
+
+    A failure that is ignored may only mean that check mode did not run an earlier task. A task in the background goes
+    on after it was counted.
+    """
+    failed_unheeded = event.event == "runner_on_failed" and event.ignored
+    return failed_unheeded or (event.event == "runner_on_ok" and _is_unfinished(event.result))
+
+
+def _is_unfinished(result: ModuleResult) -> bool:
+    return result.unfinished or any(map(_is_unfinished, result.items))
 
 
 def _was_not_looked_at(result: ModuleResult) -> bool:

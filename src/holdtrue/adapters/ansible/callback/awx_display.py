@@ -71,6 +71,25 @@ def _names(handler: Any) -> list[str]:
     return [*_own_names(handler), *(handler.listen or ())]
 
 
+def _rescue(task: Any) -> Iterator[str]:
+    """Names of the tasks that run when this one fails: those of `rescue` in the blocks around it."""
+    inner, around = task, getattr(task, "_parent", None)
+    while around is not None:
+        rescue = getattr(around, "rescue", None)
+        if rescue and inner not in rescue and inner not in (around.always or ()):
+            yield from _task_names(rescue)
+        inner, around = around, getattr(around, "_parent", None)
+
+
+def _task_names(entries: Any) -> Iterator[str]:
+    for entry in entries:
+        nested = getattr(entry, "block", None)
+        if nested is None:
+            yield entry.get_name()
+        else:
+            yield from _task_names(nested)
+
+
 def _place(result: Any) -> tuple[str, str]:
     return result.host.get_name(), str(result.task._uuid)  # noqa: SLF001 - as the original does
 
@@ -102,6 +121,7 @@ class CallbackModule(_original.CallbackModule):  # type: ignore[misc,name-define
             event_data["res"] = _essence.essence(self._censor.clean(result)) | verdict
             if _is_handler(task):
                 event_data["handler_names"] = _names(task)
+            event_data["rescue"] = list(_rescue(task))
         if task is not None:
             event_data["run_once"] = bool(task.run_once)
             event_data["meta"] = str(task.args.get("_raw_params") or "") if task.action in _META else ""
