@@ -41,6 +41,15 @@ def test_findings_win_over_gaps_and_both_are_told(desk: Desk, server: FaultServe
     assert [bool(source.failure) for source in ended.document.sources] == [False, True]
 
 
+def test_a_pin_below_a_comment_that_ends_in_a_backslash_is_found(desk: Desk) -> None:
+    desk.file("requirements.txt", "demo-b==2.0 # comment \\\ndemo-a==1.0\n")
+
+    ended = desk.audit("--osv-db", "dump.jsonl")
+
+    assert (ended.code, ended.found) == (VULNERABLE, THE_FINDING)
+    assert [item.name for item in ended.document.not_audited] == ["line 1"]
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n\n", "--index-url https://index.example/simple\n"])
 def test_nothing_checked_is_never_clean(desk: Desk, text: str) -> None:
     desk.file("requirements.txt", text)
