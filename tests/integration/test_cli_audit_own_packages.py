@@ -44,6 +44,8 @@ MEMBERS: Final = {
     "pylock.toml": 'lock-version = "1.0"\ncreated-by = "x"\n'
     + _toml("packages", "own-app", 'directory = { path = "." }')
     + _toml("packages", "own-core", 'directory = { path = "core", editable = true }')
+    + _toml("packages", "own-wheel", 'wheels = [{ path = "wheels/own_wheel-1.0-py3-none-any.whl" }]')
+    + _toml("packages", "own-sdist", 'sdist = { url = "file:///srv/own_sdist-1.0.tar.gz" }')
     + _toml("packages", "acme-lib")
     + _toml("packages", "demo-b"),
     "Pipfile.lock": json.dumps(

@@ -53,7 +53,17 @@ def _read_origin(package: Table) -> Origin:
         return Origin.EDITABLE if package.table("directory").flag("editable") else Origin.LOCAL
     if "archive" in package.values:
         return origin_of(package.table("archive").text("url"))
-    return Origin.INDEX
+    return Origin.LOCAL if _is_from_files(package) else Origin.INDEX
+
+
+def _is_from_files(package: Table) -> bool:
+    """Whether no index is named, and each archive is a file of the machine that locked: another one may not know it."""
+    addresses = [table.text("url") or table.text("path") for table in _archives(package)]
+    return not package.text("index") and bool(addresses) and all(map(_is_file, addresses))
+
+
+def _is_file(address: str) -> bool:
+    return bool(address) and origin_of(address) is Origin.LOCAL
 
 
 def _read_index(package: Table) -> str:
@@ -64,8 +74,14 @@ def _read_index(package: Table) -> str:
 
 def _files(package: Table) -> Iterator[str]:
     """Where its archives lie: the version of one that is built anew each time stands in no field."""
-    for table in (package.table("archive"), package.table("sdist"), *package.tables("wheels")):
+    for table in (package.table("archive"), *_archives(package)):
         yield from (table.text("name"), table.text("url"), table.text("path"))
+
+
+def _archives(package: Table) -> Iterator[Table]:
+    if "sdist" in package.values:
+        yield package.table("sdist")
+    yield from package.tables("wheels")
 
 
 def _needs(package: Table) -> Iterator[Need]:
