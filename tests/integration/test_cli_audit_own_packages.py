@@ -30,6 +30,8 @@ MEMBERS: Final = {
     + _uv("own-core", 'editable = "packages/core"')
     + _uv("own-wheel", 'path = "wheels/own_wheel-1.0-py3-none-any.whl"')
     + _uv("acme-lib", 'editable = "packages/lib"')
+    + _uv("own-find-links", 'registry = "wheels"')
+    + _uv("own-flat-index", 'registry = "file:///srv/wheels"')
     + _uv("acme-git", 'git = "https://host.example/acme-git#01"')
     + _uv("demo-b", f'registry = "{_PYPI}"'),
     "pdm.lock": '[metadata]\ngroups = ["default"]\nlock_version = "4.5.0"\n'

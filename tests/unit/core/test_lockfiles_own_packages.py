@@ -3,7 +3,7 @@
 import pytest
 
 from holdtrue.core.lockfiles import INTERNAL_NAME, OWN_PROJECT, is_asked, is_named_internal, mark_internal
-from holdtrue.core.lockfiles.own_packages import PRIVATE_INDEX, index_name
+from holdtrue.core.lockfiles.own_packages import PRIVATE_INDEX, folder_name, index_name
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 PYPI = "pypi.org/simple"
@@ -79,3 +79,27 @@ def test_an_index_is_named_without_what_may_be_secret() -> None:
     assert index_name("https://user:s3cr3t@Index.example:8443/a/B/?token=s3cr3t#s3cr3t") == "index.example:8443/a/B"
     assert index_name("../wheels") == "../wheels"
     assert index_name("") == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("wheels", "./wheels"), ("./wheels/", "./wheels"), ("../wheels", "../wheels"), ("/srv/wheels", "/srv/wheels"),
+        ("file:///srv/wheels/", "/srv/wheels"), ("file://localhost/srv/wheels", "/srv/wheels"), ("/", "./"),
+        ("FILE:wheels", "./wheels"),
+    ],
+)  # fmt: skip
+def test_a_folder_is_never_taken_for_a_host(address: str, name: str) -> None:
+    assert folder_name(address) == name
+
+
+@pytest.mark.parametrize("folder", ["wheels", "/srv/wheels", "file:///srv/wheels", "../wheels"])
+@pytest.mark.parametrize("beside", [(), (Dependency("demo", "1.0", index=PYPI),)])
+def test_a_folder_is_an_index_of_ones_own_unless_it_is_named_as_a_mirror(
+    folder: str, beside: tuple[Dependency, ...]
+) -> None:
+    held = (Dependency("core", "1.0", index=folder_name(folder)), *beside)
+
+    assert "core" not in asked(*held)
+    assert "core" not in asked(*held, mirrors=("https://wheels",))
+    assert "core" in asked(*held, mirrors=(folder,))

@@ -5,6 +5,7 @@ No advisory source is asked about
 - a package under one of the internal patterns, however it is installed,
 - a project of the lock file itself, and any other that is built from a path or installed in place: a package of that
   name on PyPI is another one,
+- a package that is locked from a folder that serves as an index, unless the folder is named as a mirror,
 - a package that is locked from an index beside PyPI. A file that names no PyPI at all uses a mirror of it, as far as
   anybody can tell, and only the patterns say which of its packages are internal.
 """
@@ -28,6 +29,8 @@ PYPI: Final = "pypi.org/simple"
 """As `index_name` gives it."""
 
 _OWN_REASONS: Final = frozenset({INTERNAL_NAME, OWN_PROJECT})
+_FOLDER_STARTS: Final = ("/", ".")
+_FILE_SCHEME: Final = re.compile(r"file:(?://(?:localhost(?=/))?)?", re.IGNORECASE)
 _NOT_ASKED: Final = frozenset({Origin.INTERNAL, Origin.LOCAL, Origin.EDITABLE})
 _PYPI_HOSTS: Final = frozenset({"pypi.org", "pypi.python.org", "files.pythonhosted.org"})
 _PUBLIC_HOSTS: Final = frozenset({
@@ -57,8 +60,11 @@ def mark_internal(inventory: Inventory, patterns: Sequence[str], mirrors: Sequen
         mirrors: Addresses of indexes that serve PyPI's packages.
     """
     matchers = [re.compile(translate(re.sub(r"[-_.]+", "-", pattern).lower())) for pattern in patterns]
-    private = _private_indexes({item.index for item in inventory.dependencies if item.index}, mirrors)
-    if not matchers and not private:
+    named = {item.index for item in inventory.dependencies if item.index}
+    mirrored = frozenset(name for mirror in mirrors for name in (index_name(mirror), folder_name(mirror)))
+    folders = frozenset(index for index in named if index.startswith(_FOLDER_STARTS) and not _is_in(index, mirrored))
+    private = _private_indexes(named - folders, mirrored)
+    if not matchers and not private and not folders:
         return inventory
 
     def marked(item: Dependency) -> Dependency:
@@ -68,29 +74,41 @@ def mark_internal(inventory: Inventory, patterns: Sequence[str], mirrors: Sequen
             return replace(item, reason=item.reason if item.reason == OWN_PROJECT else INTERNAL_NAME)
         if item.origin is Origin.INDEX and item.index in private:
             return replace(item, origin=Origin.INTERNAL, reason=PRIVATE_INDEX)
+        if item.origin is Origin.INDEX and item.index in folders:
+            return replace(item, origin=Origin.LOCAL)
         return item
 
     return replace(inventory, dependencies=tuple(map(marked, inventory.dependencies)))
 
 
 def index_name(address: str) -> str:
-    """Host and path of an index, or its folder: what tells it from others, without user, password and query."""
+    """Host and path of an index, or its folder: what tells it from others, without user, password and query.
+
+    Without a scheme it is a host's.
+    """
+    if address.lower().startswith("file:"):
+        return folder_name(address)
     rest = re.split(r"[?#]", address.partition("://")[2] or address, maxsplit=1)[0].rstrip("/")
     authority, slash, path = rest.partition("/")
     return f"{authority.rpartition('@')[2].lower()}{slash}{path}"
 
 
-def _private_indexes(named: set[str], mirrors: Sequence[str]) -> frozenset[str]:
+def folder_name(address: str) -> str:
+    """A folder that serves as an index, by its path or `file:` address, so that it does not look like a host."""
+    path = _FILE_SCHEME.sub("", address).rstrip("/")
+    return path if path.startswith(_FOLDER_STARTS) else f"./{path}"
+
+
+def _private_indexes(named: set[str], mirrored: frozenset[str]) -> frozenset[str]:
     """Those of the named ones that are neither PyPI nor public, where PyPI stands beside them."""
     if not any(_host(index) in _PYPI_HOSTS for index in named):
         return frozenset()
-    known = [index_name(mirror) for mirror in mirrors]
-    return frozenset(
-        index
-        for index in named
-        if _host(index) not in _PUBLIC_HOSTS
-        and not any(index == mirror or index.startswith(f"{mirror}/") for mirror in known)
-    )
+    return frozenset(index for index in named if _host(index) not in _PUBLIC_HOSTS and not _is_in(index, mirrored))
+
+
+def _is_in(index: str, mirrored: frozenset[str]) -> bool:
+    """Whether it is one of these, or below one."""
+    return any(index == mirror or index.startswith(f"{mirror}/") for mirror in mirrored)
 
 
 def _host(index: str) -> str:

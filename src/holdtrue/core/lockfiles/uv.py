@@ -19,7 +19,7 @@ from holdtrue.core.lockfiles.inventories import (
     report_absent,
 )
 from holdtrue.core.lockfiles.naming import canonical_name, read_version
-from holdtrue.core.lockfiles.own_packages import index_name
+from holdtrue.core.lockfiles.own_packages import folder_name, index_name
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 KIND: Final = "uv.lock"
@@ -72,7 +72,7 @@ def _read_package(name: str, package: Table, *, is_member: bool) -> Entry:
         place=package.place,
         marker=any_marker(package.texts("resolution-markers")),
         reason=OWN_PROJECT if is_root else reason,
-        index=index_name(source.text("registry")),
+        index=_read_index(source.text("registry")),
     )
     needs = (
         *_needs(package.tables("dependencies")),
@@ -80,6 +80,11 @@ def _read_package(name: str, package: Table, *, is_member: bool) -> Entry:
         *_needs(package.grouped_tables("dev-dependencies")),
     )
     return Entry(dependency, needs, is_root=is_root, is_listed=kind != "virtual")
+
+
+def _read_index(registry: str) -> str:
+    """What has no scheme is the path of a folder."""
+    return folder_name(registry) if registry and "://" not in registry else index_name(registry)
 
 
 def _needs(tables: Iterable[Table]) -> Iterator[Need]:
