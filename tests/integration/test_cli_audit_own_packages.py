@@ -157,6 +157,16 @@ def test_no_source_is_told_what_comes_from_a_private_index(desk: Desk, server: F
     assert (mirrored.code, asked(server)) == (CLEAN, {"demo-b", "core"})
 
 
+def test_a_mirror_that_is_named_is_pypi_so_that_other_indexes_are_private(desk: Desk, server: FaultServer) -> None:
+    mirror = "https://mirror.example/simple"
+    desk.file("uv.lock", INDEXES["uv.lock"].replace(_PYPI, mirror))
+
+    ended = desk.run("-r", "uv.lock", "--osv-url", server.url, "--mirror", mirror, "--json")
+
+    assert (ended.code, asked(server)) == (INCOMPLETE, {"demo-b"})
+    assert [item.name for item in ended.document.not_audited] == ["core"]
+
+
 @pytest.mark.parametrize("options", [(), ("--internal", "own-core"), ("--internal", "own-core", "--trust-internal")])
 def test_a_malicious_namesake_of_the_audited_project_is_no_finding(desk: Desk, options: tuple[str, ...]) -> None:
     desk.dump(advisory("own-core", "MAL-2099-1"), advisory("own-app", "MAL-2099-2"))

@@ -52,6 +52,21 @@ def test_without_pypi_an_index_is_a_mirror_of_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("index", "mirrors"),
+    [
+        ("mirror.corp.example/simple", ("https://mirror.corp.example/simple",)),
+        ("pypi.tuna.tsinghua.edu.cn/simple", ()),
+        ("mirrors.aliyun.com/pypi/simple", ()),
+    ],
+)
+def test_beside_a_known_mirror_an_index_is_ones_own(index: str, mirrors: tuple[str, ...]) -> None:
+    held = (Dependency("demo", "1.0", index=index), Dependency("core", "1.0", index=OWN))
+
+    assert asked(*held, mirrors=mirrors) == {"demo"}
+    assert asked(held[1], mirrors=(*mirrors, "https://mirror.corp.example")) == set()
+
+
+@pytest.mark.parametrize(
     ("mirror", "is_told"),
     [
         ("https://index.acme.example/own", True),

@@ -6,8 +6,8 @@ No advisory source is asked about
 - a project of the lock file itself, and any other that is built from a path or installed in place: a package of that
   name on PyPI is another one,
 - a package that is locked from a folder that serves as an index, unless the folder is named as a mirror,
-- a package that is locked from an index beside PyPI. A file that names no PyPI at all uses a mirror of it, as far as
-  anybody can tell, and only the patterns say which of its packages are internal.
+- a package that is locked from an index beside PyPI or a known mirror of it. A file that names neither uses a mirror, as
+  far as anybody can tell, and only the patterns say which of its packages are internal; unless the mirrors are named.
 """
 
 import re
@@ -33,11 +33,14 @@ _FOLDER_STARTS: Final = ("/", ".")
 _FILE_SCHEME: Final = re.compile(r"file:(?://(?:localhost(?=/))?)?", re.IGNORECASE)
 _NOT_ASKED: Final = frozenset({Origin.INTERNAL, Origin.LOCAL, Origin.EDITABLE})
 _PYPI_HOSTS: Final = frozenset({"pypi.org", "pypi.python.org", "files.pythonhosted.org"})
+_MIRROR_HOSTS: Final = frozenset(
+    {"mirrors.aliyun.com", "pypi.tuna.tsinghua.edu.cn", "mirrors.ustc.edu.cn", "mirror.baidu.com"}
+)
+"""Whoever uses one of them gets all of PyPI from there."""
 _PUBLIC_HOSTS: Final = frozenset({
     "test.pypi.org", "test-files.pythonhosted.org", "download.pytorch.org", "download-r2.pytorch.org",
     "pypi.nvidia.com", "data.pyg.org", "pypi.anaconda.org", "piwheels.org", "www.piwheels.org", "wheels.vllm.ai",
-    "mirrors.aliyun.com", "pypi.tuna.tsinghua.edu.cn", "mirrors.ustc.edu.cn", "mirror.baidu.com",
-}) | _PYPI_HOSTS  # fmt: skip
+}) | _PYPI_HOSTS | _MIRROR_HOSTS  # fmt: skip
 """Whose packages are PyPI's projects, or known to everybody."""
 
 
@@ -100,8 +103,8 @@ def folder_name(address: str) -> str:
 
 
 def _private_indexes(named: set[str], mirrored: frozenset[str]) -> frozenset[str]:
-    """Those of the named ones that are neither PyPI nor public, where PyPI stands beside them."""
-    if not any(_host(index) in _PYPI_HOSTS for index in named):
+    """Those of the named ones that are neither public nor mirrors, where it is known what serves PyPI's packages."""
+    if not mirrored and not any(_host(index) in _PYPI_HOSTS | _MIRROR_HOSTS for index in named):
         return frozenset()
     return frozenset(index for index in named if _host(index) not in _PUBLIC_HOSTS and not _is_in(index, mirrored))
 
