@@ -116,3 +116,18 @@ def test_a_wrong_judgement_file_is_named(desk: Desk, option: str) -> None:
     file = desk.json("judgement.json", {"something": "else"})
 
     assert "judgement.json" in _refused(desk.audit("--osv-db", "dump.jsonl", option, file))
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("--internal", ""), ("--internal", " priv-* "), ("--internal", "priv-a,priv-b"), ("--internal", "priv-a priv-b"),
+        ("--mirror", ""), ("--mirror", " "),
+    ],
+)  # fmt: skip
+def test_a_name_of_ones_own_that_would_match_nothing_is_refused(desk: Desk, option: str, text: str) -> None:
+    assert option in _refused(desk.audit("--osv-db", "dump.jsonl", option, text))
+
+
+def test_a_pattern_that_can_match_is_taken(desk: Desk) -> None:
+    assert desk.audit("--osv-db", "dump.jsonl", "--internal", "priv-[a-z]*").code != BAD_INPUT

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from holdtrue.cli.arguments import as_path
+from holdtrue.cli.arguments import as_index, as_name_pattern, as_path
 from holdtrue.cli.session import complain
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def add_own_packages(parser: argparse.ArgumentParser) -> None:
     """The options that say which packages are the organisation's own."""
     own = parser.add_argument_group("your own packages, about which no source is asked (each repeatable)")
     own.add_argument(
-        "--internal", dest="internal_names", metavar="PATTERN", action="append", default=[],
+        "--internal", dest="internal_names", metavar="PATTERN", type=as_name_pattern, action="append", default=[],
         help="names of them, e.g. 'acme-*'; those from paths and from indexes beside PyPI are known by themselves",
     )  # fmt: skip
     own.add_argument(
-        "--mirror", dest="mirrors", metavar="URL", action="append", default=[],
+        "--mirror", dest="mirrors", metavar="URL", type=as_index, action="append", default=[],
         help="an index beside PyPI that serves PyPI's packages, so that they are not your own",
     )  # fmt: skip
 

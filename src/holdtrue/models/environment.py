@@ -218,10 +218,10 @@ class Audit(Value):
         default=(),
         description="Folders of the hosts to search; empty means /usr, /opt, /srv, /home, /root and /var/lib.",
     )
-    internal: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+    internal: tuple[Annotated[str, Field(pattern=r"^[^\s,]+$")], ...] = Field(
         default=(), description="Shell patterns for names of your own packages: no source is asked about them."
     )
-    mirrors: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+    mirrors: tuple[Annotated[str, Field(pattern=r"\S")], ...] = Field(
         default=(),
         description="Addresses of indexes that mirror PyPI. Packages from any other index beside PyPI are yours.",
     )

@@ -6,8 +6,8 @@ No advisory source is asked about
 - a project of the lock file itself, and any other that is built from a path or installed in place: a package of that
   name on PyPI is another one,
 - a package that is locked from a folder that serves as an index, unless the folder is named as a mirror,
-- a package that is locked from an index beside PyPI or a known mirror of it. A file that names neither uses a mirror, as
-  far as anybody can tell, and only the patterns say which of its packages are internal; unless the mirrors are named.
+- a package that is locked from an index beside PyPI or a known mirror of it. A file that names neither uses a mirror,
+  as far as anybody can tell, and only the patterns say which of its packages are internal; unless mirrors are named.
 """
 
 import re
@@ -64,7 +64,7 @@ def mark_internal(inventory: Inventory, patterns: Sequence[str], mirrors: Sequen
     """
     matchers = [re.compile(translate(re.sub(r"[-_.]+", "-", pattern).lower())) for pattern in patterns]
     named = {item.index for item in inventory.dependencies if item.index}
-    mirrored = frozenset(name for mirror in mirrors for name in (index_name(mirror), folder_name(mirror)))
+    mirrored = frozenset(name for mirror in mirrors for name in (index_name(mirror), folder_name(mirror)) if name)
     folders = frozenset(index for index in named if index.startswith(_FOLDER_STARTS) and not _is_in(index, mirrored))
     private = _private_indexes(named - folders, mirrored)
     if not matchers and not private and not folders:
