@@ -121,8 +121,8 @@ def test_a_wrong_judgement_file_is_named(desk: Desk, option: str) -> None:
 @pytest.mark.parametrize(
     ("option", "text"),
     [
-        ("--internal", ""), ("--internal", " priv-* "), ("--internal", "priv-a,priv-b"), ("--internal", "priv-a priv-b"),
-        ("--mirror", ""), ("--mirror", " "),
+        ("--internal", ""), ("--internal", " priv-* "), ("--internal", "priv-a,priv-b"),
+        ("--internal", "priv-a priv-b"), ("--mirror", ""), ("--mirror", " "),
     ],
 )  # fmt: skip
 def test_a_name_of_ones_own_that_would_match_nothing_is_refused(desk: Desk, option: str, text: str) -> None:

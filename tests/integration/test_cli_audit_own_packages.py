@@ -167,6 +167,19 @@ def test_a_mirror_that_is_named_is_pypi_so_that_other_indexes_are_private(desk: 
     assert [item.name for item in ended.document.not_audited] == ["core"]
 
 
+def test_a_name_that_one_file_knows_as_private_is_not_sent_for_another(desk: Desk, server: FaultServer) -> None:
+    desk.file("uv.lock", INDEXES["uv.lock"])
+    desk.file("requirements.txt", "core==2.0\ndemo-c==1.0\n")
+
+    ended = desk.run("-r", "uv.lock", "-r", "requirements.txt", "--osv-url", server.url, "--json")
+
+    assert (ended.code, asked(server)) == (INCOMPLETE, {"demo-b", "demo-c"})
+    assert {(item.inventory, item.name) for item in ended.document.not_audited} == {
+        ("uv.lock", "core"),
+        ("requirements.txt", "core"),
+    }
+
+
 @pytest.mark.parametrize("options", [(), ("--internal", "own-core"), ("--internal", "own-core", "--trust-internal")])
 def test_a_malicious_namesake_of_the_audited_project_is_no_finding(desk: Desk, options: tuple[str, ...]) -> None:
     desk.dump(advisory("own-core", "MAL-2099-1"), advisory("own-app", "MAL-2099-2"))

@@ -92,9 +92,9 @@ def files_read(options: argparse.Namespace) -> Iterator[Path]:
 
 def read_inputs(options: argparse.Namespace) -> "tuple[Inventory, ...]":
     """The inventory of each, with the organisation's own packages marked."""
-    from holdtrue.core.lockfiles import mark_internal  # noqa: PLC0415 - a command imports what it needs
+    from holdtrue.core.lockfiles import mark_all_internal  # noqa: PLC0415 - a command imports what it needs
 
-    return tuple(mark_internal(item, options.internal_names, options.mirrors) for item in _read(options))
+    return mark_all_internal(_read(options), options.internal_names, options.mirrors)
 
 
 def _read(options: argparse.Namespace) -> "Iterator[Inventory]":

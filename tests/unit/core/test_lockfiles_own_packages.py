@@ -2,8 +2,15 @@
 
 import pytest
 
-from holdtrue.core.lockfiles import INTERNAL_NAME, OWN_PROJECT, is_asked, is_named_internal, mark_internal
-from holdtrue.core.lockfiles.own_packages import PRIVATE_INDEX, folder_name, index_name
+from holdtrue.core.lockfiles import (
+    INTERNAL_NAME,
+    OWN_PROJECT,
+    is_asked,
+    is_named_internal,
+    mark_all_internal,
+    mark_internal,
+)
+from holdtrue.core.lockfiles.own_packages import OWN_ELSEWHERE, PRIVATE_INDEX, folder_name, index_name
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 PYPI = "pypi.org/simple"
@@ -87,6 +94,7 @@ def test_only_what_somebody_names_is_trusted_as_internal() -> None:
     assert is_named_internal(Origin.VCS, INTERNAL_NAME)
     assert is_named_internal(Origin.INTERNAL, "not pinned to one version")
     assert not is_named_internal(Origin.INTERNAL, PRIVATE_INDEX)
+    assert not is_named_internal(Origin.INTERNAL, OWN_ELSEWHERE)
     assert not is_named_internal(Origin.INDEX, "")
 
 
@@ -118,3 +126,34 @@ def test_a_folder_is_an_index_of_ones_own_unless_it_is_named_as_a_mirror(
     assert "core" not in asked(*held)
     assert "core" not in asked(*held, mirrors=("https://wheels",))
     assert "core" in asked(*held, mirrors=(folder,))
+
+
+def asked_beside(*known: Dependency, item: Dependency, mirrors: tuple[str, ...] = ()) -> bool:
+    _, marked = mark_all_internal([Inventory("x", "uv.lock", known), Inventory("y", "z", (item,))], (), mirrors)
+    (found,) = marked.dependencies
+    return is_asked(found)
+
+
+@pytest.mark.parametrize("origin", [Origin.INDEX, Origin.VCS, Origin.URL])
+@pytest.mark.parametrize(
+    "known",
+    [
+        (Dependency("demo", "1.0", index=PYPI), Dependency("core", "1.0", index=OWN)),
+        (Dependency("core", "1.0", Origin.EDITABLE),),
+        (Dependency("core", "1.0", Origin.LOCAL, reason=OWN_PROJECT),),
+    ],
+)
+def test_a_name_of_ones_own_is_not_asked_about_because_of_another_inventory(
+    origin: Origin, known: tuple[Dependency, ...]
+) -> None:
+    assert not asked_beside(*known, item=Dependency("core", "2.0", origin))
+    assert asked_beside(*known, item=Dependency("other", "2.0", origin))
+
+
+def test_what_is_said_to_be_from_pypi_or_is_only_vendored_is_asked_about() -> None:
+    own = Dependency("core", "1.0", Origin.EDITABLE)
+
+    assert asked_beside(own, item=Dependency("core", "2.0", index=PYPI))
+    assert asked_beside(own, item=Dependency("core", "2.0", index=OWN), mirrors=(f"https://{OWN}",))
+    assert not asked_beside(own, item=Dependency("core", "2.0", index=OWN))
+    assert asked_beside(Dependency("core", "1.0", Origin.LOCAL), item=Dependency("core", "2.0"))

@@ -7,11 +7,14 @@ No advisory source is asked about
   name on PyPI is another one,
 - a package that is locked from a folder that serves as an index, unless the folder is named as a mirror,
 - a package that is locked from an index beside PyPI or a known mirror of it. A file that names neither uses a mirror,
-  as far as anybody can tell, and only the patterns say which of its packages are internal; unless mirrors are named.
+  as far as anybody can tell, and only the patterns say which of its packages are internal; unless mirrors are named,
+- a package of the name of one of these in another inventory of the same audit, unless its own says that it is from PyPI.
+  Names of what is built from a path without being a project of the audit are not among these: vendored copies of public
+  packages are built so too.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fnmatch import translate
 from typing import Final
@@ -25,10 +28,16 @@ INTERNAL_NAME: Final = "named as internal: no public source speaks of it, and no
 PRIVATE_INDEX: Final = "from an index beside PyPI that is not known to be public: no source is asked about it"
 """Reason of what is locked from such an index."""
 
+OWN_ELSEWHERE: Final = "another inventory of this audit has an own package of this name: no source is asked about it"
+"""Reason of what does not say that it is from PyPI."""
+
 PYPI: Final = "pypi.org/simple"
 """As `index_name` gives it."""
 
-_OWN_REASONS: Final = frozenset({INTERNAL_NAME, OWN_PROJECT})
+_OWN_REASONS: Final = frozenset({INTERNAL_NAME, OWN_PROJECT, OWN_ELSEWHERE})
+_NOT_NAMED: Final = frozenset({PRIVATE_INDEX, OWN_ELSEWHERE})
+_OWN_ORIGINS: Final = frozenset({Origin.INTERNAL, Origin.EDITABLE})
+_FROM_ANYWHERE: Final = frozenset({Origin.INDEX, Origin.VCS, Origin.URL})
 _FOLDER_STARTS: Final = ("/", ".")
 _FILE_SCHEME: Final = re.compile(r"file:(?://(?:localhost(?=/))?)?", re.IGNORECASE)
 _NOT_ASKED: Final = frozenset({Origin.INTERNAL, Origin.LOCAL, Origin.EDITABLE})
@@ -51,7 +60,37 @@ def is_asked(item: Dependency) -> bool:
 
 def is_named_internal(origin: Origin | None, reason: str) -> bool:
     """Whether somebody said that it is the organisation's own; a private index alone does not say so."""
-    return reason == INTERNAL_NAME or (origin is Origin.INTERNAL and reason != PRIVATE_INDEX)
+    return reason == INTERNAL_NAME or (origin is Origin.INTERNAL and reason not in _NOT_NAMED)
+
+
+def mark_all_internal(
+    inventories: Iterable[Inventory], patterns: Sequence[str], mirrors: Sequence[str] = ()
+) -> tuple[Inventory, ...]:
+    """Mark what is the organisation's own in the inventories of one audit, which know it from each other too."""
+    marked = tuple(mark_internal(inventory, patterns, mirrors) for inventory in inventories)
+    own = frozenset(item.name for inventory in marked for item in inventory.dependencies if _is_own_name(item))
+    if len(marked) == 1 or not own:
+        return marked
+    mirrored = _mirror_names(mirrors)
+    return tuple(_mark_known(inventory, own, mirrored) for inventory in marked)
+
+
+def _is_own_name(item: Dependency) -> bool:
+    return item.origin in _OWN_ORIGINS or item.reason in _OWN_REASONS
+
+
+def _mark_known(inventory: Inventory, own: frozenset[str], mirrored: frozenset[str]) -> Inventory:
+    if own.isdisjoint(item.name for item in inventory.dependencies):
+        return inventory
+
+    def marked(item: Dependency) -> Dependency:
+        is_public = _host(item.index) in _PUBLIC_HOSTS or _is_in(item.index, mirrored)
+        if item.name not in own or item.origin not in _FROM_ANYWHERE or is_public or not is_asked(item):
+            return item
+        is_of_index = item.origin is Origin.INDEX
+        return replace(item, origin=Origin.INTERNAL if is_of_index else item.origin, reason=OWN_ELSEWHERE)
+
+    return replace(inventory, dependencies=tuple(map(marked, inventory.dependencies)))
 
 
 def mark_internal(inventory: Inventory, patterns: Sequence[str], mirrors: Sequence[str] = ()) -> Inventory:
@@ -64,7 +103,7 @@ def mark_internal(inventory: Inventory, patterns: Sequence[str], mirrors: Sequen
     """
     matchers = [re.compile(translate(re.sub(r"[-_.]+", "-", pattern).lower())) for pattern in patterns]
     named = {item.index for item in inventory.dependencies if item.index}
-    mirrored = frozenset(name for mirror in mirrors for name in (index_name(mirror), folder_name(mirror)) if name)
+    mirrored = _mirror_names(mirrors)
     folders = frozenset(index for index in named if index.startswith(_FOLDER_STARTS) and not _is_in(index, mirrored))
     private = _private_indexes(named - folders, mirrored)
     if not matchers and not private and not folders:
@@ -100,6 +139,10 @@ def folder_name(address: str) -> str:
     """A folder that serves as an index, by its path or `file:` address, so that it does not look like a host."""
     path = _FILE_SCHEME.sub("", address).rstrip("/")
     return path if path.startswith(_FOLDER_STARTS) else f"./{path}"
+
+
+def _mirror_names(mirrors: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for mirror in mirrors for name in (index_name(mirror), folder_name(mirror)) if name)
 
 
 def _private_indexes(named: set[str], mirrored: frozenset[str]) -> frozenset[str]:
