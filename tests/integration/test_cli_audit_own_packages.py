@@ -106,7 +106,9 @@ def test_what_is_installed_from_a_folder_is_an_own_package(desk: Desk, server: F
 
 
 INDEXES: Final = {
-    "uv.lock": "version = 1\n" + _uv("core", f'registry = "{_OWN_INDEX}"') + _uv("demo-b", f'registry = "{_PYPI}"'),
+    "uv.lock": "version = 1\n"
+    + _uv("own-app", 'virtual = "."')
+    + _uv("core", f'registry = "{_OWN_INDEX}"') + _uv("demo-b", f'registry = "{_PYPI}"'),
     "poetry.lock": _toml("package", "core", f'[package.source]\ntype = "legacy"\nurl = "{_OWN_INDEX}"')
     + _toml("package", "demo-b")
     + '[metadata]\nlock-version = "2.1"\n',

@@ -10,7 +10,7 @@ from holdtrue.core.lockfiles import (
     mark_all_internal,
     mark_internal,
 )
-from holdtrue.core.lockfiles.own_packages import OWN_ELSEWHERE, PRIVATE_INDEX, folder_name, index_name
+from holdtrue.core.lockfiles.own_packages import PRIVATE_ELSEWHERE, PRIVATE_INDEX, folder_name, index_name
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 PYPI = "pypi.org/simple"
@@ -94,7 +94,7 @@ def test_only_what_somebody_names_is_trusted_as_internal() -> None:
     assert is_named_internal(Origin.VCS, INTERNAL_NAME)
     assert is_named_internal(Origin.INTERNAL, "not pinned to one version")
     assert not is_named_internal(Origin.INTERNAL, PRIVATE_INDEX)
-    assert not is_named_internal(Origin.INTERNAL, OWN_ELSEWHERE)
+    assert not is_named_internal(Origin.INTERNAL, PRIVATE_ELSEWHERE)
     assert not is_named_internal(Origin.INDEX, "")
 
 
@@ -134,26 +134,17 @@ def asked_beside(*known: Dependency, item: Dependency, mirrors: tuple[str, ...] 
     return is_asked(found)
 
 
+KNOWN = (Dependency("demo", "1.0", index=PYPI), Dependency("core", "1.0", index=OWN))
+
+
 @pytest.mark.parametrize("origin", [Origin.INDEX, Origin.VCS, Origin.URL])
-@pytest.mark.parametrize(
-    "known",
-    [
-        (Dependency("demo", "1.0", index=PYPI), Dependency("core", "1.0", index=OWN)),
-        (Dependency("core", "1.0", Origin.EDITABLE),),
-        (Dependency("core", "1.0", Origin.LOCAL, reason=OWN_PROJECT),),
-    ],
-)
-def test_a_name_of_ones_own_is_not_asked_about_because_of_another_inventory(
-    origin: Origin, known: tuple[Dependency, ...]
-) -> None:
-    assert not asked_beside(*known, item=Dependency("core", "2.0", origin))
-    assert asked_beside(*known, item=Dependency("other", "2.0", origin))
+def test_a_private_name_is_not_asked_about_because_of_another_inventory(origin: Origin) -> None:
+    assert not asked_beside(*KNOWN, item=Dependency("core", "2.0", origin))
+    assert not asked_beside(*KNOWN, item=Dependency("core", "2.0", index=OWN))
+    assert asked_beside(*KNOWN, item=Dependency("other", "2.0", origin))
 
 
-def test_what_is_said_to_be_from_pypi_or_is_only_vendored_is_asked_about() -> None:
-    own = Dependency("core", "1.0", Origin.EDITABLE)
-
-    assert asked_beside(own, item=Dependency("core", "2.0", index=PYPI))
-    assert asked_beside(own, item=Dependency("core", "2.0", index=OWN), mirrors=(f"https://{OWN}",))
-    assert not asked_beside(own, item=Dependency("core", "2.0", index=OWN))
-    assert asked_beside(Dependency("core", "1.0", Origin.LOCAL), item=Dependency("core", "2.0"))
+@pytest.mark.parametrize("origin", [Origin.LOCAL, Origin.EDITABLE])
+def test_what_is_from_pypi_or_is_only_built_from_a_path_elsewhere_is_asked_about(origin: Origin) -> None:
+    assert asked_beside(*KNOWN, item=Dependency("core", "2.0", index=PYPI))
+    assert asked_beside(Dependency("core", "1.0", origin, reason=OWN_PROJECT), item=Dependency("core", "2.0"))

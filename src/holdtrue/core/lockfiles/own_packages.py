@@ -8,9 +8,8 @@ No advisory source is asked about
 - a package that is locked from a folder that serves as an index, unless the folder is named as a mirror,
 - a package that is locked from an index beside PyPI or a known mirror of it. A file that names neither uses a mirror,
   as far as anybody can tell, and only the patterns say which of its packages are internal; unless mirrors are named,
-- a package of the name of one of these in another inventory of the same audit, unless its own says that it is from PyPI.
-  Names of what is built from a path without being a project of the audit are not among these: vendored copies of public
-  packages are built so too.
+- a package that another inventory of the audit has from such an index, unless its own says that it is from PyPI. The
+  name of a project or of what is built from a path is asked about elsewhere: pip would take its namesake from PyPI.
 """
 
 import re
@@ -28,15 +27,14 @@ INTERNAL_NAME: Final = "named as internal: no public source speaks of it, and no
 PRIVATE_INDEX: Final = "from an index beside PyPI that is not known to be public: no source is asked about it"
 """Reason of what is locked from such an index."""
 
-OWN_ELSEWHERE: Final = "another inventory of this audit has an own package of this name: no source is asked about it"
+PRIVATE_ELSEWHERE: Final = "another inventory of this audit has it from a private index: no source is asked about it"
 """Reason of what does not say that it is from PyPI."""
 
 PYPI: Final = "pypi.org/simple"
 """As `index_name` gives it."""
 
-_OWN_REASONS: Final = frozenset({INTERNAL_NAME, OWN_PROJECT, OWN_ELSEWHERE})
-_NOT_NAMED: Final = frozenset({PRIVATE_INDEX, OWN_ELSEWHERE})
-_OWN_ORIGINS: Final = frozenset({Origin.INTERNAL, Origin.EDITABLE})
+_OWN_REASONS: Final = frozenset({INTERNAL_NAME, OWN_PROJECT, PRIVATE_ELSEWHERE})
+_NOT_NAMED: Final = frozenset({PRIVATE_INDEX, PRIVATE_ELSEWHERE})
 _FROM_ANYWHERE: Final = frozenset({Origin.INDEX, Origin.VCS, Origin.URL})
 _FOLDER_STARTS: Final = ("/", ".")
 _FILE_SCHEME: Final = re.compile(r"file:(?://(?:localhost(?=/))?)?", re.IGNORECASE)
@@ -68,15 +66,13 @@ def mark_all_internal(
 ) -> tuple[Inventory, ...]:
     """Mark what is the organisation's own in the inventories of one audit, which know it from each other too."""
     marked = tuple(mark_internal(inventory, patterns, mirrors) for inventory in inventories)
-    own = frozenset(item.name for inventory in marked for item in inventory.dependencies if _is_own_name(item))
+    own = frozenset(
+        item.name for inventory in marked for item in inventory.dependencies if item.origin is Origin.INTERNAL
+    )
     if len(marked) == 1 or not own:
         return marked
     mirrored = _mirror_names(mirrors)
     return tuple(_mark_known(inventory, own, mirrored) for inventory in marked)
-
-
-def _is_own_name(item: Dependency) -> bool:
-    return item.origin in _OWN_ORIGINS or item.reason in _OWN_REASONS
 
 
 def _mark_known(inventory: Inventory, own: frozenset[str], mirrored: frozenset[str]) -> Inventory:
@@ -88,7 +84,7 @@ def _mark_known(inventory: Inventory, own: frozenset[str], mirrored: frozenset[s
         if item.name not in own or item.origin not in _FROM_ANYWHERE or is_public or not is_asked(item):
             return item
         is_of_index = item.origin is Origin.INDEX
-        return replace(item, origin=Origin.INTERNAL if is_of_index else item.origin, reason=OWN_ELSEWHERE)
+        return replace(item, origin=Origin.INTERNAL if is_of_index else item.origin, reason=PRIVATE_ELSEWHERE)
 
     return replace(inventory, dependencies=tuple(map(marked, inventory.dependencies)))
 
