@@ -253,6 +253,7 @@ def test_a_package_without_a_name_is_a_gap(name: str) -> None:
 
 def test_keys_of_the_users_own_are_repeated_only_when_they_are_plain() -> None:
     text = 'version = 1\n[[package]]\nname = "a"\nversion = "1"\n[package.optional-dependencies]\n"s3cr3t pass" = 1\n'
+    text += '[manifest]\nmembers = ["a"]\n'
 
     inventory = parse_uv_lock(text, "label")
 

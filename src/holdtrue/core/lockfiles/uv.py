@@ -24,6 +24,8 @@ from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 KIND: Final = "uv.lock"
 
+NO_PROJECT: Final = "it holds no project that it is made for: the file may be cut, lock again with `uv lock`"
+
 _ORIGINS: Final = {
     "git": Origin.VCS,
     "url": Origin.URL,
@@ -54,6 +56,8 @@ def parse_uv_lock(text: str, label: str) -> Inventory:
     ]
     report_absent(root, entries, members, "a member of the workspace that the file does not hold: the file may be cut")
     direct = (*_needs(manifest.tables("requirements")), *_needs(manifest.grouped_tables("dependency-groups")))
+    if entries and not (members or direct or any(entry.is_root for entry in entries)):
+        root.report(NO_PROJECT)
     return make_inventory(root, KIND, entries, direct=direct or None, is_complete=True)
 
 
