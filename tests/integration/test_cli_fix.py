@@ -327,3 +327,15 @@ def test_one_version_that_two_files_write_differently_is_fixed_in_both(repositor
     assert git_apply(repository, done.stdout) == 0
     assert (repository / "requirements.txt").read_text() == "alpha==1.1\n-c limits/app.txt\n"
     assert (repository / "limits" / "app.txt").read_text() == "alpha==1.1\n"
+
+
+def test_a_patch_for_a_link_changes_what_it_leads_to(repository: Path) -> None:
+    dump(repository, "alpha", "1.1")
+    target = write(repository / "svc", "alpha==1.0\n")
+    (repository / "link.txt").symlink_to(target)
+
+    done = run_fix(repository, "link.txt", *DUMP)
+
+    assert git_apply(repository, done.stdout) == 0
+    assert target.read_text() == "alpha==1.1\n"
+    assert (repository / "link.txt").is_symlink()

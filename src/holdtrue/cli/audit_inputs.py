@@ -69,11 +69,19 @@ def default_to_current_folder(options: argparse.Namespace) -> None:
     from holdtrue.errors import RejectedError  # noqa: PLC0415
 
     folder = Path()
+    try:
+        here = str(Path.cwd())
+    except OSError as error:
+        raise RejectedError(
+            "nothing to audit was named, and the current folder does not exist any more, or cannot be entered",
+            where="the current folder",
+            next_step="change to a folder that exists",
+        ) from error
     found = find_files(folder)
     if not found:
         raise RejectedError(
             f"nothing to audit was named, and the current folder {why_nothing(folder)}",
-            where=str(Path.cwd()),
+            where=here,
             next_step="give -r FILE, --project DIR or --environment PYTHON",
         )
     complain(f"nothing was named, so the current folder is audited: {', '.join(map(str, found))}")
