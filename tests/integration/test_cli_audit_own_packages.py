@@ -182,6 +182,21 @@ def test_a_name_that_one_file_knows_as_private_is_not_sent_for_another(desk: Des
     }
 
 
+def test_a_conda_lock_is_judged_by_the_hosts_of_its_archives(desk: Desk, server: FaultServer) -> None:
+    package = "  - {{name: {}, version: '1.0', manager: pip, platform: linux-64, url: '{}/{}-1.0.tar.gz'}}\n"
+    demo = package.format("demo-b", "https://files.pythonhosted.org/packages", "demo_b")
+    core = package.format("core", "https://index.acme.example/files", "core")
+    desk.file("conda-lock.yml", f"version: 1\npackage:\n{demo}{core}")
+    run = ("-r", "conda-lock.yml", "--osv-url", server.url, "--json")
+
+    ended = desk.run(*run)
+
+    assert (ended.code, asked(server)) == (INCOMPLETE, {"demo-b"})
+    assert [(item.name, item.origin) for item in ended.document.not_audited] == [("core", "internal")]
+    desk.run(*run, "--mirror", "https://index.acme.example")
+    assert asked(server) == {"demo-b", "core"}
+
+
 @pytest.mark.parametrize("options", [(), ("--internal", "own-core"), ("--internal", "own-core", "--trust-internal")])
 def test_a_malicious_namesake_of_the_audited_project_is_no_finding(desk: Desk, options: tuple[str, ...]) -> None:
     desk.dump(advisory("own-core", "MAL-2099-1"), advisory("own-app", "MAL-2099-2"))

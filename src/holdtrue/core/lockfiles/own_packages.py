@@ -30,6 +30,9 @@ PRIVATE_INDEX: Final = "from an index beside PyPI that is not known to be public
 PRIVATE_ELSEWHERE: Final = "another inventory of this audit has it from a private index: no source is asked about it"
 """Reason of what does not say that it is from PyPI."""
 
+CONDA: Final = "conda"
+"""The kind of inventory whose addresses of archives may be those of an index, which its lock does not name."""
+
 PYPI: Final = "pypi.org/simple"
 """As `index_name` gives it."""
 
@@ -105,12 +108,14 @@ def mark_internal(inventory: Inventory, patterns: Sequence[str], mirrors: Sequen
     if not matchers and not private and not folders:
         return inventory
 
+    may_be_of_index = inventory.kind == CONDA
+
     def marked(item: Dependency) -> Dependency:
         if any(matcher.match(item.name) for matcher in matchers):
             if item.origin is Origin.INDEX:
                 return replace(item, origin=Origin.INTERNAL, reason=item.reason or INTERNAL_NAME)
             return replace(item, reason=item.reason if item.reason == OWN_PROJECT else INTERNAL_NAME)
-        if item.origin is Origin.INDEX and item.index in private:
+        if item.index in private and (item.origin is Origin.INDEX or (may_be_of_index and item.origin is Origin.URL)):
             return replace(item, origin=Origin.INTERNAL, reason=PRIVATE_INDEX)
         if item.origin is Origin.INDEX and item.index in folders:
             return replace(item, origin=Origin.LOCAL)
