@@ -131,3 +131,9 @@ def test_a_name_of_ones_own_that_would_match_nothing_is_refused(desk: Desk, opti
 
 def test_a_pattern_that_can_match_is_taken(desk: Desk) -> None:
     assert desk.audit("--osv-db", "dump.jsonl", "--internal", "priv-[a-z]*").code != BAD_INPUT
+
+
+def test_a_lock_under_the_name_of_another_is_refused(desk: Desk) -> None:
+    desk.file("poetry.lock", 'version = 1\n[[package]]\nname = "demo-a"\nversion = "1.0"\n')
+
+    assert "uv.lock" in _refused(desk.run("-r", "poetry.lock", "--osv-db", "dump.jsonl"))

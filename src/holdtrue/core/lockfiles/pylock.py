@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from holdtrue.core.lockfiles.addresses import is_own_folder, origin_of, version_of_file
-from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
+from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml_lock
 from holdtrue.core.lockfiles.inventories import OWN_PROJECT, Entry, Need, make_inventory, named_tables
 from holdtrue.core.lockfiles.naming import read_version
 from holdtrue.core.lockfiles.own_packages import index_name
@@ -21,9 +21,9 @@ def parse_pylock(text: str, label: str) -> Inventory:
     """Everything that the file locks.
 
     Raises:
-        RejectedError: the text is not TOML.
+        RejectedError: the text is not TOML, or another tool's lock.
     """
-    root = open_toml(text, label, KIND)
+    root = open_toml_lock(text, label, KIND)
     check_format_version(root, root.values.get("lock-version"), known=("1",))
     entries = [_read_package(name, package) for name, package in named_tables(root.listed_tables("packages", text))]
     return make_inventory(root, KIND, entries, is_complete=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from holdtrue.core.lockfiles.addresses import is_own_folder
-from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
+from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml_lock
 from holdtrue.core.lockfiles.inventories import (
     OWN_PROJECT,
     Entry,
@@ -44,9 +44,9 @@ def parse_uv_lock(text: str, label: str) -> Inventory:
     A virtual project is not listed: nothing of it is installed. The other projects are, with a reason.
 
     Raises:
-        RejectedError: the text is not TOML.
+        RejectedError: the text is not TOML, or another tool's lock.
     """
-    root = open_toml(text, label, KIND)
+    root = open_toml_lock(text, label, KIND)
     check_format_version(root, root.values.get("version"), known=("1",))
     manifest = root.table("manifest")
     members = {name for text in manifest.texts("members") if (name := canonical_name(text))}
