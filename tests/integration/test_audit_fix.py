@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from holdtrue.adapters.uv_resolver import propose_fix
 from holdtrue.core.fix_proposal import Limits
 from holdtrue.models.dependency import Pin
@@ -194,3 +196,32 @@ def test_other_formats_are_declined_in_words(tmp_path: Path) -> None:
 
     (item,) = proposal.unfixed
     assert (item.obstacle, item.detail.startswith("not proposed: ")) == (Obstacle.FORMAT, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "constraint", "expected"),
+    [
+        ("alpha==1.0\n-c limits.txt\n", "alpha==1.0.0\n", ["alpha==1.1\n-c limits.txt\n", "alpha==1.1\n"]),
+        ("alpha==1.0.0\n-c limits.txt\n", "alpha==1\n", ["alpha==1.1\n-c limits.txt\n", "alpha==1.1\n"]),
+        ("alpha==1.0\nalpha==1.0.0\n", "", ["alpha==1.1\nalpha==1.1\n"]),
+        ("alpha==1\nbeta==1\nbeta==1.0\nalpha==1.0\n", "", ["alpha==1.1\nbeta==1\nbeta==1.0\nalpha==1.1\n"]),
+        (
+            "alpha==1.0 ; python_version < '3.9'\nalpha==1.0 ; python_version >= '3.9'\nalpha==1.0.0\n",
+            "",
+            ["alpha==1.1 ; python_version < '3.9'\nalpha==1.1 ; python_version >= '3.9'\nalpha==1.1\n"],
+        ),
+    ],
+)
+def test_one_version_that_is_written_in_two_ways_is_changed_everywhere(
+    tmp_path: Path, text: str, constraint: str, expected: list[str]
+) -> None:
+    path = write(tmp_path, text)
+    if constraint:
+        write(tmp_path, constraint, "limits.txt")
+
+    proposal = fix(path, below("PYSEC-1", "alpha", "1.1"))
+
+    assert proposal.is_verified
+    assert {(bump.package, bump.to_version) for bump in proposal.bumps} == {("alpha", "1.1")}
+    patched(proposal, tmp_path)
+    assert [path.read_text(), *([(tmp_path / "limits.txt").read_text()] if constraint else [])] == expected

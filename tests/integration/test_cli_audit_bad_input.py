@@ -116,3 +116,24 @@ def test_a_wrong_judgement_file_is_named(desk: Desk, option: str) -> None:
     file = desk.json("judgement.json", {"something": "else"})
 
     assert "judgement.json" in _refused(desk.audit("--osv-db", "dump.jsonl", option, file))
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("--internal", ""), ("--internal", " priv-* "), ("--internal", "priv-a,priv-b"),
+        ("--internal", "priv-a priv-b"), ("--mirror", ""), ("--mirror", " "),
+    ],
+)  # fmt: skip
+def test_a_name_of_ones_own_that_would_match_nothing_is_refused(desk: Desk, option: str, text: str) -> None:
+    assert option in _refused(desk.audit("--osv-db", "dump.jsonl", option, text))
+
+
+def test_a_pattern_that_can_match_is_taken(desk: Desk) -> None:
+    assert desk.audit("--osv-db", "dump.jsonl", "--internal", "priv-[a-z]*").code != BAD_INPUT
+
+
+def test_a_lock_under_the_name_of_another_is_refused(desk: Desk) -> None:
+    desk.file("poetry.lock", 'version = 1\n[[package]]\nname = "demo-a"\nversion = "1.0"\n')
+
+    assert "uv.lock" in _refused(desk.run("-r", "poetry.lock", "--osv-db", "dump.jsonl"))

@@ -186,3 +186,16 @@ def test_an_old_dump_is_told_without_being_asked(
     assert (ended.code, ended.document.verdict) == (CLEAN, "clean")
     assert ("dump.jsonl" in ended.err) is is_told
     assert ended.document.sources[0].answered == "snapshot"
+
+
+def test_a_current_folder_that_is_gone_is_bad_input(desk: Desk) -> None:
+    desk.file("gone/requirements.txt", "demo-a==1.0\n")
+    script = 'cd gone && rm -r ../gone && exec "$0" -m holdtrue audit --osv-db ../dump.jsonl'
+    done = subprocess.run(
+        ["sh", "-c", script, sys.executable],
+        check=False, capture_output=True, text=True, timeout=60, cwd=desk.folder, env=desk.environment,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (BAD_INPUT, "", False)
+    assert "defect" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("holdtrue: ")

@@ -12,6 +12,7 @@ __all__ = ["desk", "server", "shared_desk"]
 
 _TOML_PACKAGES = '[[package]]\nname = "demo-a"\nversion = "1.0"\n[[package]]\nname = "demo-b"\nversion = "2.0"\n'
 _REGISTRY = 'source = { registry = "https://index.example/simple" }\n'
+_FOR_A_SCRIPT = '[manifest]\nrequirements = [{ name = "demo-a" }]\n'
 _PURLS = ["pkg:pypi/demo-a@1.0", "pkg:pypi/demo-b@2.0"]
 _COMPONENTS = [{"type": "library", "name": "demo", "purl": purl} for purl in _PURLS]
 _SPDX_PACKAGES = [
@@ -27,8 +28,8 @@ _SPDX_PACKAGES = [
 LOCKS = {
     "requirements.txt": "demo-a==1.0 --hash=sha256:00\ndemo-b==2.0 ; os_name == 'nt'\n",
     "requirements.in": "demo-a==1.0\ndemo-b==2.0\n",
-    "uv.lock": f"version = 1\n{_TOML_PACKAGES}".replace('0"\n', f'0"\n{_REGISTRY}'),
-    "tool.py.lock": f"version = 1\n{_TOML_PACKAGES}".replace('0"\n', f'0"\n{_REGISTRY}'),
+    "uv.lock": f"version = 1\n{_TOML_PACKAGES}".replace('0"\n', f'0"\n{_REGISTRY}') + _FOR_A_SCRIPT,
+    "tool.py.lock": f"version = 1\n{_TOML_PACKAGES}".replace('0"\n', f'0"\n{_REGISTRY}') + _FOR_A_SCRIPT,
     "poetry.lock": f'{_TOML_PACKAGES}[metadata]\nlock-version = "2.1"\n',
     "pdm.lock": f'[metadata]\ngroups = ["default"]\nlock_version = "4.5.0"\n{_TOML_PACKAGES}',
     "Pipfile.lock": json.dumps(

@@ -30,6 +30,8 @@ MEMBERS: Final = {
     + _uv("own-core", 'editable = "packages/core"')
     + _uv("own-wheel", 'path = "wheels/own_wheel-1.0-py3-none-any.whl"')
     + _uv("acme-lib", 'editable = "packages/lib"')
+    + _uv("own-find-links", 'registry = "wheels"')
+    + _uv("own-flat-index", 'registry = "file:///srv/wheels"')
     + _uv("acme-git", 'git = "https://host.example/acme-git#01"')
     + _uv("demo-b", f'registry = "{_PYPI}"'),
     "pdm.lock": '[metadata]\ngroups = ["default"]\nlock_version = "4.5.0"\n'
@@ -44,6 +46,8 @@ MEMBERS: Final = {
     "pylock.toml": 'lock-version = "1.0"\ncreated-by = "x"\n'
     + _toml("packages", "own-app", 'directory = { path = "." }')
     + _toml("packages", "own-core", 'directory = { path = "core", editable = true }')
+    + _toml("packages", "own-wheel", 'wheels = [{ path = "wheels/own_wheel-1.0-py3-none-any.whl" }]')
+    + _toml("packages", "own-sdist", 'sdist = { url = "file:///srv/own_sdist-1.0.tar.gz" }')
     + _toml("packages", "acme-lib")
     + _toml("packages", "demo-b"),
     "Pipfile.lock": json.dumps(
@@ -102,7 +106,9 @@ def test_what_is_installed_from_a_folder_is_an_own_package(desk: Desk, server: F
 
 
 INDEXES: Final = {
-    "uv.lock": "version = 1\n" + _uv("core", f'registry = "{_OWN_INDEX}"') + _uv("demo-b", f'registry = "{_PYPI}"'),
+    "uv.lock": "version = 1\n"
+    + _uv("own-app", 'virtual = "."')
+    + _uv("core", f'registry = "{_OWN_INDEX}"') + _uv("demo-b", f'registry = "{_PYPI}"'),
     "poetry.lock": _toml("package", "core", f'[package.source]\ntype = "legacy"\nurl = "{_OWN_INDEX}"')
     + _toml("package", "demo-b")
     + '[metadata]\nlock-version = "2.1"\n',
@@ -151,6 +157,44 @@ def test_no_source_is_told_what_comes_from_a_private_index(desk: Desk, server: F
     server.asked.clear()
     mirrored = desk.run("-r", name, "--osv-url", server.url, "--mirror", _OWN_INDEX, "--json")
     assert (mirrored.code, asked(server)) == (CLEAN, {"demo-b", "core"})
+
+
+def test_a_mirror_that_is_named_is_pypi_so_that_other_indexes_are_private(desk: Desk, server: FaultServer) -> None:
+    mirror = "https://mirror.example/simple"
+    desk.file("uv.lock", INDEXES["uv.lock"].replace(_PYPI, mirror))
+
+    ended = desk.run("-r", "uv.lock", "--osv-url", server.url, "--mirror", mirror, "--json")
+
+    assert (ended.code, asked(server)) == (INCOMPLETE, {"demo-b"})
+    assert [item.name for item in ended.document.not_audited] == ["core"]
+
+
+def test_a_name_that_one_file_knows_as_private_is_not_sent_for_another(desk: Desk, server: FaultServer) -> None:
+    desk.file("uv.lock", INDEXES["uv.lock"])
+    desk.file("requirements.txt", "core==2.0\ndemo-c==1.0\n")
+
+    ended = desk.run("-r", "uv.lock", "-r", "requirements.txt", "--osv-url", server.url, "--json")
+
+    assert (ended.code, asked(server)) == (INCOMPLETE, {"demo-b", "demo-c"})
+    assert {(item.inventory, item.name) for item in ended.document.not_audited} == {
+        ("uv.lock", "core"),
+        ("requirements.txt", "core"),
+    }
+
+
+def test_a_conda_lock_is_judged_by_the_hosts_of_its_archives(desk: Desk, server: FaultServer) -> None:
+    package = "  - {{name: {}, version: '1.0', manager: pip, platform: linux-64, url: '{}/{}-1.0.tar.gz'}}\n"
+    demo = package.format("demo-b", "https://files.pythonhosted.org/packages", "demo_b")
+    core = package.format("core", "https://index.acme.example/files", "core")
+    desk.file("conda-lock.yml", f"version: 1\npackage:\n{demo}{core}")
+    run = ("-r", "conda-lock.yml", "--osv-url", server.url, "--json")
+
+    ended = desk.run(*run)
+
+    assert (ended.code, asked(server)) == (INCOMPLETE, {"demo-b"})
+    assert [(item.name, item.origin) for item in ended.document.not_audited] == [("core", "internal")]
+    desk.run(*run, "--mirror", "https://index.acme.example")
+    assert asked(server) == {"demo-b", "core"}
 
 
 @pytest.mark.parametrize("options", [(), ("--internal", "own-core"), ("--internal", "own-core", "--trust-internal")])

@@ -41,6 +41,27 @@ def test_findings_win_over_gaps_and_both_are_told(desk: Desk, server: FaultServe
     assert [bool(source.failure) for source in ended.document.sources] == [False, True]
 
 
+def test_a_pin_below_a_comment_that_ends_in_a_backslash_is_found(desk: Desk) -> None:
+    desk.file("requirements.txt", "demo-b==2.0 # comment \\\ndemo-a==1.0\n")
+
+    ended = desk.audit("--osv-db", "dump.jsonl")
+
+    assert (ended.code, ended.found) == (VULNERABLE, THE_FINDING)
+    assert [item.name for item in ended.document.not_audited] == ["line 1"]
+
+
+def test_a_uv_lock_that_is_cut_before_its_project_is_not_clean(desk: Desk) -> None:
+    package = '[[package]]\nname = "{}"\nversion = "2.0"\nsource = {{ {} }}\n'
+    registry = 'registry = "https://pypi.org/simple"'
+    whole = "version = 1\n" + package.format("demo-b", registry) + "\n" + package.format("zoo", 'virtual = "."')
+    desk.file("whole/uv.lock", whole)
+    desk.file("cut/uv.lock", whole.partition("\n\n")[0])
+
+    endings = [desk.run("--project", name, "--osv-db", "dump.jsonl").code for name in ("whole", "cut")]
+
+    assert endings == [CLEAN, INCOMPLETE]
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n\n", "--index-url https://index.example/simple\n"])
 def test_nothing_checked_is_never_clean(desk: Desk, text: str) -> None:
     desk.file("requirements.txt", text)

@@ -314,3 +314,28 @@ def test_an_advisory_with_a_number_that_nobody_reads_is_told(tmp_path: Path, dig
     assert done.returncode == VULNERABLE, done.stderr
     (item,) = FixProposal.model_validate_json(done.stdout).unfixed
     assert (item.id, item.obstacle) == ("PYSEC-2099-1", Obstacle.POSSIBLE)
+
+
+def test_one_version_that_two_files_write_differently_is_fixed_in_both(repository: Path) -> None:
+    dump(repository, "alpha", "1.1")
+    write(repository, "alpha==1.0\n-c limits/app.txt\n")
+    (repository / "limits").mkdir()
+    write(repository / "limits", "alpha==1.0.0\n", "app.txt")
+
+    done = run_fix(repository, "requirements.txt", *DUMP)
+
+    assert git_apply(repository, done.stdout) == 0
+    assert (repository / "requirements.txt").read_text() == "alpha==1.1\n-c limits/app.txt\n"
+    assert (repository / "limits" / "app.txt").read_text() == "alpha==1.1\n"
+
+
+def test_a_patch_for_a_link_changes_what_it_leads_to(repository: Path) -> None:
+    dump(repository, "alpha", "1.1")
+    target = write(repository / "svc", "alpha==1.0\n")
+    (repository / "link.txt").symlink_to(target)
+
+    done = run_fix(repository, "link.txt", *DUMP)
+
+    assert git_apply(repository, done.stdout) == 0
+    assert target.read_text() == "alpha==1.1\n"
+    assert (repository / "link.txt").is_symlink()

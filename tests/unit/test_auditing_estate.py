@@ -145,6 +145,7 @@ def test_waivers_and_policy_are_the_environments_own(fleet: Path) -> None:
     "section",
     [
         {"projects": ["/etc"]}, {"waivers": ["../w.yaml"]}, {"vex": [""]}, {"host_roots": ["srv"]}, {"internal": [""]},
+        {"internal": [" priv-*"]}, {"internal": ["priv-a,priv-b"]}, {"internal": ["priv a"]}, {"mirrors": [" "]},
         {"host_roots": ["/srv\n/etc"]}, {"policy": {"minimum_severity": "terrible"}}, {"blocks": True},
     ],
     ids=str,

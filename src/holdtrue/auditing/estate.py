@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from holdtrue.adapters.inventory.files import read_file
 from holdtrue.adapters.inventory.projects import find_files, why_nothing
 from holdtrue.core.audit_judgement import Judgement
-from holdtrue.core.lockfiles import mark_internal
+from holdtrue.core.lockfiles import mark_all_internal
 from holdtrue.errors import HoldtrueError
 from holdtrue.models.dependency import Gap, Inventory
 
@@ -79,8 +79,7 @@ def read_estate(
         for label, read in wanted.items()
         for inventory in or_gap(label, "unread", lambda read=read: (read(),))  # type: ignore[misc]
     ]
-    marked = (mark_internal(inventory, patterns, mirrors) for inventory in (*read_once, *found))
-    return Estate(tuple(marked), tuple(judgements))
+    return Estate(mark_all_internal((*read_once, *found), patterns, mirrors), tuple(judgements))
 
 
 def _named(audit: "Audit", fleet: Path, worker: Path) -> dict[str, _Read]:

@@ -60,6 +60,20 @@ def as_path(text: str) -> Path:
     return Path(as_name(text))
 
 
+def as_name_pattern(text: str) -> str:
+    """A shell pattern for names of packages; one that can match no name would hide nothing, and nobody would know."""
+    if not text or re.search(r"[\s,]", text):
+        raise argparse.ArgumentTypeError("a pattern without blanks and commas is wanted; repeat the option for each")
+    return text
+
+
+def as_index(text: str) -> str:
+    """The address or folder of an index."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the address of an index is wanted")
+    return text
+
+
 def as_days(text: str) -> float:
     """A limit that something can be above: nothing is older than `nan` days."""
     try:

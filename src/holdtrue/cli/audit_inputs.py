@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from holdtrue.cli.arguments import as_path
+from holdtrue.cli.arguments import as_index, as_name_pattern, as_path
 from holdtrue.cli.session import complain
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def add_own_packages(parser: argparse.ArgumentParser) -> None:
     """The options that say which packages are the organisation's own."""
     own = parser.add_argument_group("your own packages, about which no source is asked (each repeatable)")
     own.add_argument(
-        "--internal", dest="internal_names", metavar="PATTERN", action="append", default=[],
+        "--internal", dest="internal_names", metavar="PATTERN", type=as_name_pattern, action="append", default=[],
         help="names of them, e.g. 'acme-*'; those from paths and from indexes beside PyPI are known by themselves",
     )  # fmt: skip
     own.add_argument(
-        "--mirror", dest="mirrors", metavar="URL", action="append", default=[],
+        "--mirror", dest="mirrors", metavar="URL", type=as_index, action="append", default=[],
         help="an index beside PyPI that serves PyPI's packages, so that they are not your own",
     )  # fmt: skip
 
@@ -69,11 +69,19 @@ def default_to_current_folder(options: argparse.Namespace) -> None:
     from holdtrue.errors import RejectedError  # noqa: PLC0415
 
     folder = Path()
+    try:
+        here = str(Path.cwd())
+    except OSError as error:
+        raise RejectedError(
+            "nothing to audit was named, and the current folder does not exist any more, or cannot be entered",
+            where="the current folder",
+            next_step="change to a folder that exists",
+        ) from error
     found = find_files(folder)
     if not found:
         raise RejectedError(
             f"nothing to audit was named, and the current folder {why_nothing(folder)}",
-            where=str(Path.cwd()),
+            where=here,
             next_step="give -r FILE, --project DIR or --environment PYTHON",
         )
     complain(f"nothing was named, so the current folder is audited: {', '.join(map(str, found))}")
@@ -92,9 +100,9 @@ def files_read(options: argparse.Namespace) -> Iterator[Path]:
 
 def read_inputs(options: argparse.Namespace) -> "tuple[Inventory, ...]":
     """The inventory of each, with the organisation's own packages marked."""
-    from holdtrue.core.lockfiles import mark_internal  # noqa: PLC0415 - a command imports what it needs
+    from holdtrue.core.lockfiles import mark_all_internal  # noqa: PLC0415 - a command imports what it needs
 
-    return tuple(mark_internal(item, options.internal_names, options.mirrors) for item in _read(options))
+    return mark_all_internal(_read(options), options.internal_names, options.mirrors)
 
 
 def _read(options: argparse.Namespace) -> "Iterator[Inventory]":

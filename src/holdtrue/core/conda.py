@@ -16,6 +16,7 @@ from holdtrue.core.lockfiles.addresses import origin_of, pin_of_file
 from holdtrue.core.lockfiles.document import load_json
 from holdtrue.core.lockfiles.inventories import merge_duplicates
 from holdtrue.core.lockfiles.naming import canonical_name, read_version
+from holdtrue.core.lockfiles.own_packages import CONDA, PYPI, index_name
 from holdtrue.core.plain_yaml import parse_plain_yaml
 from holdtrue.core.requirements import Include, RequirementLine, parse_requirements
 from holdtrue.errors import RejectedError
@@ -23,7 +24,6 @@ from holdtrue.models.dependency import Dependency, Gap, Inventory, Origin
 
 Found = Dependency | Gap | Include
 
-_KIND: Final = "conda"
 _PIP_PLACE: Final = "pip "
 _PYPI_CHANNELS: Final = frozenset({"pypi", "pip"})
 _DEVELOP: Final = "<develop>"
@@ -74,7 +74,7 @@ def parse_conda(text: str, label: str, read_pip: ReadPip | None = None) -> Inven
         ]
     return Inventory(
         label=label,
-        kind=_KIND,
+        kind=CONDA,
         dependencies=merge_duplicates(item for item in found if isinstance(item, Dependency)),
         gaps=tuple(dict.fromkeys(item for item in found if isinstance(item, Gap))),
     )
@@ -247,8 +247,10 @@ def _locked(name: str, entry: Mapping[str, object], place: str, chain: tuple[str
         return Dependency(name, version, Origin.CONDA, place, chain=chain, reason=CONDA_REASON)
     url = str(entry.get("url", ""))
     if not url.startswith(_PUBLIC_FILES):
-        return Dependency(name, version, origin_of(url), place, chain=chain, reason=_BY_ADDRESS)
-    return Dependency(name, version, place=place, chain=chain, reason=doubt)
+        origin = origin_of(url)
+        index = index_name(url) if origin is Origin.URL else ""
+        return Dependency(name, version, origin, place, chain=chain, reason=_BY_ADDRESS, index=index)
+    return Dependency(name, version, place=place, chain=chain, reason=doubt, index=PYPI)
 
 
 def _package(name: str, version: str, channel: str, place: str, *, is_direct: bool | None = None) -> Found:

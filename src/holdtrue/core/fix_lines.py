@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Final
 from urllib.parse import unquote
 
-from holdtrue.core.requirements import parse_requirements
+from holdtrue.core.requirements import has_comment, parse_requirements
 from holdtrue.errors import RejectedError
 from holdtrue.models.dependency import Dependency, Origin
 
@@ -178,7 +178,7 @@ def _join(text: str) -> Iterator[str]:
     for physical in text.splitlines(keepends=True):
         parts.append(physical)
         content = physical.splitlines()[0]
-        if content.endswith("\\") and not content.lstrip("\ufeff \t").startswith("#"):
+        if content.endswith("\\") and not has_comment(content.lstrip("\ufeff \t")):
             continue
         yield "".join(parts)
         parts = []

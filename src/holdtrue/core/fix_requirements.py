@@ -21,9 +21,8 @@ from holdtrue.core.fix_lines import (
     without_editable,
 )
 from holdtrue.core.fix_resolution import NoSolution, Wish
-from holdtrue.core.lockfiles.naming import normalise_version
 from holdtrue.core.version_match import read_version
-from holdtrue.models.dependency import Origin, Pin
+from holdtrue.models.dependency import Dependency, Origin, Pin
 
 _NO_WISH: Final = Wish()
 _REMOTE: Final = frozenset({Origin.VCS, Origin.URL})
@@ -106,14 +105,15 @@ def read_releases(text: str) -> dict[str, list[Release]]:
 
 def unused_pins(pins: Iterable[Pin], releases: Mapping[str, Sequence[Release]]) -> frozenset[Pin]:
     """What uv left out of a file as it stands: the pins whose markers do not hold."""
-    versions: dict[str, set[str]] = {}
+    pinned: dict[str, set[Pin]] = {}
     for pin in pins:
-        versions.setdefault(pin.name, set()).add(pin.version)
+        pinned.setdefault(pin.name, set()).add(pin)
     unused: set[Pin] = set()
-    for name, pinned in versions.items():
-        used = {release.version for release in releases.get(name, ())}
-        if used < pinned:
-            unused.update(Pin(name, version) for version in pinned - used)
+    for name, named in pinned.items():
+        # One version may be written in several ways, such as 1.0 and 1.0.0.
+        used = {Version(release.version) for release in releases.get(name, ())}
+        if used < {Version(pin.version) for pin in named}:
+            unused.update(pin for pin in named if Version(pin.version) not in used)
     return frozenset(unused)
 
 
@@ -130,30 +130,35 @@ def assign_releases(
             pinned.setdefault(line.pin.name, []).append(line)
     assigned: dict[int, Release] = {}
     for name, lines in pinned.items():
-        # Equal pins (one in the file and one in its constraints) are one.
-        distinct = sorted({line.pin.version for line in lines if line.pin}, key=Version)
-        found = list({release.version: release for release in releases[name]}.values())
+        # Equal pins (one in the file and one in its constraints) are one, however their version is written.
+        distinct = sorted({Version(line.pin.version) for line in lines if line.pin})
+        found = list({Version(release.version): release for release in releases[name]}.values())
         if len(found) == 1:
             assigned |= {id(line): found[0] for line in lines}
         elif len(found) == len(distinct):
             by_version = dict(zip(distinct, found, strict=True))
-            assigned |= {id(line): by_version[line.pin.version] for line in lines if line.pin}
+            assigned |= {id(line): by_version[Version(line.pin.version)] for line in lines if line.pin}
         else:
-            kept = {release.version: release for release in found}
+            kept = {Version(release.version): release for release in found}
             if not all(version in kept for version in distinct):
                 return NoSolution(f"{name} would need {len(found)} versions where the file pins {len(distinct)}")
-            assigned |= {id(line): kept[line.pin.version] for line in lines if line.pin}
+            assigned |= {id(line): kept[Version(line.pin.version)] for line in lines if line.pin}
     return assigned
 
 
 def pins_after(files: Sequence[Sequence[Line]], assigned: Mapping[int, Release]) -> frozenset[Pin]:
     """What the files pin then."""
     return frozenset(
-        Pin(line.pin.name, assigned[id(line)].version if id(line) in assigned else line.pin.version)
+        Pin(line.pin.name, _version_after(line.pin, assigned.get(id(line))))
         for lines in files
         for line in lines
         if line.pin
     )
+
+
+def _version_after(pin: Dependency, release: Release | None) -> str:
+    """As the file writes it, where it stays."""
+    return pin.version if release is None or Version(release.version) == Version(pin.version) else release.version
 
 
 def rewrite_lines(
@@ -163,7 +168,7 @@ def rewrite_lines(
     parts: list[str] = []
     for line in lines:
         release = assigned.get(id(line))
-        if line.pin is None or release is None or normalise_version(release.version) == line.pin.version:
+        if line.pin is None or release is None or Version(release.version) == Version(line.pin.version):
             parts.append(line.raw)
             continue
         if line.hashes and not release.hashes:

@@ -1,6 +1,8 @@
 """Read requirements files as pip does and lose no line: each is a dependency, an include, or a gap.
 
-Source of the grammar: pip's "Requirements File Format" and its req_file.py (joined lines, comments, options).
+Source of the grammar: pip's "Requirements File Format" and its req_file.py (joined lines, comments, options). Where a
+comment behind something ends in a backslash, pip takes the next line for a part of the comment and uv installs it: that
+line is read, and the difference is a gap.
 """
 
 import shlex
@@ -14,6 +16,10 @@ from holdtrue.core.lockfiles.requirement import read_place, read_requirement
 from holdtrue.models.dependency import Dependency, Gap, Inventory, Origin
 
 KIND: Final = "requirements"
+
+READ_DIFFERENTLY: Final = (
+    "its comment ends in a backslash: pip skips the line below and uv reads it; remove the backslash"
+)
 
 _INCLUDES: Final = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
 _EDITABLE: Final = frozenset({"-e", "--editable"})
@@ -48,7 +54,11 @@ def parse_requirements(text: str, *, file: str = "") -> tuple[RequirementLine, .
     others: list[Gap | Include] = []
     annotations = Annotations()
     prefix = f"{file} line" if file else "line"
-    for number, line, comment in _logical_lines(text):
+    open_comment = 0
+    for number, line, comment, is_open in _logical_lines(text):
+        if open_comment and line:
+            others.append(Gap(f"{prefix} {open_comment}", READ_DIFFERENTLY))
+        open_comment = number if is_open else 0
         if line:
             is_listed = False
             for item in _parse_line(line, number, f"{prefix} {number}"):
@@ -68,11 +78,13 @@ def join_requirements(
 ) -> Inventory:
     """One inventory of files that include each other; what is not pinned takes the version its constraints pin."""
     constrained: dict[str, list[Dependency]] = {}
+    constraints = tuple(constraints)
     for item in constraints:
         if isinstance(item, Dependency) and item.version:
             constrained.setdefault(item.name, []).append(item)
     dependencies: list[Dependency] = []
-    gaps: dict[Gap, None] = {}
+    # Of constraints, only those count that could be read, whichever tool reads them.
+    gaps = dict.fromkeys(item for item in constraints if isinstance(item, Gap) and item.reason == READ_DIFFERENTLY)
     for line in lines:
         match line:
             case Dependency(version="", origin=Origin.INDEX, name=name) if name in constrained:
@@ -96,26 +108,37 @@ def _constrain(line: Dependency, limit: Dependency) -> Dependency:
     return replace(line, version=limit.version, origin=limit.origin, reason=limit.reason, marker=marker)
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str, str]]:
-    """Lines joined at trailing backslashes, with the number of their first physical line; and their comments."""
+def _logical_lines(text: str) -> Iterator[tuple[int, str, str, bool]]:
+    """Lines joined at trailing backslashes, with the number of their first physical line; and their comments.
+
+    Last is whether pip would join the next line to the comment.
+    """
     parts: list[str] = []
     first = 0
     for number, physical in enumerate(text.splitlines(), start=1):
         is_comment = physical.lstrip().startswith("#")
         if not parts:
             first = number
+        is_open = False
         if physical.endswith("\\") and not is_comment:
-            parts.append(physical[:-1])
-            continue
+            is_open = has_comment(physical)
+            if not is_open:
+                parts.append(physical[:-1])
+                continue
         if parts:
             # A comment ends a continued line, and a blank before it keeps it a comment.
             parts.append(f" {physical}" if is_comment else physical)
-            yield first, *_split_comment("".join(parts))
+            yield first, *_split_comment("".join(parts)), is_open
             parts = []
         else:
-            yield number, *_split_comment(physical)
+            yield number, *_split_comment(physical), is_open
     if parts:
-        yield first, *_split_comment("".join(parts))
+        yield first, *_split_comment("".join(parts)), False
+
+
+def has_comment(physical: str) -> bool:
+    """Whether a comment ends this physical line, so that a backslash at its end continues nothing."""
+    return bool(_split_comment(physical)[1])
 
 
 def _split_comment(line: str) -> tuple[str, str]:

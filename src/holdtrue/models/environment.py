@@ -224,11 +224,11 @@ class Audit(Value):
         default=(),
         description="Folders of the hosts to search; empty means /usr, /opt, /srv, /home, /root and /var/lib.",
     )
-    internal: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+    internal: tuple[Annotated[str, Field(pattern=r"^[^\s,]+$")], ...] = Field(
         default=(),
         description="Shell patterns for names of internal packages: they are not sent to any advisory source.",
     )
-    mirrors: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+    mirrors: tuple[Annotated[str, Field(pattern=r"\S")], ...] = Field(
         default=(),
         description="URLs of indexes that mirror PyPI. Packages from another index named beside PyPI are treated as "
         "internal, unless that index is known to be public.",

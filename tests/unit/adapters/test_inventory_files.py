@@ -12,7 +12,10 @@ from holdtrue.adapters.inventory.projects import find_files, why_nothing
 from holdtrue.errors import RejectedError
 from holdtrue.models.dependency import Inventory
 
-UV = 'version = 1\n[[package]]\nname = "demo"\nversion = "1.0"\nsource = { registry = "https://pypi.org/simple" }\n'
+UV = (
+    'version = 1\n[manifest]\nrequirements = [{ name = "demo" }]\n'
+    '[[package]]\nname = "demo"\nversion = "1.0"\nsource = { registry = "https://pypi.org/simple" }\n'
+)
 POETRY = '[[package]]\nname = "demo"\nversion = "1.0"\n[metadata]\nlock-version = "2.1"\n'
 PDM = '[metadata]\nlock_version = "4.5.0"\n[[package]]\nname = "demo"\nversion = "1.0"\n'
 PIPFILE = '{"_meta": {"pipfile-spec": 6}, "default": {"demo": {"version": "==1.0"}}}'
@@ -309,7 +312,7 @@ def test_a_broken_lock_file_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(RejectedError) as caught:
         read_file(tmp_path / "uv.lock", label="app")
 
-    assert caught.value.where == "app:6"
+    assert caught.value.where == f"app:{UV.count(chr(10)) + 1}"
 
 
 def test_lock_files_are_what_tells_a_project(tmp_path: Path) -> None:

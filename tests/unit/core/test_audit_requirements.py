@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from holdtrue.core.lockfiles import decode_text
 from holdtrue.core.lockfiles.requirement import PROJECT_IN_PLACE, _read_any, _read_simple
 from holdtrue.core.requirements import (
+    READ_DIFFERENTLY,
     Include,
     RequirementLine,
     join_requirements,
@@ -209,6 +210,41 @@ def test_encodings_and_line_ends(data: bytes) -> None:
 def test_other_bytes_are_refused() -> None:
     with pytest.raises(UnicodeDecodeError):
         decode_text(b"\x89PNG\r\n\x1a\n\xff")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "a==1.0 # why \\",
+        "a==1.0 #\\",
+        "a==1.0 # why\\\\",
+        "a==1.0 ; os_name == 'nt' # why\\",
+        "a==1.0 \\\n  --hash=sha256:00 # why\\",
+        "--pre # why\\",
+        "--index-url https://index.example/simple # why\\",
+        "-r other.txt # why\\",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_comment_that_ends_in_a_backslash_hides_no_line(first: str, end: str) -> None:
+    lines = parse_requirements(f"{first}\ndemo==2.0\n".replace("\n", end))
+
+    assert ("demo", "2.0") in {(item.name, item.version) for item in lines if isinstance(item, Dependency)}
+    assert Gap("line 1", READ_DIFFERENTLY) in lines
+
+
+@pytest.mark.parametrize(
+    "text", ["a==1.0 # why \\", "a==1.0 # why \\\n\nb==2.0", "# why \\\na==1.0", "a==1.0 # b\\c\nb==2"]
+)
+def test_a_comment_that_would_hide_nothing_is_no_gap(text: str) -> None:
+    assert not [item for item in parse_requirements(text) if isinstance(item, Gap)]
+
+
+def test_a_constraint_that_only_one_tool_reads_does_not_complete_the_file() -> None:
+    inventory = join("demo", "a==1.0 # why \\\ndemo==2.0\n")
+
+    assert [(item.name, item.version) for item in inventory.dependencies] == [("demo", "2.0")]
+    assert [gap.reason for gap in inventory.gaps] == [READ_DIFFERENTLY]
 
 
 def test_constraints_give_versions_and_no_packages() -> None:

@@ -114,6 +114,12 @@ def test_a_continued_requirement_is_one_line_to_uv() -> None:
     assert requirement_text(line) == "demo>=1,   <2"
 
 
+def test_a_backslash_in_a_comment_joins_no_lines() -> None:
+    text = "demo==1.0 # why \\\nother==2.0\n"
+
+    assert [line.pin.name for line in split_lines(text) if line.pin] == ["demo", "other"]
+
+
 def test_more_versions_than_pins_are_no_solution() -> None:
     lines = split_lines("a==1\n")
     releases = read_releases("a==2 ; os_name == 'nt'\na==3 ; os_name != 'nt'\n")

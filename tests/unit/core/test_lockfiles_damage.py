@@ -253,8 +253,34 @@ def test_a_package_without_a_name_is_a_gap(name: str) -> None:
 
 def test_keys_of_the_users_own_are_repeated_only_when_they_are_plain() -> None:
     text = 'version = 1\n[[package]]\nname = "a"\nversion = "1"\n[package.optional-dependencies]\n"s3cr3t pass" = 1\n'
+    text += '[manifest]\nmembers = ["a"]\n'
 
     inventory = parse_uv_lock(text, "label")
 
     assert len(inventory.gaps) == 2
     assert "s3cr3t" not in repr(inventory)
+
+
+LOCK_HEADS = {
+    "uv.lock": "version = 1\n",
+    "poetry.lock": '[metadata]\nlock-version = "2.1"\n',
+    "pdm.lock": '[metadata]\nlock_version = "4.5.0"\n',
+    "pylock.toml": 'lock-version = "1.0"\n',
+}
+LOCK_PARSERS = {
+    "uv.lock": parse_uv_lock,
+    "poetry.lock": parse_poetry_lock,
+    "pdm.lock": parse_pdm_lock,
+    "pylock.toml": parse_pylock,
+}
+
+
+@pytest.mark.parametrize("name", LOCK_PARSERS)
+@pytest.mark.parametrize("held", LOCK_HEADS)
+def test_a_lock_under_the_name_of_another_is_refused(name: str, held: str) -> None:
+    if name == held:
+        assert LOCK_PARSERS[name](LOCK_HEADS[held], "label").kind == name
+        return
+    with pytest.raises(RejectedError) as caught:
+        LOCK_PARSERS[name](LOCK_HEADS[held], "label")
+    assert held in caught.value.next_step

@@ -39,7 +39,11 @@ def test_packages_of_an_index() -> None:
         ('archive = { url = "https://u:s3cr3t@h.example/demo-1.0.tar.gz" }', Origin.URL, "1.0"),
         ('archive = { url = "https://u:s3cr3t@h.example/demo.tar.gz" }', Origin.URL, ""),
         ('archive = { path = "demo-1.0-py3-none-any.whl" }', Origin.LOCAL, "1.0"),
-        ('wheels = [{ name = "demo-1.0-py3-none-any.whl", path = "x" }]', Origin.INDEX, "1.0"),
+        ('wheels = [{ name = "demo-1.0-py3-none-any.whl", path = "x" }]', Origin.LOCAL, "1.0"),
+        ('sdist = { path = "wheels/demo-1.0.tar.gz" }', Origin.LOCAL, "1.0"),
+        ('wheels = [{ url = "file:///srv/demo-1.0-py3-none-any.whl" }]', Origin.LOCAL, "1.0"),
+        ('version = "1.0"\nindex = "https://h.example/simple"\nwheels = [{ path = "x" }]', Origin.INDEX, "1.0"),
+        ('version = "1.0"\nsdist = { path = "x" }\nwheels = [{ url = "https://h.example/y" }]', Origin.INDEX, "1.0"),
         ('sdist = { url = "https://h.example/other-1.0.tar.gz" }', Origin.INDEX, ""),
     ],
 )

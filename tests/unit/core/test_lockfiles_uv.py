@@ -3,10 +3,12 @@
 import pytest
 
 from holdtrue.core.lockfiles import OWN_PROJECT, parse_uv_lock
+from holdtrue.core.lockfiles.uv import NO_PROJECT
 from holdtrue.models.dependency import Dependency, Gap, Inventory, Origin
 
 REGISTRY = 'source = { registry = "https://mirror.example/simple" }'
 ROOT = '[[package]]\nname = "app"\nversion = "1.0"\nsource = { editable = "." }\n'
+VIRTUAL = ROOT.replace("editable", "virtual") + "dependencies = [{ name = 'demo-a-b' }]\n"
 
 
 def read(*packages: str, head: str = "version = 1\n") -> Inventory:
@@ -23,11 +25,13 @@ def by_name(inventory: Inventory) -> dict[str, Dependency]:
 
 
 def test_a_package_is_named_as_pep_503_and_its_version_as_pep_440_write_them() -> None:
-    inventory = read(package("Demo_A.b", "1.0.RC1"))
+    inventory = read(package("Demo_A.b", "1.0.RC1"), VIRTUAL)
 
     assert inventory.kind == "uv.lock"
     assert inventory.label == "uv.lock"
-    assert inventory.dependencies == (Dependency("demo-a-b", "1.0rc1", place="line 3", index="mirror.example/simple"),)
+    assert inventory.dependencies == (
+        Dependency("demo-a-b", "1.0rc1", place="line 3", is_direct=True, index="mirror.example/simple"),
+    )
     assert inventory.gaps == ()
 
 
@@ -174,10 +178,22 @@ def test_a_member_that_is_gone_is_noticed() -> None:
 
 @pytest.mark.parametrize("version", ["", "version = 2", 'version = "2.1"', "version = true", "version = []"])
 def test_another_version_of_the_format_is_a_gap_and_the_packages_stay(version: str) -> None:
-    inventory = read(package("a"), head=version)
+    inventory = read(package("demo-a-b"), VIRTUAL, head=version)
 
-    assert [item.name for item in inventory.dependencies] == ["a"]
+    assert [item.name for item in inventory.dependencies] == ["demo-a-b"]
     assert len(inventory.gaps) == 1
+
+
+def test_a_file_without_the_project_that_it_is_made_for_is_cut() -> None:
+    assert read(package("a")).gaps == (Gap("uv.lock", NO_PROJECT),)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ["requirements = [{ name = 'a' }]", "members = ['a']", "[manifest.dependency-groups]\ndev = [{ name = 'a' }]"],
+)
+def test_a_script_or_a_workspace_without_a_root_project_is_whole(manifest: str) -> None:
+    assert read(package("a"), head=f"version = 1\n[manifest]\n{manifest}\n").gaps == ()
 
 
 def test_no_packages_are_a_gap() -> None:

@@ -60,11 +60,11 @@ def read_text(path: Path) -> str:
 
 
 def name_in(folder: Path, path: Path) -> str:
-    """What a patch that is applied in the folder calls the file: its path from there, through no linked folder.
+    """What a patch that is applied in the folder calls the file: its path from there, through no link.
 
     `git apply` follows no links, and refuses what is outside: that begins with `../`.
     """
-    return os.path.relpath(path.parent.resolve() / path.name, folder.resolve())
+    return os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
 
 
 def read_requirement_files(path: Path, *, base: Path | None = None) -> tuple[RequirementFile, ...]:

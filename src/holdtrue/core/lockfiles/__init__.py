@@ -7,7 +7,13 @@ rest stands. Nothing that was listed is dropped, and no address is repeated: it 
 from holdtrue.core.lockfiles.document import decode_text
 from holdtrue.core.lockfiles.inventories import OWN_PROJECT
 from holdtrue.core.lockfiles.naming import canonical_name, normalise_version
-from holdtrue.core.lockfiles.own_packages import INTERNAL_NAME, is_asked, is_named_internal, mark_internal
+from holdtrue.core.lockfiles.own_packages import (
+    INTERNAL_NAME,
+    is_asked,
+    is_named_internal,
+    mark_all_internal,
+    mark_internal,
+)
 from holdtrue.core.lockfiles.pdm import parse_pdm_lock
 from holdtrue.core.lockfiles.pipfile import parse_pipfile_lock
 from holdtrue.core.lockfiles.poetry import parse_poetry_lock
@@ -23,6 +29,7 @@ __all__ = [
     "decode_text",
     "is_asked",
     "is_named_internal",
+    "mark_all_internal",
     "mark_internal",
     "normalise_version",
     "parse_pdm_lock",

@@ -152,6 +152,33 @@ def open_toml(text: str, label: str, kind: str) -> Table:
         raise _rejected(kind, "it is not valid TOML", f"{label}:{line.group(1)}" if line else label) from None
 
 
+def open_toml_lock(text: str, label: str, kind: str) -> Table:
+    """The root table of a lock file of that kind.
+
+    Raises:
+        RejectedError: the text is not TOML, or another tool's lock: read as this one, it would not tell the indexes.
+    """
+    root = open_toml(text, label, kind)
+    found = _lock_kind(root.values)
+    if found not in {"", kind}:
+        raise RejectedError(
+            f"it is named as a {kind} and holds a {found}", where=label, next_step=f"give it the name {found}"
+        )
+    return root
+
+
+def _lock_kind(values: Mapping[str, object]) -> str:
+    """By the field that has the version of the format; empty when none has."""
+    metadata = values.get("metadata")
+    if "lock-version" in values:
+        return "pylock.toml"
+    if isinstance(metadata, dict) and "lock_version" in metadata:
+        return "pdm.lock"
+    if isinstance(metadata, dict) and "lock-version" in metadata:
+        return "poetry.lock"
+    return "uv.lock" if "version" in values else ""
+
+
 def open_json(text: str, label: str, kind: str) -> Table:
     """The root object. A key that stands twice in one object is a gap: only its last value can be read.
 

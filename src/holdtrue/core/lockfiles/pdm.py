@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from holdtrue.core.lockfiles.addresses import is_own_folder
-from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
+from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml_lock
 from holdtrue.core.lockfiles.inventories import OWN_PROJECT, Entry, make_inventory, named_tables, report_absent
 from holdtrue.core.lockfiles.naming import read_version, required_name
 from holdtrue.core.lockfiles.own_packages import index_name
@@ -25,9 +25,9 @@ def parse_pdm_lock(text: str, label: str, needs: Needs | None = None) -> Invento
     """Everything that the file locks; chains and what is direct only with the `needs` of the project (`read_needs`).
 
     Raises:
-        RejectedError: the text is not TOML.
+        RejectedError: the text is not TOML, or another tool's lock.
     """
-    root = open_toml(text, label, KIND)
+    root = open_toml_lock(text, label, KIND)
     metadata = root.table("metadata")
     check_format_version(root, metadata.values.get("lock_version"), known=("4",))
     packages = [*named_tables(root.listed_tables("package", text))]

@@ -7,7 +7,7 @@ that nobody asked for) is named and not held.
 
 from typing import Final
 
-from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
+from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml_lock
 from holdtrue.core.lockfiles.inventories import Entry, any_marker, make_inventory, named_tables, report_absent
 from holdtrue.core.lockfiles.naming import canonical_name, read_version
 from holdtrue.core.lockfiles.own_packages import PYPI, index_name
@@ -30,9 +30,9 @@ def parse_poetry_lock(text: str, label: str, needs: Needs | None = None) -> Inve
     """Everything that the file locks; chains and what is direct only with the `needs` of the project (`read_needs`).
 
     Raises:
-        RejectedError: the text is not TOML.
+        RejectedError: the text is not TOML, or another tool's lock.
     """
-    root = open_toml(text, label, KIND)
+    root = open_toml_lock(text, label, KIND)
     # It stands at the end of the file, so a cut one lacks it.
     check_format_version(root, root.table("metadata").values.get("lock-version"), known=("1", "2"))
     packages = [*named_tables(root.listed_tables("package", text))]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from holdtrue.core.lockfiles.addresses import is_own_folder, origin_of, version_of_file
-from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
+from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml_lock
 from holdtrue.core.lockfiles.inventories import OWN_PROJECT, Entry, Need, make_inventory, named_tables
 from holdtrue.core.lockfiles.naming import read_version
 from holdtrue.core.lockfiles.own_packages import index_name
@@ -21,9 +21,9 @@ def parse_pylock(text: str, label: str) -> Inventory:
     """Everything that the file locks.
 
     Raises:
-        RejectedError: the text is not TOML.
+        RejectedError: the text is not TOML, or another tool's lock.
     """
-    root = open_toml(text, label, KIND)
+    root = open_toml_lock(text, label, KIND)
     check_format_version(root, root.values.get("lock-version"), known=("1",))
     entries = [_read_package(name, package) for name, package in named_tables(root.listed_tables("packages", text))]
     return make_inventory(root, KIND, entries, is_complete=True)
@@ -53,7 +53,17 @@ def _read_origin(package: Table) -> Origin:
         return Origin.EDITABLE if package.table("directory").flag("editable") else Origin.LOCAL
     if "archive" in package.values:
         return origin_of(package.table("archive").text("url"))
-    return Origin.INDEX
+    return Origin.LOCAL if _is_from_files(package) else Origin.INDEX
+
+
+def _is_from_files(package: Table) -> bool:
+    """Whether no index is named, and each archive is a file of the machine that locked: another one may not know it."""
+    addresses = [table.text("url") or table.text("path") for table in _archives(package)]
+    return not package.text("index") and bool(addresses) and all(map(_is_file, addresses))
+
+
+def _is_file(address: str) -> bool:
+    return bool(address) and origin_of(address) is Origin.LOCAL
 
 
 def _read_index(package: Table) -> str:
@@ -64,8 +74,14 @@ def _read_index(package: Table) -> str:
 
 def _files(package: Table) -> Iterator[str]:
     """Where its archives lie: the version of one that is built anew each time stands in no field."""
-    for table in (package.table("archive"), package.table("sdist"), *package.tables("wheels")):
+    for table in (package.table("archive"), *_archives(package)):
         yield from (table.text("name"), table.text("url"), table.text("path"))
+
+
+def _archives(package: Table) -> Iterator[Table]:
+    if "sdist" in package.values:
+        yield package.table("sdist")
+    yield from package.tables("wheels")
 
 
 def _needs(package: Table) -> Iterator[Need]:

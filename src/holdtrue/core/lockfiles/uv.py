@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from holdtrue.core.lockfiles.addresses import is_own_folder
-from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml
+from holdtrue.core.lockfiles.document import Table, check_format_version, open_toml_lock
 from holdtrue.core.lockfiles.inventories import (
     OWN_PROJECT,
     Entry,
@@ -19,10 +19,12 @@ from holdtrue.core.lockfiles.inventories import (
     report_absent,
 )
 from holdtrue.core.lockfiles.naming import canonical_name, read_version
-from holdtrue.core.lockfiles.own_packages import index_name
+from holdtrue.core.lockfiles.own_packages import folder_name, index_name
 from holdtrue.models.dependency import Dependency, Inventory, Origin
 
 KIND: Final = "uv.lock"
+
+NO_PROJECT: Final = "it holds no project that it is made for: the file may be cut, lock again with `uv lock`"
 
 _ORIGINS: Final = {
     "git": Origin.VCS,
@@ -42,9 +44,9 @@ def parse_uv_lock(text: str, label: str) -> Inventory:
     A virtual project is not listed: nothing of it is installed. The other projects are, with a reason.
 
     Raises:
-        RejectedError: the text is not TOML.
+        RejectedError: the text is not TOML, or another tool's lock.
     """
-    root = open_toml(text, label, KIND)
+    root = open_toml_lock(text, label, KIND)
     check_format_version(root, root.values.get("version"), known=("1",))
     manifest = root.table("manifest")
     members = {name for text in manifest.texts("members") if (name := canonical_name(text))}
@@ -54,6 +56,8 @@ def parse_uv_lock(text: str, label: str) -> Inventory:
     ]
     report_absent(root, entries, members, "a member of the workspace that the file does not hold: the file may be cut")
     direct = (*_needs(manifest.tables("requirements")), *_needs(manifest.grouped_tables("dependency-groups")))
+    if entries and not (members or direct or any(entry.is_root for entry in entries)):
+        root.report(NO_PROJECT)
     return make_inventory(root, KIND, entries, direct=direct or None, is_complete=True)
 
 
@@ -72,7 +76,7 @@ def _read_package(name: str, package: Table, *, is_member: bool) -> Entry:
         place=package.place,
         marker=any_marker(package.texts("resolution-markers")),
         reason=OWN_PROJECT if is_root else reason,
-        index=index_name(source.text("registry")),
+        index=_read_index(source.text("registry")),
     )
     needs = (
         *_needs(package.tables("dependencies")),
@@ -80,6 +84,11 @@ def _read_package(name: str, package: Table, *, is_member: bool) -> Entry:
         *_needs(package.grouped_tables("dev-dependencies")),
     )
     return Entry(dependency, needs, is_root=is_root, is_listed=kind != "virtual")
+
+
+def _read_index(registry: str) -> str:
+    """What has no scheme is the path of a folder."""
+    return folder_name(registry) if registry and "://" not in registry else index_name(registry)
 
 
 def _needs(tables: Iterable[Table]) -> Iterator[Need]:
