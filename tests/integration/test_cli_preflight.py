@@ -161,7 +161,7 @@ def test_a_wrapping_token_is_not_opened_for_a_question(stage: Stage) -> None:
         "{ kind: wrapped, token: { kind: environment, variable: WRAPPED } } }",
     )
     (line,) = broken(ask(stage, WRAPPED=wrapped))
-    assert "opens once" in line
+    assert "only once" in line
     assert vault.sys.unwrap(wrapped)["data"]["secret_id"], "it still opens"
 
 
