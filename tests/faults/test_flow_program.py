@@ -103,4 +103,4 @@ def test_a_program_of_its_own_packages_without_tests_and_update_plans(
     assert "made by a tool" in run.message
     page = stage.texts(run)["artifact provision-report-tiny"]
     assert "made by a tool" in page
-    assert "differ from what the preview knew: pid" in page
+    assert "differ from the preview: pid" in page
