@@ -403,7 +403,7 @@ def test_a_run_that_is_ended_from_outside_says_how_far_it_came(
 def test_a_run_that_takes_too_long_says_how_far_it_came(tools: FakeTools, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools.configurator, "apply", lambda *_: time.sleep(30))
 
-    state = end_of(provision.with_options(timeout_seconds=2), "demo")
+    state = end_of(provision.with_options(timeout_seconds=8), "demo")
 
     assert (state.name, state.type) == ("TimedOut", StateType.FAILED)
     report = report_of(ProvisionReport, state)
