@@ -6,6 +6,7 @@ import pytest
 from holdtrue.adapters.ansible.events import parse_event
 from holdtrue.adapters.ansible.failures import find_failure
 from holdtrue.adapters.ansible.record import RunRecord
+from holdtrue.adapters.ansible.selection import ALL_TASKS, TaskSelection
 from holdtrue.errors import ConfigurationFailed, HostUnreachable, UnavailableError
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.configuration import TaskOutcome
@@ -26,9 +27,11 @@ def _result(event: str = "ok", *, host: str = "web-1", ignored: bool = False, **
     }
 
 
-def _record(*events: dict[str, Any]) -> tuple[RunRecord, list[Progress]]:
+def _record(
+    *events: dict[str, Any], check: bool = False, selection: TaskSelection = ALL_TASKS
+) -> tuple[RunRecord, list[Progress]]:
     seen: list[Progress] = []
-    record = RunRecord(seen.append)
+    record = RunRecord(seen.append, check=check, selection=selection)
     for event in events:
         record.take(parse_event(json.dumps(event)))
     return record, seen
@@ -39,8 +42,8 @@ def _end(exit_code: int = 0, status: str = "successful") -> dict[str, Any]:
 
 
 def _failure(*events: dict[str, Any], check: bool = False, error_tail: str = "") -> Exception | None:
-    record, _ = _record(*events)
-    return find_failure(record, hosts=["web-1"], playbook="site.yml", check=check, error_tail=error_tail)
+    record, _ = _record(*events, check=check)
+    return find_failure(record, hosts=["web-1"], playbook="site.yml", error_tail=error_tail)
 
 
 @pytest.mark.parametrize(
@@ -180,8 +183,8 @@ _STATS = {"kind": "stats"} | _OK
 def test_a_host_that_its_play_ended_is_neither_a_failure_nor_touched() -> None:
     events = (_play("web-1", "web-2"), _task("end_host"), _task(), _result(), _STATS, _end())
     record, seen = _record(*events)
-    assert find_failure(record, hosts=["web-1", "web-2"], playbook="p", check=False, error_tail="") is None
-    [untouched] = record.run(check=False).untouched
+    assert find_failure(record, hosts=["web-1", "web-2"], playbook="p", error_tail="") is None
+    [untouched] = record.run().untouched
     assert untouched.host == "web-2"
     assert "end_host" in untouched.reason
     assert [line.level for line in seen if "web-2" in line.message] == [ProgressLevel.WARNING]
@@ -189,19 +192,42 @@ def test_a_host_that_its_play_ended_is_neither_a_failure_nor_touched() -> None:
 
 def test_a_run_that_did_not_end_by_itself_says_nothing_of_hosts_it_may_not_have_come_to() -> None:
     record, _ = _record(_play("web-1", "web-2"), _task(), _result())
-    assert record.run(check=False).untouched == ()
+    assert record.run().untouched == ()
 
 
 @pytest.mark.parametrize("module", ["ansible.builtin.setup", "gather_facts", "ansible.builtin.meta"])
 def test_facts_alone_do_not_touch_a_host(module: str) -> None:
-    record, _ = _record(_play("web-1"), _result() | {"module": module}, _STATS, _end())
-    assert [host.host for host in record.run(check=True).untouched] == ["web-1"]
+    record, _ = _record(_play("web-1"), _result() | {"module": module}, _STATS, _end(), check=True)
+    assert [host.host for host in record.run().untouched] == ["web-1"]
 
 
 def test_facts_that_fail_are_a_failure_of_their_host() -> None:
     failed = _result("failed", msg="no python") | {"module": "ansible.builtin.setup"}
-    record, _ = _record(_play("web-1"), failed, _STATS, _end())
-    assert record.run(check=True).untouched == ()
+    record, _ = _record(_play("web-1"), failed, _STATS, _end(), check=True)
+    assert record.run().untouched == ()
+
+
+@pytest.mark.parametrize(
+    "module", ["ansible.builtin.setup", "gather_facts", "ansible.legacy.setup", "ansible.builtin.include_tasks"]
+)
+def test_facts_and_includes_are_no_selected_task(module: str) -> None:
+    idle = _result(host="idle") | {"module": module}
+    events = (_play("busy", "idle", "silent"), idle, _result(host="busy"), _STATS, _end())
+    record, _ = _record(*events, selection=TaskSelection(tags=("a",)))
+    assert [host.host for host in record.run().untouched] == ["idle", "silent"]
+    assert {host.reason for host in record.run().untouched} == {"no task with the tags a ran on it"}
+
+
+def test_an_include_is_a_task_where_all_are_selected() -> None:
+    record, _ = _record(_play("web-1"), _result() | {"module": "include_tasks"}, _STATS, _end())
+    assert record.run().untouched == ()
+
+
+@pytest.mark.parametrize("event", ["unreachable", "failed"])
+def test_a_host_in_trouble_is_told_as_that(event: str) -> None:
+    down = _result(event, host="down") | {"module": "ansible.builtin.setup"}
+    record, _ = _record(_play("down", "idle"), down, _STATS, _end(), selection=TaskSelection(tags=("a",)))
+    assert [host.host for host in record.run().untouched] == ["idle"]
 
 
 def _notified(host: str = "web-1", handler: str = "Restart", *replaces: str) -> dict[str, Any]:
@@ -233,8 +259,9 @@ def test_handlers_are_lost_until_they_have_run(
     events: tuple[dict[str, Any], ...], lost: list[tuple[str, str, bool]]
 ) -> None:
     record, _ = _record(*events)
-    assert [(item.host, item.handler, item.failed) for item in record.run(check=False).lost_handlers] == lost
-    assert record.run(check=True).lost_handlers == ()
+    assert [(item.host, item.handler, item.failed) for item in record.run().lost_handlers] == lost
+    checked, _ = _record(*events, check=True)
+    assert checked.run().lost_handlers == ()
 
 
 def test_lost_handlers_are_named_with_the_failure() -> None:
@@ -248,7 +275,7 @@ def test_lost_handlers_are_named_with_the_failure() -> None:
 
 def test_hosts_behind_an_unreachable_one_are_not_told_as_in_no_play() -> None:
     stats = _STATS | {"ok": {}, "processed": {}, "dark": {"web-1": 1}}
-    record, _ = _record(_play("web-1"), _result("unreachable", msg="gone"), stats, _end(4, "failed"))
-    failure = find_failure(record, hosts=["web-1", "web-2"], playbook="p", check=True, error_tail="")
+    record, _ = _record(_play("web-1"), _result("unreachable", msg="gone"), stats, _end(4, "failed"), check=True)
+    failure = find_failure(record, hosts=["web-1", "web-2"], playbook="p", error_tail="")
     assert isinstance(failure, HostUnreachable)
     assert "web-2" in failure.what

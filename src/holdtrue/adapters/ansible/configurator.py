@@ -14,7 +14,7 @@ from holdtrue.adapters.ansible.failures import find_failure
 from holdtrue.adapters.ansible.inventory import render_inventory, render_variables
 from holdtrue.adapters.ansible.overrides import overridden
 from holdtrue.adapters.ansible.record import RunRecord
-from holdtrue.adapters.ansible.selection import ALL_TASKS, SelectionWitness, TaskSelection
+from holdtrue.adapters.ansible.selection import ALL_TASKS, TaskSelection
 from holdtrue.adapters.ansible.settings import (
     UserSettings,
     ansible_environment,
@@ -26,7 +26,7 @@ from holdtrue.adapters.ansible.settings import (
 from holdtrue.core.redaction import redact
 from holdtrue.errors import ConfigurationFailed, ResourceMissing, ToolMissing, keeping_done
 from holdtrue.models.base import Progress, ProgressLevel, ProgressSink, ignore_progress
-from holdtrue.models.configuration import ConfigurationRun, HandlerSink, UntouchedHost, ignore_handlers
+from holdtrue.models.configuration import ConfigurationRun, HandlerSink, ignore_handlers
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
 from holdtrue.runtime.folder import private_folder
@@ -85,7 +85,7 @@ class AnsibleConfigurator:
             UnavailableError: ansible-runner was interrupted, or ended without a result.
             ToolTimeout: it took longer than it may.
         """
-        return self._run(RunRecord(on_progress, on_handler), on_progress, check=False)
+        return self._run(RunRecord(on_progress, on_handler, selection=self._selection), on_progress)
 
     def check(self, on_progress: ProgressSink = ignore_progress) -> ConfigurationRun:
         """Report what would change, with diffs; change nothing. Unreachable hosts are in the result.
@@ -96,29 +96,28 @@ class AnsibleConfigurator:
         """
         if notice := overridden(self._user_settings()):
             on_progress(Progress(message=notice))
-        return self._run(RunRecord(on_progress, check=True), on_progress, check=True)
+        return self._run(RunRecord(on_progress, check=True, selection=self._selection), on_progress)
 
-    def _run(self, record: RunRecord, on_progress: ProgressSink, *, check: bool) -> ConfigurationRun:
+    def _run(self, record: RunRecord, on_progress: ProgressSink) -> ConfigurationRun:
         self._refuse_the_impossible()
         if self._selection:
             on_progress(Progress(message=f"only tasks {self._selection}"))
-        witness = SelectionWitness()
-        with span(_PROGRAM, check=check) as current, private_folder("ht-ansible") as folder:
-            with keeping_done(lambda: self._recorded(record, witness, check=check)):
-                ended = self._run_child(folder, record, witness, on_progress, check=check)
+        with span(_PROGRAM, check=record.check) as current, private_folder("ht-ansible") as folder:
+            with keeping_done(record.run):
+                ended = self._run_child(folder, record, on_progress)
                 failure = find_failure(
                     record,
                     hosts=[host.name for host in self._hosts],
                     playbook=str(self._playbook),
-                    check=check,
                     error_tail=redact(ended.error_tail, self._secrets.values()),
                 )
                 if failure is not None:
                     raise failure
-                if len(self._idle(record, witness)) == len(self._hosts):
+                untouched = {host.host for host in record.run().untouched}
+                if self._selection and untouched.issuperset(host.name for host in self._hosts):
                     raise self._nothing_selected()
             current.set_attribute("ansible.changed", sum(summary.changed for summary in record.summaries()))
-        return self._recorded(record, witness, check=check)
+        return record.run()
 
     def _nothing_selected(self) -> ConfigurationFailed:
         return ConfigurationFailed(
@@ -127,20 +126,6 @@ class AnsibleConfigurator:
             next_step="correct `configuration.tags` and `configuration.skip_tags` in the manifest; `ansible-playbook"
             " --list-tags` lists the playbook's tags",
         )
-
-    def _idle(self, record: RunRecord, witness: SelectionWitness) -> tuple[str, ...]:
-        """The hosts on which no selected task ran; none when every task is selected."""
-        names = [host.name for host in self._hosts]
-        return witness.idle(names, record.results) if self._selection and record.statistics is not None else ()
-
-    def _recorded(self, record: RunRecord, witness: SelectionWitness, *, check: bool) -> ConfigurationRun:
-        """The result of the events received so far."""
-        run, idle = record.run(check=check), self._idle(record, witness)
-        untouched = [
-            *(host for host in run.untouched if host.host not in idle),
-            *(UntouchedHost(host=name, reason=f"no task {self._selection} ran on it") for name in idle),
-        ]
-        return run.model_copy(update={"selection": str(self._selection), "untouched": tuple(untouched)})
 
     def _refuse_the_impossible(self) -> None:
         if not self._hosts:
@@ -166,9 +151,7 @@ class AnsibleConfigurator:
     def _user_settings(self) -> UserSettings:
         return find_user_settings(self._playbook, Path(tool_environment({}).get("HOME", "/")))
 
-    def _run_child(
-        self, folder: Path, record: RunRecord, witness: SelectionWitness, on_progress: ProgressSink, *, check: bool
-    ) -> ToolRun:
+    def _run_child(self, folder: Path, record: RunRecord, on_progress: ProgressSink) -> ToolRun:
         base = tool_environment({})
         home = Path(base.get("HOME", str(folder)))
         (folder / "env").mkdir()
@@ -186,9 +169,7 @@ class AnsibleConfigurator:
         number = itertools.count(1)
 
         def take(line: str) -> None:
-            event = parse_event(line, where=f"{self._playbook}, line {next(number)} of the run's events")
-            witness.take(event)
-            record.take(event)
+            record.take(parse_event(line, where=f"{self._playbook}, line {next(number)} of the run's events"))
 
         request = {
             "folder": str(folder),
@@ -201,7 +182,7 @@ class AnsibleConfigurator:
             "redact": list(self._secrets.values()),
             "forks": forks(user, len(self._hosts)),
             "selection": self._selection.arguments(),
-            "check": check,
+            "check": record.check,
         }
         try:
             return run_tool(

@@ -17,9 +17,7 @@ _INTERRUPTED = 99
 """Exit code of ansible-playbook after SIGINT (cli/__init__.py)."""
 
 
-def find_failure(
-    record: RunRecord, *, hosts: Sequence[str], playbook: str, check: bool, error_tail: str
-) -> HoldtrueError | None:
+def find_failure(record: RunRecord, *, hosts: Sequence[str], playbook: str, error_tail: str) -> HoldtrueError | None:
     """The error to raise for a run that ended, or None when every host in `hosts` succeeded.
 
     In check mode a host that cannot be reached is not an error but part of the result, unless it kept Ansible from
@@ -34,22 +32,20 @@ def find_failure(
     if record.statistics is None:
         failure: HoldtrueError | None = _not_run(record, record.ended, playbook)
     else:
-        failure = _host_failure(record, record.ended, hosts=hosts, playbook=playbook, check=check)
-    if failure is not None and not check and (lost := record.handlers.lost):
+        failure = _host_failure(record, record.ended, hosts=hosts, playbook=playbook)
+    if failure is not None and not record.check and (lost := record.handlers.lost):
         named = "; ".join(str(handler) for handler in lost[:_NAMED_FAILURES])
         more = f"; and {len(lost) - _NAMED_FAILURES} more" if len(lost) > _NAMED_FAILURES else ""
         failure.what += f". Handlers that were notified and have not run: {named}{more}"
     return failure
 
 
-def _host_failure(
-    record: RunRecord, ended: Ended, *, hosts: Sequence[str], playbook: str, check: bool
-) -> HoldtrueError | None:
+def _host_failure(record: RunRecord, ended: Ended, *, hosts: Sequence[str], playbook: str) -> HoldtrueError | None:
     failed = [summary.host for summary in record.summaries() if summary.failed]
     if failed:
         return _tasks_failed(record.results, failed, playbook)
     unreachable = [summary.host for summary in record.summaries() if summary.unreachable]
-    if unreachable and not check:
+    if unreachable and not record.check:
         return _unreachable(record.results, unreachable)
     seen = {summary.host for summary in record.summaries()}
     if unplayed := sorted(host for host in set(hosts) - seen if not record.plays.includes(host)):

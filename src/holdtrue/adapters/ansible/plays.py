@@ -5,15 +5,22 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdtrue.adapters.ansible.events import TaskEnded, TaskNamed
+from holdtrue.adapters.ansible.selection import ALL_TASKS, TaskSelection
 from holdtrue.models.configuration import UntouchedHost
 
 _ENDINGS: Final = frozenset({"end_host", "end_play", "end_batch"})
-_NOT_A_TASK: Final = frozenset(
-    f"{collection}{name}"
-    for collection in ("", "ansible.builtin.", "ansible.legacy.")
-    for name in ("setup", "gather_facts", "meta")
-)
+
+
+def _own_modules(*names: str) -> frozenset[str]:
+    return frozenset(
+        f"{collection}{name}" for collection in ("", "ansible.builtin.", "ansible.legacy.") for name in names
+    )
+
+
+_NOT_A_TASK: Final = _own_modules("setup", "gather_facts", "meta")
 """Gathering facts does not check whether a host is as declared."""
+_INCLUDES: Final = _own_modules("include_tasks", "include_role")
+"""With a selection they do not count: a selected include does not select the tasks in it."""
 
 
 @dataclass(slots=True)
@@ -25,9 +32,11 @@ class _Play:
 
 
 class PlayRecord:
-    """Takes the events of plays and tasks in their order."""
+    """Takes the events of plays and tasks in their order; only tasks of the `selection` run."""
 
-    def __init__(self) -> None:
+    def __init__(self, selection: TaskSelection = ALL_TASKS) -> None:
+        self._selection = selection
+        self._not_a_task = _NOT_A_TASK | _INCLUDES if selection else _NOT_A_TASK
         self._plays: list[_Play] = []
         self._touched: set[str] = set()
 
@@ -53,7 +62,7 @@ class PlayRecord:
 
     def note(self, event: TaskEnded) -> None:
         """A task ended on a host."""
-        if event.module not in _NOT_A_TASK or event.event in {"runner_on_failed", "runner_on_unreachable"}:
+        if event.module not in self._not_a_task or event.event in {"runner_on_failed", "runner_on_unreachable"}:
             self._touched.add(event.host)
 
     def includes(self, host: str) -> bool:
@@ -64,9 +73,12 @@ class PlayRecord:
         """Hosts that were in a play and on which no task ran except the gathering of facts, ordered by name."""
         hosts = sorted({host for play in self._plays for host in play.hosts} - self._touched - {"localhost"})
         return tuple(
-            UntouchedHost(host=host, reason=_reason([play for play in self._plays if host in play.hosts]))
+            UntouchedHost(host=host, reason=self._reason([play for play in self._plays if host in play.hosts]))
             for host in hosts
         )
+
+    def _reason(self, plays: Sequence[_Play]) -> str:
+        return f"no task {self._selection} ran on it" if self._selection else _reason(plays)
 
 
 def _reason(plays: Sequence[_Play]) -> str:

@@ -20,6 +20,7 @@ from holdtrue.adapters.ansible.events import (
 )
 from holdtrue.adapters.ansible.handlers import HandlerRecord
 from holdtrue.adapters.ansible.plays import PlayRecord
+from holdtrue.adapters.ansible.selection import ALL_TASKS, TaskSelection
 from holdtrue.errors import ConfigurationFailed
 from holdtrue.models.base import Progress, ProgressLevel, ProgressSink
 from holdtrue.models.configuration import (
@@ -52,13 +53,19 @@ class RunRecord:
     """
 
     def __init__(
-        self, on_progress: ProgressSink, on_handler: HandlerSink = ignore_handlers, *, check: bool = False
+        self,
+        on_progress: ProgressSink,
+        on_handler: HandlerSink = ignore_handlers,
+        *,
+        check: bool = False,
+        selection: TaskSelection = ALL_TASKS,
     ) -> None:
-        self._check = check
+        self.check = check
+        self._selection = selection
         self._not_looked_at: Counter[str] = Counter()
         """Tasks by host that Ansible counts as ok although check mode could not judge them."""
         self.results: list[TaskResult] = []
-        self.plays = PlayRecord()
+        self.plays = PlayRecord(selection)
         self.handlers = HandlerRecord(on_handler)
         self.statistics: Statistics | None = None
         self.ended: Ended | None = None
@@ -113,14 +120,15 @@ class RunRecord:
             case _:
                 assert_never(event)
 
-    def run(self, *, check: bool) -> ConfigurationRun:
+    def run(self) -> ConfigurationRun:
         """The result so far. Counts exist only once Ansible has sent its statistics."""
         return ConfigurationRun(
-            check=check,
+            check=self.check,
+            selection=str(self._selection),
             hosts=self.summaries(),
             results=tuple(self.results),
             untouched=self.plays.untouched() if self.statistics is not None else (),
-            lost_handlers=() if check else self.handlers.lost,
+            lost_handlers=() if self.check else self.handlers.lost,
         )
 
     def summaries(self) -> tuple[HostSummary, ...]:
@@ -152,7 +160,7 @@ class RunRecord:
             self._on_progress(Progress(message=message, level=ProgressLevel.WARNING))
 
     def _take_result(self, event: TaskEnded) -> None:
-        outcome = TaskOutcome.SKIPPED if self._check and _is_unjudged(event) else _outcome(event)
+        outcome = TaskOutcome.SKIPPED if self.check and _is_unjudged(event) else _outcome(event)
         self.plays.note(event)
         self.handlers.note(event, outcome, self.plays.hosts)
         if outcome is TaskOutcome.OK:
@@ -166,7 +174,7 @@ class RunRecord:
             diffs=event.result.diffs,
         )
         self.results.append(result)
-        if outcome is TaskOutcome.SKIPPED and self._check:
+        if outcome is TaskOutcome.SKIPPED and self.check:
             self._not_looked_at[event.host] += event.event != "runner_on_skipped"
             self.results += [_not_reached(event, name) for name in event.rescue]
         detail = f" | {result.message}" if outcome is not TaskOutcome.CHANGED and result.message else ""

@@ -1,14 +1,7 @@
-"""Which tasks of a playbook are selected by tags, and on which hosts one of them ran."""
+"""Which tasks of a playbook are selected by tags."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-
-from holdtrue.adapters.ansible.events import AnsibleEvent, TaskEnded
-from holdtrue.models.configuration import TaskOutcome, TaskResult
-
-_NOT_WORK: Final = frozenset({"setup", "gather_facts", "include_tasks", "include_role"})
-"""Fact gathering is selected by every tag; an include says nothing about whether a task in it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +27,3 @@ class TaskSelection:
 
 
 ALL_TASKS: Final = TaskSelection()
-
-
-class SelectionWitness:
-    """Records on which hosts a selected task ran: a host on which tags match nothing must not look checked."""
-
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
-
-    def take(self, event: AnsibleEvent) -> None:
-        """Look at one event."""
-        if isinstance(event, TaskEnded) and event.module.rsplit(".", 1)[-1] not in _NOT_WORK:
-            self._seen.add(event.host)
-
-    def idle(self, hosts: Sequence[str], results: Sequence[TaskResult]) -> tuple[str, ...]:
-        """The hosts on which no selected task ran, and on which no task failed and which were reachable."""
-        troubled = {
-            result.host for result in results if result.outcome in {TaskOutcome.FAILED, TaskOutcome.UNREACHABLE}
-        }
-        return tuple(host for host in hosts if host not in self._seen | troubled)
