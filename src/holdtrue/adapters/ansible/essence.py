@@ -28,8 +28,8 @@ def essence(result: Mapping[str, Any], limit: int = _TEXT_LIMIT) -> dict[str, An
         return kept | {"censored": _HIDDEN}
     kept |= {name: _text(_first(result[name], limit))[:limit] for name in _HEADS if result.get(name)}
     kept |= {name: _text(_last(result[name], limit))[-limit:] for name in _TAILS if result.get(name)}
-    if result.get("ansible_job_id") and not result.get("finished"):
-        kept["unfinished"] = True  # An async task that nobody waited for.
+    if _is_unfinished(result):
+        kept["unfinished"] = True
     diffs = _diffs(result)
     if isinstance(raw_items := result.get("results"), list):
         items = [item for item in raw_items if isinstance(item, Mapping)]
@@ -55,13 +55,18 @@ def focus(before: str, after: str) -> tuple[str, str]:
     return "".join(old[start : len(old) - end]), "".join(new[start : len(new) - end])
 
 
+def _is_unfinished(result: Mapping[str, Any]) -> bool:
+    """Tell whether it belongs to an async task that nobody waited for."""
+    return bool(result.get("ansible_job_id")) and not result.get("finished")
+
+
 def _rank(item: Mapping[str, Any]) -> int:
     """Which items are kept when there are too many: failed ones, those that were not looked at, then changed ones."""
     if item.get("failed"):
         return 0
     if item.get("skipped"):
         return 3 if item.get("skip_reason") or item.get("skipped_reason") else 1
-    if item.get("ansible_job_id") and not item.get("finished"):
+    if _is_unfinished(item):
         return 1
     return 2 if item.get("changed") else _UNREMARKABLE
 
