@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue, SecretStr
 
 from holdtrue.adapters.ansible.events import parse_event
-from holdtrue.adapters.ansible.failures import find_failure
+from holdtrue.adapters.ansible.failures import find_failure, playbook_missing
 from holdtrue.adapters.ansible.inventory import render_inventory, render_variables
 from holdtrue.adapters.ansible.overrides import overridden
 from holdtrue.adapters.ansible.record import RunRecord
@@ -24,7 +24,7 @@ from holdtrue.adapters.ansible.settings import (
     secret_environment,
 )
 from holdtrue.core.redaction import redact
-from holdtrue.errors import ConfigurationFailed, ResourceMissing, ToolMissing, keeping_done
+from holdtrue.errors import ConfigurationFailed, ToolMissing, keeping_done
 from holdtrue.models.base import Progress, ProgressLevel, ProgressSink, ignore_progress
 from holdtrue.models.configuration import ConfigurationRun, HandlerSink, ignore_handlers
 from holdtrue.models.credentials import SshAccess
@@ -135,11 +135,7 @@ class AnsibleConfigurator:
                 next_step="check the stack output named by `infrastructure.hosts_output`",
             )
         if not self._playbook.is_file():
-            raise ResourceMissing(
-                "the playbook does not exist",
-                where=str(self._playbook),
-                next_step="correct `configuration.playbook` in the manifest: a path below the fleet folder",
-            )
+            raise playbook_missing(self._playbook)
         path = tool_environment({})["PATH"]
         if shutil.which(_PROGRAM, path=path) is None:
             raise ToolMissing(

@@ -1,11 +1,12 @@
-"""How a playbook run failed, as a HoldtrueError; None if it succeeded."""
+"""How a playbook run failed, as a HoldtrueError."""
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from holdtrue.adapters.ansible.events import Ended
 from holdtrue.adapters.ansible.record import RunRecord
-from holdtrue.errors import ConfigurationFailed, HoldtrueError, HostUnreachable, UnavailableError
+from holdtrue.errors import ConfigurationFailed, HoldtrueError, HostUnreachable, ResourceMissing, UnavailableError
 from holdtrue.models.configuration import TaskOutcome, TaskResult
 
 _NAMED_FAILURES = 5
@@ -74,6 +75,15 @@ def _not_run(record: RunRecord, ended: Ended, playbook: str) -> HoldtrueError:
         f"the playbook cannot run: {report or f'exit code {ended.exit_code}, no output'}",
         where=where,
         next_step="correct the playbook; `ansible-playbook --syntax-check` shows the same error",
+    )
+
+
+def playbook_missing(playbook: Path) -> ResourceMissing:
+    """The error to raise before a run."""
+    return ResourceMissing(
+        "the playbook does not exist",
+        where=str(playbook),
+        next_step="correct `configuration.playbook` in the manifest: a path below the fleet folder",
     )
 
 

@@ -7,12 +7,12 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from holdtrue.adapters.ansible.failures import playbook_error
+from holdtrue.adapters.ansible.failures import playbook_error, playbook_missing
 from holdtrue.adapters.ansible.galaxy import ask_requirements, find_requirement_files, search_paths
 from holdtrue.adapters.ansible.inventory import render_inventory, render_variables
 from holdtrue.adapters.ansible.overrides import overridden
 from holdtrue.adapters.ansible.settings import UserSettings, ansible_environment, find_user_settings
-from holdtrue.errors import ConfigurationFailed, HoldtrueError, ResourceMissing, UnavailableError
+from holdtrue.errors import ConfigurationFailed, HoldtrueError, UnavailableError
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
 from holdtrue.models.preflight import Prerequisite, PrerequisiteOutcome
@@ -40,12 +40,7 @@ class PlaybookQuestions:
         """The playbook's prerequisites. `hosts` are those that the stack has now; none before its first apply."""
         user = find_user_settings(self._playbook, Path(tool_environment({}).get("HOME", "/")))
         if not self._playbook.is_file():
-            missing = ResourceMissing(
-                "the playbook does not exist",
-                where=str(self._playbook),
-                next_step="correct `configuration.playbook` in the manifest: a path below the fleet folder",
-            )
-            return (_with_notice(_broken("playbook", missing), user),)
+            return (_with_notice(_broken("playbook", playbook_missing(self._playbook)), user),)
         with private_folder("ht-ansible") as folder:
             inventory = folder / "hosts.yml"
             inventory.write_text(render_inventory(hosts), encoding="utf-8")
