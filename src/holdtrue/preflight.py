@@ -34,7 +34,6 @@ from holdtrue.toolbox import ReferenceLoader, Toolbox
 V = TypeVar("V")
 
 _TOOLS: Final = ("pulumi", "ansible-playbook", "ssh", "ssh-agent")
-_PLAYBOOK_TOOL: Final = "tool ansible-playbook"
 
 
 @dataclass(slots=True)
@@ -77,8 +76,7 @@ def ask_chain(
         keeps_login: Whether a run follows that goes on with this login; a wrapping token is not opened for less.
     """
     chain = _Chain()
-    for tool in _TOOLS:
-        chain.ask(f"tool {tool}", partial(find_tool, tool))
+    found = {tool: chain.ask(f"tool {tool}", partial(find_tool, tool)) for tool in _TOOLS}
     chain.ask("program packages", partial(_ask_packages, environment, tools))
     if reason := environment.infrastructure.without_tests:
         chain.note("program tests", PrerequisiteOutcome.NOT_APPLICABLE, f"there are none: {reason}")
@@ -107,7 +105,11 @@ def ask_chain(
     else:
         outputs = _ask_stack(chain, environment, tools)
     _ask_templates(chain, environment, outputs)
-    _ask_configuration(chain, environment, outputs, tools)
+    if found["ansible-playbook"] is None:
+        chain.skip("playbook", "ansible-playbook is not installed")
+    else:
+        # Also before there is a stack.
+        chain.links += tools.configuration_prerequisites(environment, _known_hosts(environment, outputs))
     if outputs is not None:
         _ask_fleet(chain, environment, outputs, tools, signs=ssh in usable)
     return tuple(chain.links)
@@ -257,14 +259,6 @@ def _ask_templates(chain: _Chain, environment: Environment, outputs: StackOutput
         chain.note("templates", PrerequisiteOutcome.OK, f"{len(uses)} can be filled")
 
 
-def _ask_configuration(chain: _Chain, environment: Environment, outputs: StackOutputs | None, tools: Toolbox) -> None:
-    """What the configuration tool can check before anything is changed; also before there is a stack."""
-    if any(link.outcome is PrerequisiteOutcome.BROKEN and link.name == _PLAYBOOK_TOOL for link in chain.links):
-        chain.skip("playbook", "ansible-playbook is not installed")
-        return
-    chain.links += tools.configuration_prerequisites(environment, _known_hosts(environment, outputs))
-
-
 def _known_hosts(environment: Environment, outputs: StackOutputs | None) -> tuple[Host, ...]:
     """The stack's hosts; none before its first apply, or when the output is wrong, which the link `hosts` reports."""
     try:
@@ -282,11 +276,11 @@ def _ask_fleet(chain: _Chain, environment: Environment, outputs: StackOutputs, t
     if traffic is None:
         return
     try:
-        fill(traffic.socket, placeholders(outputs), where="traffic.socket")
+        socket = fill(traffic.socket, placeholders(outputs), where="traffic.socket")
     except RejectedError:
         chain.skip("load balancer", "traffic.socket cannot be filled")
     else:
-        chain.ask("load balancer", lambda: _weights(traffic, environment, outputs, tools))
+        chain.ask("load balancer", lambda: _weights(traffic, socket, environment, outputs, tools))
 
 
 def _ask_hosts(chain: _Chain, environment: Environment, outputs: StackOutputs, tools: Toolbox) -> int:
@@ -301,8 +295,7 @@ def _ask_hosts(chain: _Chain, environment: Environment, outputs: StackOutputs, t
     return len(results)
 
 
-def _weights(traffic: Traffic, environment: Environment, outputs: StackOutputs, tools: Toolbox) -> str:
-    socket = fill(traffic.socket, placeholders(outputs), where="traffic.socket")
+def _weights(traffic: Traffic, socket: str, environment: Environment, outputs: StackOutputs, tools: Toolbox) -> str:
     switch = tools.traffic_switch(traffic, socket)
     weights = switch.weights()
     switch.require_adjustable()

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,27 +18,22 @@ _STANDARD_INPUT: Final = Path("-")
 def add_inputs(parser: argparse.ArgumentParser) -> None:
     """The options that name them."""
     what = parser.add_argument_group("what is audited (each repeatable; default: the current folder as a project)")
-    what.add_argument(
-        "-r", "--requirement", dest="files", metavar="FILE", type=as_path, action="append", default=[],
+    add = partial(what.add_argument, type=as_path, action="append", default=[])
+    add(
+        "-r", "--requirement", dest="files", metavar="FILE",
         help="requirements, any Python lock file, a conda list or environment.yml, an SBOM (CycloneDX, SPDX); "
         "- is standard input",
     )  # fmt: skip
-    what.add_argument(
-        "--project", dest="projects", metavar="DIR", type=as_path, action="append", default=[],
+    add(
+        "--project", dest="projects", metavar="DIR",
         help="a project: its lock files, or else its requirements files",
     )  # fmt: skip
-    what.add_argument(
-        "--environment", dest="interpreters", metavar="PYTHON", type=as_path, action="append", default=[],
+    add(
+        "--environment", dest="interpreters", metavar="PYTHON",
         help="a Python interpreter: what is installed for it",
     )  # fmt: skip
-    what.add_argument(
-        "--venv", dest="venvs", metavar="DIR", type=as_path, action="append", default=[],
-        help="a virtual environment; none of its programs is run",
-    )  # fmt: skip
-    what.add_argument(
-        "--root", dest="roots", metavar="DIR", type=as_path, action="append", default=[],
-        help="an unpacked file system of a container or image",
-    )  # fmt: skip
+    add("--venv", dest="venvs", metavar="DIR", help="a virtual environment; none of its programs is run")
+    add("--root", dest="roots", metavar="DIR", help="an unpacked file system of a container or image")
     add_own_packages(parser)
     what.add_argument(
         "--resolve", action="store_true", help="let uv resolve requirements files; else what is unpinned is not audited"

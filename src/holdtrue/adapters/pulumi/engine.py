@@ -169,8 +169,8 @@ class PulumiEngine:
             if journal.cut_short:
                 self._leftovers(project, workspace).release_locks(self._ask_locks(project, workspace), on_progress)
                 raise unknown_fate(self._evidence("preview", project, journal, run), journal.cut_short)
-            steps = journal.planned()
-            changes, unchanged = planned_changes(steps, journal.managed()), unchanged_urns(steps, journal.managed())
+            steps, managed = journal.planned(), journal.managed()
+            changes, unchanged = planned_changes(steps, managed), unchanged_urns(steps, managed)
             plan = Plan(
                 stack=self._stack,
                 changes=changes,
