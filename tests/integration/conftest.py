@@ -8,10 +8,13 @@ from uuid import uuid4
 import pytest
 
 from holdtrue.adapters.ledger import open_ledger
+from holdtrue.models.credentials import SshAccess
+from holdtrue.models.host import Host
 from holdtrue.models.ledger import Ledger
 from holdtrue.runtime.folder import private_folder
 from sandbox import Sandbox, SandboxOptions
 from sandbox.login import SshLogin
+from tests.integration.host_access import access_to, hosts_of
 from tests.longest_first import start_longest_first
 
 pytest.register_assert_rewrite("tests.integration.flow_evidence", "tests.integration.flow_stage")
@@ -67,6 +70,18 @@ def clean_sandbox(sandbox: Sandbox) -> Iterator[Sandbox]:
     sandbox.restore()
     yield sandbox
     sandbox.restore()
+
+
+@pytest.fixture
+def hosts(clean_sandbox: Sandbox) -> list[Host]:
+    return hosts_of(clean_sandbox)
+
+
+@pytest.fixture
+def access(clean_sandbox: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
+    """A way to the hosts, all of which answer."""
+    with access_to(clean_sandbox, hosts) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """What check mode does not say, on the sandbox's hosts: each of it is a gap, and none hides what was seen."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from holdtrue.models.credentials import SshAccess
 from holdtrue.models.drift import LayerDrift
 from holdtrue.models.host import Host
 from sandbox import Sandbox
-from tests.integration.host_access import access_to, hosts_of
 
 _PLAY = """\
 - hosts: all
@@ -79,14 +77,8 @@ _BREAKS = """\
 
 
 @pytest.fixture
-def host(clean_sandbox: Sandbox) -> Host:
-    return hosts_of(clean_sandbox)[0]
-
-
-@pytest.fixture
-def access(clean_sandbox: Sandbox, host: Host) -> Iterator[SshAccess]:
-    with access_to(clean_sandbox, [host]) as opened:
-        yield opened
+def host(hosts: list[Host]) -> Host:
+    return hosts[0]
 
 
 def configured(tmp_path: Path, host: Host, access: SshAccess, tasks: str) -> AnsibleConfigurator:

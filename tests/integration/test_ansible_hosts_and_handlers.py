@@ -1,6 +1,6 @@
 """Handlers that are lost, and hosts on which no task ran, as the real Ansible tells them on the sandbox's hosts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,18 +12,6 @@ from holdtrue.models.configuration import ConfigurationRun, HandlerNote, LostHan
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
 from sandbox import Sandbox
-from tests.integration.host_access import access_to, hosts_of
-
-
-@pytest.fixture
-def hosts(clean_sandbox: Sandbox) -> list[Host]:
-    return hosts_of(clean_sandbox)
-
-
-@pytest.fixture
-def access(clean_sandbox: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
-    with access_to(clean_sandbox, hosts) as opened:
-        yield opened
 
 
 def _configurator(playbook: Path, hosts: Sequence[Host], access: SshAccess) -> AnsibleConfigurator:

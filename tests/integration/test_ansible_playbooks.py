@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,22 +27,10 @@ from holdtrue.models.credentials import SshAccess, SshIdentity
 from holdtrue.models.host import Host
 from holdtrue.runtime.process import ToolTimeout, find_marked
 from sandbox import Sandbox
-from tests.integration.host_access import access_to, hosts_of
 
 _SITE = Path(__file__).parents[2] / "fleet" / "ansible" / "site.yml"
 _TTL_SECONDS = 600
 _SECRET = "canary-{{ 7 * 7 }}-t\u00e4st\nsecond line of it"
-
-
-@pytest.fixture
-def hosts(clean_sandbox: Sandbox) -> list[Host]:
-    return hosts_of(clean_sandbox)
-
-
-@pytest.fixture
-def access(clean_sandbox: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
-    with access_to(clean_sandbox, hosts) as opened:
-        yield opened
 
 
 def _configurator(

@@ -1,7 +1,6 @@
 """What the user's ansible.cfg sets holds in a run, unless it is among what is overridden, which is told."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,6 @@ from holdtrue.adapters.ansible import AnsibleConfigurator
 from holdtrue.models.base import Progress
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
-from sandbox import Sandbox
-from tests.integration.host_access import access_to, hosts_of
-
-
-@pytest.fixture
-def hosts(clean_sandbox: Sandbox) -> list[Host]:
-    return hosts_of(clean_sandbox)
-
-
-@pytest.fixture
-def access(clean_sandbox: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
-    with access_to(clean_sandbox, hosts) as opened:
-        yield opened
 
 
 def _configurator(folder: Path, settings: str, tasks: str, hosts: list[Host], access: SshAccess) -> AnsibleConfigurator:

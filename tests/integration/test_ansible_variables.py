@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -23,21 +23,9 @@ from holdtrue.models.credentials import SshAccess
 from holdtrue.models.drift import DriftVerdict
 from holdtrue.models.host import Host
 from sandbox import Sandbox
-from tests.integration.host_access import access_to, hosts_of
 
 _TODAY = date(2026, 1, 1)
 _SECRET = "canary-{{ 7 * 7 }}-x7Qw/2nVb+9Lz"
-
-
-@pytest.fixture
-def hosts(clean_sandbox: Sandbox) -> list[Host]:
-    return hosts_of(clean_sandbox)
-
-
-@pytest.fixture
-def access(clean_sandbox: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
-    with access_to(clean_sandbox, hosts) as opened:
-        yield opened
 
 
 def _configurator(
