@@ -6,12 +6,12 @@ from holdtrue.core.drift import configuration_drift
 from holdtrue.core.handlers import require_all_run
 from holdtrue.credentials.environment_lock import HeldLock
 from holdtrue.credentials.handler_memory import HandlerMemory, open_handlers
-from holdtrue.errors import HoldtrueError, NotIdempotent, done_before, is_transient
-from holdtrue.models.base import Progress, ProgressLevel
+from holdtrue.errors import HoldtrueError, NotIdempotent, done_before, keep_done
 from holdtrue.models.configuration import ConfigurationRun
 from holdtrue.models.credentials import HostAccess
 from holdtrue.models.drift import LayerDrift
 from holdtrue.models.environment import Environment
+from holdtrue.runtime.redaction import redact_text
 from tasks.journal import staged, watch
 from tasks.policy import MUTATES, READS
 from tasks.toolbox import toolbox
@@ -61,17 +61,14 @@ def _apply(environment: Environment, access: HostAccess, lock: HeldLock) -> Conf
 def check_configuration(environment: Environment, access: HostAccess) -> LayerDrift:
     """What the playbook would change, in check mode, and the handlers that still have to run.
 
-    When a task fails, what was seen before it, and on other hosts, counts all the same.
+    What was seen before an error, and on other hosts, counts all the same: it is the error's `done`, a LayerDrift.
     """
     missing = open_handlers(environment.name, access.names)
     try:
         run = toolbox().configurator(environment, access).check(watch)
     except HoldtrueError as error:
-        if is_transient(error):
-            raise
-        watch(
-            Progress(message=f"the configuration could not be checked to the end: {error}", level=ProgressLevel.ERROR)
-        )
         seen = done_before(error)
-        return configuration_drift(seen if isinstance(seen, ConfigurationRun) else None, missing, failure=str(error))
+        begun = seen if isinstance(seen, ConfigurationRun) else None
+        keep_done(error, configuration_drift(begun, missing, failure=redact_text(str(error))))
+        raise
     return configuration_drift(run, missing)

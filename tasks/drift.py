@@ -12,7 +12,7 @@ from holdtrue.core.locks import writer_meanwhile
 from holdtrue.core.render_drift import environment_page
 from holdtrue.core.run_subject import RunSubject
 from holdtrue.credentials.environment_lock import lock_of
-from holdtrue.errors import HoldtrueError
+from holdtrue.errors import HoldtrueError, done_before
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.drift import EnvironmentDrift, LayerDrift
 from holdtrue.models.environment import DriftLayer, Environment
@@ -51,7 +51,7 @@ def look_at(environment: Environment, *, today: date) -> EnvironmentDrift:
         return judge(environment.name, layers, environment.drift.ignore, today=today)
 
     found = _check_or_unknown(
-        all_layers, environment.name, lambda reason: environment_unknown(environment.name, reason)
+        all_layers, environment.name, lambda reason, _: environment_unknown(environment.name, reason)
     )
     found = found.model_copy(update={"without_tests": environment.infrastructure.without_tests or ""})
     current_journal().results[f"drift of {environment.name}"] = found
@@ -74,20 +74,23 @@ def _changed_meanwhile(environment: Environment, writer: str) -> EnvironmentDrif
 
 
 def _look_at_layer(layer: DriftLayer, look: Callable[[], LayerDrift]) -> LayerDrift:
-    return _check_or_unknown(look, layer.value, lambda reason: layer_unknown(layer, reason))
+    return _check_or_unknown(
+        look, layer.value, lambda reason, seen: seen if isinstance(seen, LayerDrift) else layer_unknown(layer, reason)
+    )
 
 
-def _check_or_unknown(look: Callable[[], R], what: str, unknown: Callable[[str], R]) -> R:
-    """What the check saw, or the unknown result when it failed."""
+def _check_or_unknown(look: Callable[[], R], what: str, unknown: Callable[[str, object], R]) -> R:
+    """What the check saw; when it failed, the unknown result of the reason and of what it had seen by then."""
     try:
         return look()
     except HoldtrueError as error:
-        reason = str(error)
+        reason, seen = str(error), done_before(error)
     except Exception as error:  # noqa: BLE001 - a defect in one look must not end the others
         log_defect(error, f"the look at {what}")
+        seen = None
         reason = f"unexpected {type(error).__name__}: {scrubbed(error)}"
     watch(Progress(message=f"{what} could not be checked: {reason}", level=ProgressLevel.ERROR))
-    return unknown(reason)
+    return unknown(reason, seen)
 
 
 def _publish(drift: EnvironmentDrift) -> None:

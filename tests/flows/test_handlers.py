@@ -9,7 +9,7 @@ from flows.drift import drift
 from flows.provision import provision
 from holdtrue.adapters.ledger import open_ledger
 from holdtrue.cli import ExitCode, main
-from holdtrue.errors import ConfigurationFailed, ServiceUnreachable
+from holdtrue.errors import ConfigurationFailed, HoldtrueError, ServiceUnreachable
 from holdtrue.models.configuration import HandlerNote, LostHandler, TaskOutcome, TaskResult, UntouchedHost
 from holdtrue.models.drift import DriftReport, DriftVerdict
 from holdtrue.models.ledger import Ledger
@@ -177,16 +177,19 @@ def test_a_check_that_fails_hides_neither_what_it_saw_nor_handlers(tools: FakeTo
     broken = TaskResult(host="web-1", task="Require it", outcome=TaskOutcome.FAILED, message="not so")
     seen = CONFIGURED.model_copy(update={"check": True, "results": (changed, broken)})
     tools.configurator = FakeConfigurator(checks=(ConfigurationFailed("task 'Require it' failed", done=seen),))
-    report = report_of(DriftReport, end_of(drift, ["demo"]))
+    state = end_of(drift, ["demo"])
+    report = report_of(DriftReport, state)
     (found,) = report.environments
+    assert "| check configuration | demo | failed |" in artifacts_of(state)["drift-report-demo"]
     assert found.verdict is DriftVerdict.DRIFTED
     assert {(item.target, item.field) for item in found.findings} >= {("web-2", "Write it"), ("web-1", "Restart")}
     assert ("web-1", "Require it") in {(item.target, item.field) for item in found.not_checked}
 
 
-def test_a_check_that_never_began_names_handlers_and_its_reason(tools: FakeTools) -> None:
+@pytest.mark.parametrize("kind", [ConfigurationFailed, ServiceUnreachable])
+def test_a_check_that_never_began_names_handlers_and_its_reason(tools: FakeTools, kind: type[HoldtrueError]) -> None:
     lose(tools)
-    tools.configurator = FakeConfigurator(checks=(ConfigurationFailed("the playbook cannot run"),))
+    tools.configurator = FakeConfigurator(checks=(kind("the playbook cannot run"),))
     (found,) = report_of(DriftReport, end_of(drift, ["demo"])).environments
     assert [item.field for item in found.findings] == ["Restart"]
     assert "the playbook cannot run" in {reason for item in found.not_checked for reason in [item.reason.split(".")[0]]}
