@@ -62,7 +62,9 @@ class TestNothingIsApplied:
 
     def test_stack_that_was_never_made_cannot_be_looked_at(self, stage: Stage) -> None:
         stage.fleet.edit_manifest("tiny", infrastructure={"stack": "never"})
-        stage.require(stage.run(validate, "tiny"), "Incomplete", "stack never", "run `provision` for the environment first")
+        stage.require(
+            stage.run(validate, "tiny"), "Incomplete", "stack never", "run `provision` for the environment first"
+        )
         drifted = stage.run(drift, ["tiny"])
         stage.require(drifted, "Incomplete", "does not exist")
 

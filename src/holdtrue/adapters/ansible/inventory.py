@@ -1,4 +1,4 @@
-"""Variables for Ansible as YAML in which every string is data and never a template, whoever wrote it."""
+"""Variables for Ansible as YAML in which every string is plain data: Ansible evaluates no template in it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

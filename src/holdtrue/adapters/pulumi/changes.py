@@ -46,7 +46,7 @@ def is_bookkeeping(step: Step) -> bool:
 
 
 def is_resource(step: Step) -> bool:
-    """True for a resource in a cloud, so not for a provider record, a component or the stack itself."""
+    """True for a real resource; false for a provider record, a component or the stack itself."""
     return step.custom and not is_bookkeeping(step) and step.type != STACK_TYPE
 
 

@@ -80,7 +80,7 @@ def _redacted(error: HoldtrueError, evidence: Evidence) -> HoldtrueError:
 
 
 def readable(text: str) -> str:
-    """A diagnostic in short: only exception and place of a traceback, and no values of a plan violation."""
+    """The diagnostic, shortened: a traceback to its exception and place, a plan violation without the values."""
     text = _without_plan_values(text.strip())
     if "Traceback (most recent call last)" in text:
         place = _last_frame(text)

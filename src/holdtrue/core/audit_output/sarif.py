@@ -54,7 +54,7 @@ _Held = tuple[Finding, str, Sequence[Occurrence]]
 
 
 def to_sarif(report: AuditReport, *, tool_version: str = "", tree: SourceTree = _WHOLE_TREE) -> str:
-    """A log with one run; an audit with gaps was not executed successfully.
+    """A log with one run, whose `executionSuccessful` is false if the audit has gaps.
 
     Results are the findings that count, and no others: GitHub does not read suppressions, and would open an alert for
     each of the others. What is tolerated is a notification.
