@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from holdtrue.models.lease import Liveness, ProcessIdentity
 from holdtrue.models.lock import Observation
+from holdtrue.runtime.starting_environment import starting_environment
 
 OWNER_VARIABLE: Final = "HOLDTRUE_TOOL_OWNER"
 """Environment variable of every tool, and of all that it starts: the process that started the tool."""
@@ -82,7 +83,7 @@ def _tools(process: ProcessIdentity) -> tuple[set[int], bool]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                if wanted in starting_environment(int(entry.name)):
                     found.add(int(entry.name))
             except PermissionError:
                 is_hidden = is_hidden or _may_be_started_by(process, entry)

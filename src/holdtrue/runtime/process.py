@@ -27,6 +27,7 @@ from holdtrue.core.redaction import StreamRedactor
 from holdtrue.errors import ResourceMissing, ServiceUnreachable, ToolMissing
 from holdtrue.runtime.liveness import OWNER_VARIABLE, current_process, owner_mark
 from holdtrue.runtime.redaction import SECRETS, redact_text
+from holdtrue.runtime.starting_environment import starting_environment
 from holdtrue.runtime.tracing import trace_environment
 
 _MARKER = "HOLDTRUE_TOOL"
@@ -358,7 +359,7 @@ def find_marked(name: str, value: str) -> set[int]:
     found: set[int] = set()
     for pid in _process_ids():
         with suppress(OSError):
-            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if wanted in starting_environment(pid):
                 found.add(pid)
     return found
 

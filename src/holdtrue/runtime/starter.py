@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from holdtrue.models.lease import Liveness, ProcessIdentity
 from holdtrue.runtime.liveness import identify, liveness, parent_of
+from holdtrue.runtime.starting_environment import starting_environment
 
 _LOOK_SECONDS: Final = 0.5
 _DYING_SECONDS: Final = 1.0
@@ -28,7 +28,7 @@ def find_starter(variable: str, value: str) -> ProcessIdentity | None:
     pid = os.getppid()
     while pid:
         try:
-            if wanted not in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if wanted not in starting_environment(pid):
                 return identify(pid)
         except PermissionError:
             return identify(pid)

@@ -58,7 +58,10 @@ def test_fences_rise_by_one_with_each_acquisition_and_never_come_again(ledger: L
         assert lock is not None
         assert lock.holder is not None
         assert (lock.environment, lock.fence, lock.holder.id) == ("demo", fence, run)
-        assert lock == ledger.locks.find("demo")
+        found = ledger.locks.find("demo")
+        assert found is not None
+        assert found.holder is not None
+        assert (found.fence, found.holder.id) == (fence, run)
         assert ledger.locks.release("demo", fence)
 
 

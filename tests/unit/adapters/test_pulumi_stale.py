@@ -179,8 +179,10 @@ def test_nor_has_a_dead_one_whose_tools_live(owner: "subprocess.Popen[bytes]", f
     with subprocess.Popen(["/bin/sleep", "60"], env=marked) as tool:
         owner.kill()
         owner.wait()
-        assert abandoned(PLACE, folder.parent) == ()
-        tool.kill()
+        try:
+            assert abandoned(PLACE, folder.parent) == ()
+        finally:
+            tool.kill()
     assert len(abandoned(PLACE, folder.parent)) == 1
 
 
