@@ -141,8 +141,8 @@ def _conclude_drift(report: DriftReport) -> Conclusion:
         DriftVerdict.IN_SYNC: ("InSync", ""),
         DriftVerdict.DRIFTED: (
             "Drifted",
-            "provision the named environments to undo it, change the declaration to match, or accept it with a rule in "
-            "drift.ignore",
+            "provision the named environments to undo it (or do what the finding says), change the declaration to "
+            "match, or accept it with a rule in drift.ignore",
         ),
         DriftVerdict.UNKNOWN: (
             "Incomplete",

@@ -173,9 +173,19 @@ def test_what_was_not_asked_is_not_called_live() -> None:
 
 @pytest.mark.parametrize(
     ("days", "failure", "is_told"),
-    [(None, "", True), (31, "", True), (30, "", False), (0, "", False), (31, "cut", False)],
+    [
+        (None, "", True),
+        (31, "", True),
+        (30, "", False),
+        (0, "", False),
+        (31, "cut", False),
+        (-1, "", False),
+        (-2, "", True),
+    ],
 )
-def test_a_snapshot_of_more_than_a_month_is_told(days: int | None, failure: str, *, is_told: bool) -> None:
+def test_a_snapshot_of_more_than_a_month_or_from_the_future_is_reported(
+    days: int | None, failure: str, *, is_told: bool
+) -> None:
     source = SourceUse(
         name="osv-db",
         location="all.zip",

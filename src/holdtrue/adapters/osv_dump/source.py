@@ -22,13 +22,12 @@ from holdtrue.adapters.osv_dump.index import (
     open_index,
     remove_others,
 )
+from holdtrue.core.clock_skew import is_from_the_future
 from holdtrue.core.osv_record import worst_rating
 from holdtrue.core.version_match import match
 from holdtrue.errors import ServiceNotReady
 from holdtrue.models.dependency import Pin
 from holdtrue.models.osv import AdvisoryRecord, Match, SourceAnswer
-
-_CLOCK_TOLERANCE_DAYS: Final = 1
 
 
 class OsvDump:
@@ -140,8 +139,9 @@ class OsvDump:
         if contents.newest is None:
             yield "no record of the dump says when it was modified, so that its age is unknown"
             return
-        days = (self._now() - contents.newest) / timedelta(days=1)
-        if days < -_CLOCK_TOLERANCE_DAYS:
+        now = self._now()
+        days = (now - contents.newest) / timedelta(days=1)
+        if is_from_the_future(contents.newest, now):
             yield f"the dump's newest record is from the future ({contents.newest.date()}), so that its age is unknown"
         elif days > self._maximum_age_days:
             yield f"the dump is {days:.1f} days old, and the limit is {self._maximum_age_days:g} days"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final, assert_never
 
+from holdtrue.core.clock_skew import is_from_the_future
 from holdtrue.models.audit import (
     AuditReport,
     AuditVerdict,
@@ -203,18 +204,22 @@ def source_text(source: SourceUse, asked_at: datetime) -> str:
 def stale_text(source: SourceUse, asked_at: datetime) -> str:
     """What to do about a snapshot that is old."""
     return (
-        f"{source.name} ({source.location}), {_age_text(source.snapshot_at, asked_at)}: newer advisories are missing. "
-        "Next: download a newer dump, or say with --max-age-days (HOLDTRUE_OSV_DB_MAX_AGE_DAYS) how old it may be"
+        f"{source.name} ({source.location}), {_age_text(source.snapshot_at, asked_at)}: newer advisories may be"
+        " missing. Next: download a newer dump, or say with --max-age-days (HOLDTRUE_OSV_DB_MAX_AGE_DAYS) how old it"
+        " may be"
     )
 
 
 def _age_text(snapshot_at: datetime | None, asked_at: datetime) -> str:
     if snapshot_at is None:
         return "data of unknown age"
+    moment = f"{utc(snapshot_at):%Y-%m-%d %H:%M} UTC"
+    if is_from_the_future(utc(snapshot_at), utc(asked_at)):
+        return f"data dated in the future ({moment}), so that their age is unknown"
     seconds = max(0.0, (utc(asked_at) - utc(snapshot_at)).total_seconds())
     days = int(seconds // _SECONDS_A_DAY)
     age = f"{days} days" if days >= _DAYS_FROM else amount(int(seconds // _SECONDS_AN_HOUR), "hour")
-    return f"data of {utc(snapshot_at):%Y-%m-%d %H:%M} UTC, {age} old"
+    return f"data of {moment}, {age} old"
 
 
 def utc(moment: datetime) -> datetime:

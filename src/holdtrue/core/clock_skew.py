@@ -1,0 +1,11 @@
+"""How far the clocks of two machines may differ before a date is taken to be wrong."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+_TOLERANCE: Final = timedelta(days=1)
+
+
+def is_from_the_future(moment: datetime, now: datetime) -> bool:
+    """Tell whether a date is later than now by more than clocks and time zones explain."""
+    return moment - now > _TOLERANCE
