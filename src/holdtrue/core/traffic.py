@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from holdtrue.errors import ResourceMissing, TrafficRefused
+from holdtrue.errors import RejectedError, ResourceMissing, TrafficRefused
 from holdtrue.models.traffic import OutOfService
 
 _FULL_WEIGHT = 240
@@ -54,6 +54,25 @@ def require_in_service(out_of_service: Mapping[str, OutOfService], targets: Coll
             where=where,
             next_step="; ".join(dict.fromkeys(reason.next_step for reason in idle.values())),
         )
+
+
+def require_unchanged(found: Mapping[str, int], wanted: Mapping[str, int], *, where: str) -> None:
+    """Refuse to report weights that are not in effect any more: a reload of the load balancer resets them.
+
+    Raises:
+        RejectedError: names the weights that were found and those that were set.
+    """
+    if found != wanted:
+        raise RejectedError(
+            f"the load balancer reports {weights_text(found)}, and this run left {weights_text(wanted)}",
+            where=where,
+            next_step="find out what else sets weights on this load balancer, or has reloaded it",
+        )
+
+
+def weights_text(weights: Mapping[str, int]) -> str:
+    """`standby=0, web-1=240`."""
+    return ", ".join(f"{name}={weight}" for name, weight in weights.items()) or "none"
 
 
 def _share(weights: Mapping[str, int], targets: Collection[str]) -> float:
