@@ -108,8 +108,8 @@ class Desk:
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         (self.folder / "tmpdir").mkdir(exist_ok=True)
         return subprocess.Popen(
-            # Tests that run in the background hand down an ignored SIGINT, which Python then leaves ignored.
-            ["env", "--default-signal=INT", sys.executable, *self.command, "audit", *map(str, arguments)],
+            # Tests that run in the background hand down an ignored SIGINT or SIGHUP, which then stays ignored.
+            ["env", "--default-signal=INT,HUP", sys.executable, *self.command, "audit", *map(str, arguments)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", cwd=self.folder,
             env=self.environment,
         )  # fmt: skip

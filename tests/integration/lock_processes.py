@@ -12,7 +12,8 @@ Child = subprocess.Popen[str]
 @contextmanager
 def child(script: str, *arguments: str) -> Iterator[Child]:
     process = subprocess.Popen(
-        (sys.executable, "-c", dedent(script), *arguments),
+        # Tests that run in the background may hand down an ignored SIGHUP, which then stays ignored.
+        ("env", "--default-signal=HUP", sys.executable, "-c", dedent(script), *arguments),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

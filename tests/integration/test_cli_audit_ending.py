@@ -39,7 +39,7 @@ WAITS = {
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.parametrize("waiting_for", WAITS)
 def test_nothing_outlives_the_command(
     desk: Desk, server: FaultServer, waiting_for: str, number: signal.Signals

@@ -100,7 +100,8 @@ class Stage:
 
     def run(self, *command: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            (sys.executable, *command),
+            # Tests that run in the background may hand down an ignored SIGHUP, which then stays ignored.
+            ("env", "--default-signal=HUP", sys.executable, *command),
             env=os.environ | self.sandbox.prefect.environment() | {"PREFECT_LOGGING_LEVEL": "ERROR"},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -213,11 +214,12 @@ def test_nothing_outlives_a_process_that_ends(stage: Stage, how: str, end: str, 
         assert stage.is_gone(serial), stage.live(serial)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.parametrize("how", ["script", "scope", "flow", "flow that imports", "tasks"])
-def test_nothing_outlives_a_process_that_is_terminated(stage: Stage, how: str) -> None:
+def test_nothing_outlives_a_process_that_is_terminated(stage: Stage, how: str, number: signal.Signals) -> None:
     with stage.holder(how, "wait") as (child, serial):
         assert all(stage.live(serial).values()), "the control: it would be seen"
-        child.send_signal(signal.SIGTERM)
+        child.send_signal(number)
         assert child.wait(20) == -signal.SIGTERM
         assert stage.is_gone(serial), stage.live(serial)
 

@@ -224,10 +224,11 @@ def test_a_sweep_does_not_release_the_lock_of_a_run_whose_tools_still_run(sqlite
 # The end of a run
 
 
-def test_sigterm_releases_the_lock(ledger: Ledger) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_termination_releases_the_lock(ledger: Ledger, number: signal.Signals) -> None:
     with child(HOLDER, "demo", "alone") as holder:
         assert line_of(holder) == "1"
-        holder.terminate()
+        holder.send_signal(number)
         assert holder.wait(SECONDS) == -signal.SIGTERM
     lock = ledger.locks.find("demo")
     assert lock is not None

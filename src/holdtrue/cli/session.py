@@ -25,16 +25,22 @@ class ExitCode(IntEnum):
 
 @contextmanager
 def unwound_on_termination() -> Iterator[None]:
-    """End by exception on SIGTERM, so that a running tool is ended too."""
+    """End by exception on SIGTERM and SIGHUP, so that a running tool is ended too.
 
-    def unwind(_signal: int, _frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + signal.SIGTERM)
+    An ignored SIGHUP stays ignored: `nohup` starts a command that outlives its terminal.
+    """
 
-    former = signal.signal(signal.SIGTERM, unwind)
+    def unwind(number: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    numbers = (signal.SIGTERM,) if is_ignored else (signal.SIGTERM, signal.SIGHUP)
+    former = {number: signal.signal(number, unwind) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def show(text: str, *, is_document: bool = False) -> None:

@@ -1,8 +1,8 @@
 """What one run holds of other systems: its logins and leases, ended together, whatever becomes of the run.
 
 Inside `credential_scope` all threads share it. Code that opened none shares the process's own scope, which ends with
-the process; so credentials work in a user's own flow without further ado. SIGTERM ends every scope of the process
-before it ends the process; who handles that signal otherwise has to end the process by exit or exception.
+the process; so credentials work in a user's own flow without further ado. SIGTERM and SIGHUP end every scope of the
+process before they end it; who handles that signal otherwise has to end the process by exit or exception.
 """
 
 import atexit

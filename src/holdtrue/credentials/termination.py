@@ -1,4 +1,7 @@
-"""SIGTERM ends what a process holds before it ends the process, whoever handles that signal."""
+"""SIGTERM ends what a process holds before it ends the process, whoever handles that signal. SIGHUP does the same.
+
+SIGQUIT keeps its default, an end on the spot with a core dump, for a process that hangs: what it held is the sweep's.
+"""
 
 import logging
 import os
@@ -35,6 +38,7 @@ _ended: Final = threading.Event()
 def enlist(scope: Closable) -> None:
     """Close it when this process is terminated."""
     _open.append(scope)
+    _take_hangup_over()
     _watch_own_end()
 
 
@@ -58,6 +62,11 @@ def _on_termination(number: int, _frame: object) -> None:
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     os._exit(128 + number)  # The first process of a container outlives the signal's default.
+
+
+def _on_hangup(_number: int, _frame: object) -> None:
+    """End this process as SIGTERM does: by Prefect's handler while a flow runs, by ours or a user's otherwise."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _before_own_end(event: str, arguments: tuple[object, ...]) -> None:
@@ -98,6 +107,17 @@ def _take_termination_over() -> None:
         signal.signal(signal.SIGTERM, _on_termination)
 
 
+def _take_hangup_over() -> None:
+    """Handle SIGHUP instead of its default, which ends the process on the spot.
+
+    A handler that is there stays, and so does an ignored one: `nohup` starts a process that outlives its terminal. Only
+    the main thread can do this, so it is tried at import and for each scope.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _on_hangup)
+
+
 @cache
 def _watch_own_end() -> None:
     """Hear of the end that Prefect makes of a process whose flow got SIGTERM.
@@ -111,3 +131,4 @@ def _watch_own_end() -> None:
 
 
 _take_termination_over()
+_take_hangup_over()
