@@ -19,7 +19,7 @@ from holdtrue.models.environment import Environment
 from holdtrue.models.preflight import PreflightReport
 from holdtrue.models.report import ProgramTests, ProvisionReport, ValidationReport
 from holdtrue.models.stack import ApplyResult, Plan
-from holdtrue.models.sweep import SweepOutcome, SweepReport
+from holdtrue.models.sweep import FolderOutcome, SweepOutcome, SweepReport
 from holdtrue.models.traffic import TrafficShift
 from holdtrue.models.validation import Verdict, VerdictOutcome
 from tasks.fleet import FLEET, Fleet
@@ -213,7 +213,8 @@ def _sweep_broken(_: HoldtrueError, journal: Journal, __: Mapping[str, Any]) -> 
 
 def _conclude_sweep(report: SweepReport) -> Conclusion:
     failed = report.of(SweepOutcome.FAILED) + report.of(SweepOutcome.LOST)
-    done = "Swept" if report.of(SweepOutcome.REVOKED) else "NothingLeft"
+    found = report.of(SweepOutcome.REVOKED) or report.folders_of(FolderOutcome.REMOVED)
+    done = "Swept" if found else "NothingLeft"
     return Conclusion(
         state_name="Incomplete" if failed else done,
         is_good=not failed,
@@ -224,4 +225,4 @@ def _conclude_sweep(report: SweepReport) -> Conclusion:
 
 
 SWEEP: Final = FlowEnding(_conclude_sweep, _sweep_broken, error_state="Incomplete")
-"""`Swept` when something was revoked, `NothingLeft`; failed `Incomplete` when something may still live."""
+"""`Swept` when something was revoked or removed, `NothingLeft`; failed `Incomplete` when something may still live."""

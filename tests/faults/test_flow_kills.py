@@ -12,6 +12,9 @@ import pytest
 
 from flows.drift import drift
 from flows.provision import provision
+from holdtrue.adapters.ledger import open_ledger
+from holdtrue.credentials.sweep import sweep
+from holdtrue.models.sweep import FolderOutcome
 from holdtrue.runtime.process import find_marked
 from tests.integration.flow_stage import STACK_FILES, TINY_PROGRAM, Stage
 from tests.integration.tiny_stack import wait_until
@@ -69,9 +72,13 @@ def kill_provision(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("state")
-def test_the_next_run_removes_the_lock_and_goes_on(stage: Stage) -> None:
+def test_a_sweep_removes_the_folders_and_the_next_run_the_lock(stage: Stage) -> None:
     stage.fleet.write(PROGRAM, SLOW_PROGRAM + TINY_PROGRAM)
     kill_provision(stage)
+    left = {str(folder) for folder in Path(os.environ["HOLDTRUE_PRIVATE_FOLDERS"]).iterdir() if folder.is_dir()}
+    assert left, "positive control: the run left its private folders"
+    report = sweep(open_ledger(os.environ["HOLDTRUE_LEDGER_URL"]), [])
+    assert {folder.path for folder in report.folders_of(FolderOutcome.REMOVED)} == left
     stage.fleet.write(PROGRAM, TINY_PROGRAM)
     run = stage.run(provision, "tiny")
     stage.require(run, "Unchanged")

@@ -1,18 +1,19 @@
-"""A sweep's report: one row for each lease that had to be revoked, and one line for all others."""
+"""A sweep's report: a row for each lease that had to be revoked and each folder, and one line for all other leases."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from holdtrue.core.audit_output.text import for_markdown
+from holdtrue.core.audit_output.text import for_markdown, for_terminal
 from holdtrue.core.render import count, table
-from holdtrue.models.sweep import SweepOutcome, SweepReport, SweptLease
+from holdtrue.models.sweep import FolderOutcome, SweepOutcome, SweepReport, SweptFolder, SweptLease
 
 _ORDER: Final = (SweepOutcome.FAILED, SweepOutcome.LOST, SweepOutcome.REVOKED)
 """What may still live, and so needs a person, stands above what is revoked."""
 
 _RUNS_SHOWN: Final = 5
 _NOTE_LIMIT: Final = 1_000
+_PATH_LIMIT: Final = 400
 
 
 def sweep_line(report: SweepReport) -> str:
@@ -23,21 +24,25 @@ def sweep_line(report: SweepReport) -> str:
     needing_nobody = sum(lease.outcome.needs_nobody for lease in report.leases)
     if needing_nobody:
         parts.append(f"{needing_nobody} need no action (expired or expiring)")
+    swept = [f"{len(folders)} {kind}" for kind in FolderOutcome if (folders := report.folders_of(kind))]
+    if swept:
+        parts.append(f"private folders: {', '.join(swept)}")
     return "; ".join((*parts, f"{count(report.live_runs, 'live run')} untouched"))
 
 
 def sweep_lines(report: SweepReport) -> tuple[str, ...]:
-    """One line for each lease that had to be revoked, and one for all others."""
+    """One line for each lease that had to be revoked and for each private folder, and one for all other leases."""
     revoked = (
         f"{lease.outcome} | {lease.kind} | {lease.path} | {lease.reference or 'unknown'} | run {_run(lease)} | "
         f"{lease.detail}"
         for lease in _to_revoke(report)
     )
-    return (*revoked, *_notes(report))
+    folders = (f"{folder.outcome} | private folder | {_path(folder)} | {folder.detail}" for folder in report.folders)
+    return (*revoked, *folders, *_notes(report))
 
 
 def sweep_sections(report: SweepReport) -> str:
-    """Every lease that had to be revoked, and what became of it; all others in one line."""
+    """Every lease that had to be revoked and every private folder, and what became of it; other leases in one line."""
     rows = [
         (
             lease.outcome,
@@ -53,8 +58,16 @@ def sweep_sections(report: SweepReport) -> str:
     ]
     headings = ("Outcome", "Kind", "Issued by", "Accessor, lease or serial", "Run", "Host", "Expires", "Detail")
     tables = [table(headings, rows)] if rows else []
+    if report.folders:
+        folders = [(folder.outcome, _path(folder), folder.detail) for folder in report.folders]
+        tables.append(table(("Outcome", "Private folder", "Detail"), folders))
     notes = (for_markdown(note, _NOTE_LIMIT) for note in _notes(report))
     return "\n\n".join((*tables, *notes)) + "\n"
+
+
+def _path(folder: SweptFolder) -> str:
+    """On one line, whatever characters somebody gave it."""
+    return for_terminal(folder.path, _PATH_LIMIT)
 
 
 def _to_revoke(report: SweepReport) -> list[SweptLease]:

@@ -1,4 +1,7 @@
-"""Ends what dead runs left: reads the ledger, revokes at the server, and checks there that it is gone."""
+"""Ends what dead runs left: reads the ledger, revokes at the server, and checks there that it is gone.
+
+It also removes their private folders on this machine.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,9 +13,11 @@ from holdtrue.core.leases import vitality
 from holdtrue.credentials.entry import SILENCE_SECONDS
 from holdtrue.credentials.shared import SharedVault
 from holdtrue.credentials.vault import VaultCredentials
-from holdtrue.errors import HoldtrueError, ResourceMissing, TransientError
+from holdtrue.errors import HoldtrueError, ResourceMissing, SettingInvalid, TransientError
 from holdtrue.models.lease import Holder, Holding, Lease, LeaseKind, LeaseLedger, LeaseState, Liveness, Vitality
-from holdtrue.models.sweep import SweepOutcome, SweepReport, SweptLease
+from holdtrue.models.sweep import FolderOutcome, SweepOutcome, SweepReport, SweptFolder, SweptLease
+from holdtrue.runtime.folder import private_parent
+from holdtrue.runtime.leftovers import remove_leftovers
 from holdtrue.runtime.liveness import liveness, observe
 
 KEPT_DAYS: Final = 30
@@ -62,9 +67,19 @@ def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepRepor
         dead_runs=len({holder.id for holder, lease in swept if not lease.outcome.needs_nobody}),
         live_runs=len(left) - len(dead),
         ledger_failure=sweeper.ledger_failure,
+        folders=_remove_folders(),
         started_at=started_at,
         duration_seconds=round(time.monotonic() - clock, 3),
     )
+
+
+def _remove_folders() -> tuple[SweptFolder, ...]:
+    """Remove the private folders that dead runs left on this machine. What goes wrong there costs no lease its end."""
+    try:
+        return remove_leftovers(private_parent())
+    except (SettingInvalid, OSError) as error:
+        detail = f"the private folders of this machine cannot be listed: {error}"
+        return (SweptFolder(path="", outcome=FolderOutcome.LEFT, detail=detail),)
 
 
 def _turn(lease: Lease) -> tuple[bool, datetime]:

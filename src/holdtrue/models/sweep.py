@@ -45,8 +45,25 @@ class SweptLease(Value):
     detail: str = ""
 
 
+class FolderOutcome(StrEnum):
+    """What became of one private folder."""
+
+    REMOVED = "removed"
+    """The process that made it is gone, and so is all that it started."""
+    LEFT = "left alone"
+    """It is not certain whose it is, or that nobody uses it; or it is another user's."""
+
+
+class SweptFolder(Value):
+    """One private folder that no live run of this machine holds."""
+
+    path: str = Field(description="Bytes that are not UTF-8 are escaped.")
+    outcome: FolderOutcome
+    detail: str
+
+
 class SweepReport(FlowReport):
-    """One sweep of the ledger."""
+    """One sweep of the ledger, and of the private folders on the sweep's own machine."""
 
     leases: tuple[SweptLease, ...] = Field(
         description="What this sweep settled, and what it could not; not what an earlier one has settled."
@@ -56,8 +73,15 @@ class SweepReport(FlowReport):
     ledger_failure: str = Field(
         default="", description="Why the ledger did not take all of this; the next sweep then reports the rest again."
     )
+    folders: tuple[SweptFolder, ...] = Field(
+        default=(), description="Private folders that this sweep removed, and those that it left alone."
+    )
     started_at: datetime
     duration_seconds: float
+
+    def folders_of(self, outcome: FolderOutcome) -> tuple[SweptFolder, ...]:
+        """The folders with this outcome."""
+        return tuple(folder for folder in self.folders if folder.outcome is outcome)
 
     def of(self, outcome: SweepOutcome) -> tuple[SweptLease, ...]:
         """The leases with this outcome."""

@@ -1,15 +1,19 @@
 """Private working folders that vanish with the run."""
 
+import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from holdtrue.errors import SettingInvalid
+from holdtrue.models.sweep import FolderOutcome
+from holdtrue.runtime.leftovers import remove_folder, remove_leftovers, sign
 from holdtrue.settings import load_settings
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the point is that it is not a disk; the folder in it is 0700
 _SETTING: Final = "HOLDTRUE_PRIVATE_FOLDERS"
@@ -23,22 +27,30 @@ def private_folder(prefix: str) -> Iterator[Path]:
     """A fresh 0700 folder, removed on every way out.
 
     It lies in HOLDTRUE_PRIVATE_FOLDERS, or else in memory where the machine has /dev/shm. The path stays short, because
-    of the unix sockets below it.
+    of the unix sockets below it. What runs that were killed have left there is removed first.
 
     Raises:
         SettingInvalid: the setting names no folder that can be used.
     """
-    folder = _make_folder(prefix)
+    parent = private_parent()
+    _tidy(parent)
+    folder = _make_folder(prefix, parent)
     try:
+        sign(folder)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
 
 
-def _make_folder(prefix: str) -> Path:
+def private_parent() -> Path:
+    """Where this process makes its private folders.
+
+    Raises:
+        SettingInvalid: HOLDTRUE_PRIVATE_FOLDERS is not absolute or too long.
+    """
     chosen = load_settings().private_folders
     if chosen is None:
-        return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=_MEMORY if _MEMORY.is_dir() else None))
+        return _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
     where = f"{_SETTING}={chosen}"
     if not chosen.is_absolute():
         raise SettingInvalid("the path is not absolute", where=where, next_step="write the whole path")
@@ -48,11 +60,22 @@ def _make_folder(prefix: str) -> Path:
             where=where,
             next_step="choose a shorter one: unix sockets below it have a limit of 107 bytes",
         )
+    return chosen
+
+
+def _tidy(parent: Path) -> None:
+    with suppress(OSError):  # Leftovers must not keep a run from working; a parent that cannot be used is named below.
+        for found in remove_leftovers(parent):
+            if found.outcome is FolderOutcome.REMOVED:
+                _LOGGER.info("removed the private folder %s of a run that was killed: %s", found.path, found.detail)
+
+
+def _make_folder(prefix: str, parent: Path) -> Path:
     try:
-        return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=chosen))
+        return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=parent))
     except OSError as error:
         raise SettingInvalid(
-            f"cannot create a private folder: {error.strerror}",
-            where=where,
-            next_step=f"create that folder, writable by the worker's user, or unset {_SETTING}",
+            f"cannot create a private folder in {parent}: {error.strerror}",
+            where=f"{_SETTING}={load_settings().private_folders or ''}",
+            next_step=f"create that folder, writable by the worker's user, or set {_SETTING} to another one",
         ) from error
