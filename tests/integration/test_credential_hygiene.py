@@ -23,7 +23,7 @@ from holdtrue.credentials.scope import credential_scope, current_scope
 from holdtrue.credentials.sources import FileSource
 from holdtrue.credentials.sweep import sweep
 from holdtrue.credentials.vault import VaultCredentials, VaultSecret
-from holdtrue.models.sweep import SweepOutcome
+from holdtrue.models.sweep import SweepOutcome, SweepReport
 from sandbox import Sandbox
 
 DATABASE, PKI, PATH = "hygiene-db", "hygiene-pki", "holdtrue/hygiene"
@@ -241,8 +241,7 @@ def test_a_server_that_hangs_does_not_keep_a_terminated_process(stage: Stage) ->
             assert child.wait(20) == -signal.SIGTERM
         finally:
             stage.sandbox.openbao.resume()
-    with credential_scope():
-        sweep(current_scope().ledger(), [stage.sweeper()])
+    _sweep(stage.sweeper())
 
 
 @pytest.mark.parametrize("how", ["script", "flow"])
@@ -251,11 +250,33 @@ def test_what_a_killed_process_held_is_gone_after_one_sweep(stage: Stage, how: s
         child.kill()
         child.wait(10)
         assert all(stage.live(serial).values()), "nobody could end it"
-        with credential_scope():
-            report = sweep(current_scope().ledger(), [stage.sweeper()])
+        report = _sweep(stage.sweeper())
         assert {lease.outcome for lease in report.leases} == {SweepOutcome.REVOKED}
         assert [lease.kind.value for lease in report.leases] == ["certificate", "secret", "token"]
         assert stage.is_gone(serial), stage.live(serial)
+
+
+def test_a_sweep_says_of_each_kind_whether_it_was_dead_or_is_unknown(stage: Stage, admin: hvac.Client) -> None:
+    with stage.holder("script", "wait") as (child, serial):
+        child.kill()
+        child.wait(10)
+        (token,) = stage.sandbox.openbao.accessors() - stage.tokens
+    login, kinds = stage.sweeper(), ["certificate", "secret", "token"]
+    stage.sandbox.openbao.pause()
+    try:
+        unknown = _sweep(login)
+    finally:
+        stage.sandbox.openbao.resume()
+    assert [(lease.kind, lease.outcome) for lease in unknown.leases] == [(kind, SweepOutcome.FAILED) for kind in kinds]
+    admin.write_data(f"{PKI}/revoke", data={"serial_number": serial})
+    admin.auth.token.revoke_accessor(token)
+    dead = _sweep(login)
+    assert [(lease.kind, lease.outcome) for lease in dead.leases] == [(kind, SweepOutcome.GONE) for kind in kinds]
+
+
+def _sweep(login: VaultCredentials) -> SweepReport:
+    with credential_scope():
+        return sweep(current_scope().ledger(), [login])
 
 
 def test_leases_end_before_their_token(stage: Stage) -> None:

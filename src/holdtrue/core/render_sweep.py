@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from holdtrue.core.audit_output.text import for_markdown, for_terminal
@@ -17,13 +18,13 @@ _PATH_LIMIT: Final = 400
 
 
 def sweep_line(report: SweepReport) -> str:
-    """`1 failed, 3 revoked of 2 dead runs; 12 need no action (expired or expiring); 4 live runs untouched`."""
+    """`1 failed, 3 revoked of 2 dead runs; 12 need no action (over, or end by themselves); 4 live runs untouched`."""
     outcomes = Counter(lease.outcome for lease in _to_revoke(report))
     found = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items())
     parts = [f"{found} of {count(report.dead_runs, 'dead run')}" if found else "nothing left to revoke"]
     needing_nobody = sum(lease.outcome.needs_nobody for lease in report.leases)
     if needing_nobody:
-        parts.append(f"{needing_nobody} need no action (expired or expiring)")
+        parts.append(f"{needing_nobody} need no action (over, or end by themselves)")
     swept = [f"{len(folders)} {kind}" for kind in FolderOutcome if (folders := report.folders_of(kind))]
     if swept:
         parts.append(f"private folders: {', '.join(swept)}")
@@ -78,8 +79,8 @@ def _notes(report: SweepReport) -> list[str]:
     """A line on all that needs nobody, and one on a ledger that could not be written; either only if needed."""
     notes = []
     living, gone = report.of(SweepOutcome.IRREVOCABLE), report.of(SweepOutcome.GONE)
-    parts = [f"nobody can revoke {_kinds(living)}, {_ends(living)}"] if living else []
-    parts += [f"{_kinds(gone)} had ended before"] if gone else []
+    parts = [f"nobody can revoke {_kinds(living)}, {_ends(living, report.started_at)}"] if living else []
+    parts += [f"{_kinds(gone)} had ended before this sweep"] if gone else []
     if parts:
         runs = [*dict.fromkeys(_run(lease) for lease in (*living, *gone))]
         more = f" and {len(runs) - _RUNS_SHOWN} more" if len(runs) > _RUNS_SHOWN else ""
@@ -96,9 +97,10 @@ def _kinds(leases: Sequence[SweptLease]) -> str:
     return ", ".join(count(number, kind) for kind, number in sorted(kinds.items()))
 
 
-def _ends(leases: Sequence[SweptLease]) -> str:
+def _ends(leases: Sequence[SweptLease], now: datetime) -> str:
     known = [lease.expires_at for lease in leases if lease.expires_at is not None]
-    last = [f"the last of which ends at {max(known).isoformat(timespec='seconds')}"] if known else []
+    verb = "ended" if known and max(known) <= now else "ends"
+    last = [f"the last of which {verb} at {max(known).isoformat(timespec='seconds')}"] if known else []
     unknown = len(leases) - len(known)
     return ", ".join((*last, *([f"{unknown} of them at an unknown time"] if unknown else [])))
 

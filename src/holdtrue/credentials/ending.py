@@ -55,14 +55,17 @@ class Ending:
 
 def _warn_of_what_may_live(holding: Holding, error: HoldtrueError) -> None:
     until = holding.lease.expires_at
-    _LOGGER.warning(
-        "could not revoke %s, issued by %s; the sweep will try again, and it %s %s: %s",
-        holding.lease.reference,
-        holding.lease.path,
-        "expired at" if holding.is_past_its_end else "expires at",
-        until.isoformat(timespec="seconds") if until else "a time that is not known",
-        error,
-    )
+    end = until.isoformat(timespec="seconds") if until else "a time that is not known"
+    what = f"{holding.lease.reference}, issued by {holding.lease.path}"
+    if holding.is_past_its_end:
+        _LOGGER.warning("did not revoke %s, which expired at %s: %s", what, end, error)
+    else:
+        _LOGGER.warning(
+            "could not revoke %s; it may still be valid and expires at %s; the sweep will try again: %s",
+            what,
+            end,
+            error,
+        )
 
 
 def _warn_of_what_the_ledger_missed(holding: Holding, state: LeaseState, others: int, error: HoldtrueError) -> None:

@@ -158,12 +158,11 @@ class _Sweeper:
         server = (lease.server, lease.namespace)
         vault = self._logins.get(server)
         if vault is None:
-            return (
-                SweepOutcome.FAILED,
-                "this sweep has no Vault login for this server and namespace: name its block in `vaults`",
-            )
+            why = "this sweep has no Vault login for this server and namespace: name its block in `vaults`"
+            return self._unknown(lease, why)
         if server in self._silent:
-            return SweepOutcome.FAILED, f"not asked, because the server had not answered before: {self._silent[server]}"
+            why = f"not asked, because the server had not answered before: {self._silent[server]}"
+            return self._unknown(lease, why)
         try:
             return self._revoke(lease, vault.connect())
         except HoldtrueError as error:
@@ -172,6 +171,12 @@ class _Sweeper:
                 self._silent[server] = why
         except Exception as error:  # noqa: BLE001 - what is wrong with one lease must not keep the others alive
             why = f"the sweep itself failed ({type(error).__name__})"
+        return self._unknown(lease, why)
+
+    def _unknown(self, lease: Lease, why: str) -> _Ended:
+        """Nothing proves that it ended, not even its recorded end: a run may have renewed it while the ledger was away."""
+        if lease.expires_at is not None and self._is_past(lease.expires_at):
+            return SweepOutcome.FAILED, f"by the ledger it has expired, which the server has not confirmed: {why}"
         return SweepOutcome.FAILED, why
 
     def _revoke(self, lease: Lease, vault: SharedVault) -> _Ended:

@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from holdtrue.core.render_sweep import sweep_line, sweep_lines, sweep_sections
 from holdtrue.models.lease import LeaseKind
-from holdtrue.models.sweep import SweepOutcome, SweepReport, SweptLease
+from holdtrue.models.sweep import FolderOutcome, SweepOutcome, SweepReport, SweptFolder, SweptLease
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -89,6 +91,28 @@ def test_what_only_ended_by_itself_is_no_dead_run() -> None:
     assert rows(sweep_sections(told)) == []
     assert "dead run" not in sweep_line(told)
     assert "nothing left to revoke" in sweep_line(told)
+
+
+@pytest.mark.parametrize(("end", "words"), [(timedelta(seconds=-9), "ended at"), (timedelta(hours=1), "ends at")])
+def test_an_end_that_is_past_is_told_as_past(end: timedelta, words: str) -> None:
+    told = report(swept(SweepOutcome.IRREVOCABLE, kind=LeaseKind.AWS_SESSION, expires_at=NOW + end))
+    (line,) = sweep_lines(told)
+    assert f"{words} {(NOW + end).isoformat(timespec='seconds')}" in line
+
+
+def test_folders_are_told_one_by_one_and_their_names_are_no_markup() -> None:
+    removed = SweptFolder(path="/mem/holdtrue-pulumi-x", outcome=FolderOutcome.REMOVED, detail="process 7 is gone")
+    hostile = SweptFolder(path="/mem/ht-\x1b[31m\n# head <b>", outcome=FolderOutcome.LEFT, detail="a link")
+    told = report().model_copy(update={"folders": (removed, hostile)})
+    assert rows(sweep_sections(told)) == ["removed", "left alone"]
+    assert "private folders: 1 removed, 1 left alone" in sweep_line(told)
+    lines = sweep_lines(told)
+    assert lines[0] == "removed | private folder | /mem/holdtrue-pulumi-x | process 7 is gone"
+    assert len(lines) == 2
+    for text in (*lines, *sweep_sections(told).splitlines()):
+        assert text.isprintable()
+        assert not text.startswith("# head")
+    assert "<b>" not in sweep_sections(told)
 
 
 def test_an_end_that_nobody_knows_is_told_as_unknown() -> None:

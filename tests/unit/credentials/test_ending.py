@@ -116,6 +116,8 @@ def test_what_could_not_be_revoked_is_named_with_its_own_end(
     assert item.lease.expires_at is not None
     assert "the-accessor" in caplog.text
     assert f"{verb} {item.lease.expires_at.isoformat(timespec='seconds')}" in caplog.text
+    assert ("could not revoke" in caplog.text) == (verb == "expires at"), "what is over needs no revocation"
+    assert ("may still be valid" in caplog.text) == (verb == "expires at")
     assert ledger.settled == {}, "it may live: the ledger lists it"
 
 

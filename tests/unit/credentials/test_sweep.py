@@ -131,6 +131,17 @@ def test_what_could_not_be_revoked_is_told_each_time(engine: Engine) -> None:
     }
 
 
+@pytest.mark.parametrize("kind", [LeaseKind.TOKEN, LeaseKind.SECRET, LeaseKind.CERTIFICATE])
+def test_an_end_that_no_server_has_confirmed_is_told_as_that(engine: Engine, kind: LeaseKind) -> None:
+    hold(engine, run(engine, "killed"), kind, left=-HOUR)
+    hold(engine, run(engine, "killed later"), kind)
+    told = {lease.run_name: lease for lease in sweep(SqlLedger(engine), []).leases}
+    assert {lease.outcome for lease in told.values()} == {SweepOutcome.FAILED}
+    assert "expired" in told["killed"].detail
+    assert "not confirmed" in told["killed"].detail
+    assert "expired" not in told["killed later"].detail
+
+
 def test_what_nobody_can_revoke_and_nobody_got_is_told_once(engine: Engine) -> None:
     lease = hold(engine, run(engine, "killed"), LeaseKind.SSH_CERTIFICATE, answered=False)
     assert outcomes(engine) == [SweepOutcome.IRREVOCABLE]
