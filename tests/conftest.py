@@ -1,6 +1,6 @@
 """What all tests share: services are watched while they run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
+from holdtrue.runtime.folder import private_folder
 from tests.service_watch import EXPECTATIONS, MARKER, watched
 
 Watch: TypeAlias = Callable[[Path], AbstractContextManager[None]]
@@ -33,3 +34,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def watch_services(pytestconfig: pytest.Config) -> Watch:
     """Watch the logs of a folder: at the end, what held an unexpected error fails."""
     return partial(watched, config=pytestconfig)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_folders() -> Iterator[Path]:
+    """Where this process makes its private folders, so that a test never sees those of another run on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("HOLDTRUE_PRIVATE_FOLDERS", raising=False)
+        with private_folder("ht-test") as folder:
+            patch.setenv("HOLDTRUE_PRIVATE_FOLDERS", str(folder))
+            yield folder

@@ -8,7 +8,6 @@ from tests.integration.conftest import (
     clean_sandbox,
     flow_fleet,
     joined_stage,
-    private_folders,
     sandbox,
     ssh_login,
     stage,
@@ -21,7 +20,6 @@ __all__ = [
     "clean_sandbox",
     "flow_fleet",
     "joined_stage",
-    "private_folders",
     "sandbox",
     "ssh_login",
     "stage",
@@ -39,7 +37,9 @@ _LONGEST = (
     "test_flow_program.py",
     "test_flow_audit.py",
     "test_flow_demo.py",
+    "test_flow_hangups.py",
     "test_flow_traffic.py",
+    "test_traffic_exits.py",
     "test_sandbox_lifetime.py",
 )
 

@@ -11,7 +11,6 @@ from holdtrue.adapters.ledger import open_ledger
 from holdtrue.models.credentials import SshAccess
 from holdtrue.models.host import Host
 from holdtrue.models.ledger import Ledger
-from holdtrue.runtime.folder import private_folder
 from sandbox import Sandbox, SandboxOptions
 from sandbox.login import SshLogin
 from tests.integration.host_access import access_to, hosts_of
@@ -45,16 +44,6 @@ if TYPE_CHECKING:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     start_longest_first(items, Path(__file__).parent, _LONGEST)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def private_folders() -> Iterator[Path]:
-    """Where this process makes its private folders, so that a test never sees those of another run on this machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("HOLDTRUE_PRIVATE_FOLDERS", raising=False)
-        with private_folder("ht-test") as folder:
-            patch.setenv("HOLDTRUE_PRIVATE_FOLDERS", str(folder))
-            yield folder
 
 
 @pytest.fixture(scope="session")

@@ -174,7 +174,7 @@ class _Sweeper:
         return self._unknown(lease, why)
 
     def _unknown(self, lease: Lease, why: str) -> _Ended:
-        """Nothing proves that it ended, not even its recorded end: a run may have renewed it while the ledger was away."""
+        """Nothing proves that it ended: it may have been renewed after its recorded end, while the ledger was away."""
         if lease.expires_at is not None and self._is_past(lease.expires_at):
             return SweepOutcome.FAILED, f"by the ledger it has expired, which the server has not confirmed: {why}"
         return SweepOutcome.FAILED, why
