@@ -27,8 +27,8 @@ HoldtrueError
 │   ├── ValidationInconclusive  nothing, or not everything, could be checked
 │   ├── GateClosed            traffic was asked to move without a verdict that admits it
 │   ├── TrafficRefused        the load balancer would send no request to a host; nothing was moved
-│   ├── TrafficRestored       a step failed and traffic was put back where it was
-│   └── TrafficStranded       a step failed and traffic could not be put back: act now
+│   ├── TrafficRestored       the shift failed and traffic was put back where it was
+│   └── TrafficStranded       the shift failed and traffic could not be put back: act now
 └── UnavailableError          a tool or a target is missing here: retrying at once cannot help
     ├── ToolMissing           an executable or package is absent or too old
     ├── HostUnreachable       SSH to the host does not come up
@@ -235,13 +235,13 @@ class TrafficRefused(RejectedError):
 
 
 class TrafficRestored(RejectedError):
-    """A step failed and traffic was put back where it was."""
+    """The shift failed after it had begun to write, and traffic was put back where it was."""
 
     state_name = "TrafficRestored"
 
 
 class TrafficStranded(RejectedError):
-    """A step failed and the weights found at the start could not be set again."""
+    """The shift failed or was ended, and the weights found at the start could not be set again."""
 
     state_name = "TrafficStranded"
 

@@ -32,7 +32,9 @@ class TrafficShift(Value):
     """How traffic moved."""
 
     before: dict[str, int] = Field(description="Server weights found at the start.")
-    after: dict[str, int] = Field(description="Server weights read back at the end.")
+    after: dict[str, int] = Field(
+        description="Weights read back at the end; if they could not be read, what the run set last or tried to set."
+    )
     steps: tuple[TrafficStep, ...]
     out_of_service: dict[str, str] = Field(
         default={}, description="Servers that got no request whatever their weight, with their states."
