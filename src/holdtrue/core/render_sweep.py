@@ -15,6 +15,7 @@ _ORDER: Final = (SweepOutcome.FAILED, SweepOutcome.LOST, SweepOutcome.REVOKED)
 _RUNS_SHOWN: Final = 5
 _NOTE_LIMIT: Final = 1_000
 _PATH_LIMIT: Final = 400
+_FOLDERS_LEFT_SHOWN: Final = 20
 
 
 def sweep_line(report: SweepReport) -> str:
@@ -38,8 +39,7 @@ def sweep_lines(report: SweepReport) -> tuple[str, ...]:
         f"{lease.detail}"
         for lease in _to_revoke(report)
     )
-    folders = (f"{folder.outcome} | private folder | {_path(folder)} | {folder.detail}" for folder in report.folders)
-    return (*revoked, *folders, *_notes(report))
+    return (*revoked, *_folder_lines(report), *_notes(report))
 
 
 def sweep_sections(report: SweepReport) -> str:
@@ -64,6 +64,15 @@ def sweep_sections(report: SweepReport) -> str:
         tables.append(table(("Outcome", "Private folder", "Detail"), folders))
     notes = (for_markdown(note, _NOTE_LIMIT) for note in _notes(report))
     return "\n\n".join((*tables, *notes)) + "\n"
+
+
+def _folder_lines(report: SweepReport) -> list[str]:
+    """Any user of the machine can make folders that are left alone, so only some of these have a line."""
+    left = report.folders_of(FolderOutcome.LEFT)
+    shown = (*report.folders_of(FolderOutcome.REMOVED), *left[:_FOLDERS_LEFT_SHOWN])
+    lines = [f"{folder.outcome} | private folder | {_path(folder)} | {folder.detail}" for folder in shown]
+    more = len(left) - _FOLDERS_LEFT_SHOWN
+    return [*lines, f"{count(more, 'more private folder')} left alone: see the report"] if more > 0 else lines
 
 
 def _path(folder: SweptFolder) -> str:

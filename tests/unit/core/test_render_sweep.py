@@ -115,6 +115,15 @@ def test_folders_are_told_one_by_one_and_their_names_are_no_markup() -> None:
     assert "<b>" not in sweep_sections(told)
 
 
+def test_folders_that_another_user_makes_do_not_flood_the_log() -> None:
+    removed = SweptFolder(path="/mem/ht-z", outcome=FolderOutcome.REMOVED, detail="process 7 is gone")
+    left = [SweptFolder(path=f"/mem/ht-{n}", outcome=FolderOutcome.LEFT, detail="user 7") for n in range(5000)]
+    lines = sweep_lines(report().model_copy(update={"folders": (*left, removed)}))
+    assert "/mem/ht-z" in lines[0]
+    assert len(lines) == 22
+    assert "4980 more" in lines[-1]
+
+
 def test_an_end_that_nobody_knows_is_told_as_unknown() -> None:
     told = report(swept(SweepOutcome.IRREVOCABLE, kind=LeaseKind.AWS_SESSION, reference="", expires_at=None))
     (line,) = sweep_lines(told)
