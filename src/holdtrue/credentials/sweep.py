@@ -79,7 +79,7 @@ def _remove_folders() -> tuple[SweptFolder, ...]:
         return remove_leftovers(private_parent())
     except (SettingInvalid, OSError) as error:
         detail = f"the private folders of this machine cannot be listed: {error}"
-        return (SweptFolder(path="", outcome=FolderOutcome.LEFT, detail=detail),)
+        return (SweptFolder(path="HOLDTRUE_PRIVATE_FOLDERS", outcome=FolderOutcome.LEFT, detail=detail),)
 
 
 def _turn(lease: Lease) -> tuple[bool, datetime]:

@@ -36,7 +36,6 @@ def private_folder(prefix: str) -> Iterator[Path]:
     _tidy(parent)
     folder = _make_folder(prefix, parent)
     try:
-        sign(folder)
         yield folder
     finally:
         remove_folder(folder)
@@ -72,10 +71,16 @@ def _tidy(parent: Path) -> None:
 
 def _make_folder(prefix: str, parent: Path) -> Path:
     try:
-        return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=parent))
+        try:
+            sign(folder)
+        except BaseException:
+            remove_folder(folder)
+            raise
     except OSError as error:
         raise SettingInvalid(
             f"cannot create a private folder in {parent}: {error.strerror}",
             where=f"{_SETTING}={load_settings().private_folders or ''}",
             next_step=f"create that folder, writable by the worker's user, or set {_SETTING} to another one",
         ) from error
+    return folder

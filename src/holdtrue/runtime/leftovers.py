@@ -46,13 +46,14 @@ def sign(folder: Path) -> None:
 
 def remove_folder(folder: Path) -> None:
     """Remove it, its note last: when this is interrupted, what is left can still be recognised. Never raises."""
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry, ignore_errors=True)
-            elif entry.name != _NOTE:
-                with suppress(OSError):
-                    Path(entry).unlink()
+    with suppress(OSError), _opened(folder) as descriptor:
+        with os.scandir(descriptor) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name != _NOTE]
+        for name, is_folder in found:
+            if is_folder:
+                shutil.rmtree(name, ignore_errors=True, dir_fd=descriptor)
+            else:
+                os.unlink(name, dir_fd=descriptor)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ from holdtrue.models.lease import ProcessIdentity
 from holdtrue.models.sweep import FolderOutcome
 from holdtrue.runtime import folder as folders
 from holdtrue.runtime.folder import private_folder
-from holdtrue.runtime.leftovers import remove_leftovers, sign
+from holdtrue.runtime.leftovers import remove_folder, remove_leftovers, sign
 from holdtrue.runtime.liveness import OWNER_VARIABLE, current_process, identify, owner_mark
 
 NOTE = ".holdtrue-holder"
@@ -198,6 +198,16 @@ def test_what_a_link_in_it_points_to_stays(tmp_path: Path) -> None:
     (folder / "sub" / "link").symlink_to(kept / "below")
     assert outcomes(tmp_path) == {folder.name: FolderOutcome.REMOVED}
     assert (kept / "below").exists()
+
+
+def test_a_link_in_the_place_of_a_folder_removes_nothing(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    (kept / "below").mkdir(parents=True)
+    (kept / "file").touch()
+    link = tmp_path / "holdtrue-x"
+    link.symlink_to(kept)
+    remove_folder(link)
+    assert sorted(path.name for path in kept.iterdir()) == ["below", "file"]
 
 
 def test_runs_that_remove_at_once_tell_of_each_folder_once(tmp_path: Path) -> None:
