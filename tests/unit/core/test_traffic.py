@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdtrue.core.traffic import plan_steps, require_in_service
-from holdtrue.errors import ResourceMissing, TrafficRefused
+from holdtrue.core.traffic import plan_steps, require_in_service, require_unchanged
+from holdtrue.errors import RejectedError, ResourceMissing, TrafficRefused
 from holdtrue.models.traffic import OutOfService, TrafficShift
 
 STANDBY = {"standby": 100, "web-1": 0, "web-2": 0}
@@ -91,3 +91,11 @@ def test_a_host_that_gets_no_request_is_refused_with_what_to_do() -> None:
         require_in_service(idle, ["web-1", "web-2"], where="backend web")
     assert raised.value.next_step == "make it ready"
     require_in_service(idle, ["web-1"], where="backend web")
+
+
+def test_weights_that_are_not_in_effect_are_named_with_those_that_should_be() -> None:
+    require_unchanged(STANDBY, dict(STANDBY), where="backend web")
+    with pytest.raises(RejectedError, match="web-1=5") as raised:
+        require_unchanged({"standby": 0, "web-1": 5}, {"standby": 0, "web-1": 240}, where="backend web")
+    assert "web-1=240" in raised.value.what
+    assert raised.value.next_step
