@@ -51,6 +51,8 @@ class ShiftUnderWay:
         self._last: Mapping[str, int] | None = None
         """What this run set last, or tried to set; None before the first write."""
         self._steps: list[TrafficStep] = []
+        self._is_going_back = False
+        """Whether the way back has begun: weights between the two are then this run's own."""
 
     def read_weights(self) -> dict[str, int]:
         """The weights at the start, to which traffic goes back."""
@@ -123,7 +125,7 @@ class ShiftUnderWay:
             after = self._switch.weights()
             keep_done(lost, self._done(after))
             is_back = after == self._before
-            state = "is back where it was" if is_back else "stays where somebody else has moved it since"
+            state = "is back where it was" if is_back else "stays where somebody else has moved it"
             lost.what = f"{lost.what}; traffic {state}"
 
     def _put_back(self, unless_moved_from: Mapping[str, int] | None) -> tuple[BaseException | None, Exception | None]:
@@ -144,10 +146,12 @@ class ShiftUnderWay:
 
     def _set_back(self, unless_moved_from: Mapping[str, int] | None) -> None:
         found = self._switch.weights()
-        if unless_moved_from is not None and found != unless_moved_from:
+        is_ours = unless_moved_from is None or self._is_going_back or found == unless_moved_from
+        if not is_ours:
             message = "somebody else has changed the weights: they are not put back"
             watch(Progress(message=message, level=ProgressLevel.WARNING))
         elif found != self._before:
+            self._is_going_back = True
             self._switch.set_weights(self._before)
             watch(Progress(message="traffic was put back where it was", level=ProgressLevel.WARNING))
 

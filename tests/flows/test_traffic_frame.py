@@ -2,7 +2,7 @@
 
 import logging
 from asyncio import CancelledError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from prefect.exceptions import TerminationSignal
@@ -139,6 +139,23 @@ def test_a_lost_lock_says_where_traffic_is() -> None:
     assert end_of(switch, lose_to_another) is lost
     assert switch.current == OF_ANOTHER
     assert "somebody else" in lost.what
+
+
+def test_the_half_of_an_interrupted_way_back_is_not_taken_for_somebody_else_s() -> None:
+    lost, signal = LockLost("the lock of demo was taken over"), KeyboardInterrupt()
+
+    class Half(FakeTrafficSwitch):
+        def set_weights(self, weights: Mapping[str, int]) -> None:
+            if weights == BEFORE and not done:
+                done.append(True)
+                self.current.update(standby=BEFORE["standby"])
+                raise signal
+            super().set_weights(weights)
+
+    done: list[bool] = []
+    switch = Half(dict(BEFORE))
+    assert end_of(switch, raising(lost)) is signal
+    assert switch.current == BEFORE
 
 
 @pytest.mark.parametrize("look", [ShiftUnderWay.finish, lambda shift: shift.record(50, ())], ids=["end", "step"])

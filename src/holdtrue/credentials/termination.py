@@ -1,6 +1,6 @@
 """SIGTERM ends what a process holds before it ends the process, whoever handles that signal. SIGHUP does the same.
 
-SIGQUIT keeps its default, an end on the spot with a core dump, for a process that hangs: what it held is the sweep's.
+SIGQUIT keeps its default for processes that hang: it ends them on the spot, and what they held is left to the sweep.
 """
 
 import logging
