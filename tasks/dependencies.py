@@ -13,7 +13,7 @@ from prefect.utilities.annotations import quote
 from holdtrue.auditing import Estate, audit, or_gap, read_estate
 from holdtrue.core.audit_age import stale_sources
 from holdtrue.core.audit_output.phrases import by_severity, stale_text
-from holdtrue.core.audit_output.text import for_terminal
+from holdtrue.core.neutral import for_terminal
 from holdtrue.core.render import audit_line
 from holdtrue.errors import AuditFailed, HoldtrueError, ResourceMissing
 from holdtrue.models.audit import AuditReport, AuditVerdict, Finding

@@ -18,7 +18,7 @@ from prefect.context import TaskRunContext
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 
-from holdtrue.core.audit_output.text import for_terminal
+from holdtrue.core.neutral import for_terminal
 from holdtrue.errors import HoldtrueError, done_before
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.environment import Environment

@@ -1,5 +1,7 @@
 """The net between a run and Prefect: what this process tells the server holds no registered secret.
 
+The messages of states are made neutral on the same way.
+
 Prefect has no hook for what it sends, so two of its methods are wrapped: the one that every API request passes, and
 the one that every event passes on its way into the queue (prefect 3.8, client/base.py and events/worker.py).
 """
@@ -21,6 +23,7 @@ from prefect.events.worker import EventsWorker
 from holdtrue.runtime.log_guard import guard_logging
 from holdtrue.runtime.redaction import SECRETS, redact_data, redact_text
 from holdtrue.runtime.scrubbing import scrubbed, scrubs_errors
+from tasks.neutral_messages import with_neutral_messages
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -119,7 +122,7 @@ def _guarded_send(send: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(send)
     def guarded(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        return send(self, _clean_request(request) if SECRETS else request, *args, **kwargs)
+        return send(self, _clean_request(request), *args, **kwargs)
 
     return guarded
 
@@ -132,7 +135,7 @@ def _clean_request(request: Any) -> Any:
         data = json.loads(request.content)
     except ValueError:
         data = request.content
-    clean = _without_secrets(data)
+    clean = with_neutral_messages(_without_secrets(data))
     if clean == data:
         return request
     headers = [(name, value) for name, value in request.headers.multi_items() if name != "content-length"]
@@ -148,14 +151,14 @@ def _clean_request(request: Any) -> Any:
 def _guarded_prepare(prepare: Callable[[EventsWorker, Event], Event]) -> Callable[[EventsWorker, Event], Event]:
     @wraps(prepare)
     def guarded(self: EventsWorker, event: Event) -> Event:
-        return prepare(self, _clean_event(event) if SECRETS else event)
+        return prepare(self, _clean_event(event))
 
     return guarded
 
 
 def _clean_event(event: Event) -> Event:
     data = event.model_dump(mode="json")
-    clean = _without_secrets(data)
+    clean = with_neutral_messages(_without_secrets(data))
     return event if clean == data else type(event).model_validate(clean)
 
 

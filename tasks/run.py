@@ -19,7 +19,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, TRACEPARENT_KEY
 
-from holdtrue.core.audit_output.text import for_markdown, for_terminal
+from holdtrue.core.neutral import for_markdown, for_terminal, several_lines
 from holdtrue.core.excerpt import excerpt
 from holdtrue.core.render import report_page
 from holdtrue.core.run_subject import RunSubject
@@ -196,11 +196,10 @@ class _Run(Generic[Report]):
     def _fail(self, journal: Journal, error: HoldtrueError, state_name: str) -> State[Any]:
         error.next_step = error.next_step or _general_advice(error)
         report = self._ending.broken(error, journal, self._arguments)
-        lines = error.what.splitlines() or [""]
         outcome = RunOutcome(
             state=state_name,
             is_good=False,
-            line="\n".join(for_terminal(line, _MESSAGE_LIMIT) for line in lines),
+            line=several_lines(error.what, _MESSAGE_LIMIT),
             where=for_terminal(error.where, _MESSAGE_LIMIT),
             next_step=for_terminal(error.next_step, _MESSAGE_LIMIT),
             stages=tuple(journal.stages),
@@ -272,8 +271,7 @@ def _message(error: HoldtrueError) -> str:
     if excess > 0:
         what = excerpt(error.what, len(error.what) - excess)
         error = type(error)(what, where=error.where, next_step=error.next_step)
-    lines = str(error)[:_MESSAGE_LIMIT].splitlines()
-    return "\n".join(for_terminal(line, _MESSAGE_LIMIT) for line in lines)
+    return several_lines(str(error)[:_MESSAGE_LIMIT], _MESSAGE_LIMIT)
 
 
 def _carrier() -> dict[str, str]:

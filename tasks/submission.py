@@ -16,6 +16,7 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from holdtrue.core.secret_detection import find_secrets
 from holdtrue.errors import SecretExposed
+from holdtrue.runtime.log_guard import guard_logging
 from tasks.run_log import filter_run_logs
 
 P = ParamSpec("P")
@@ -126,6 +127,7 @@ def guard(plain: Flow[P, R]) -> GuardedFlow[P, R]:
     guarded: GuardedFlow[P, R] = object.__new__(GuardedFlow)
     # Its constructor would have to be given every option again, those that newer versions add included.
     guarded.__dict__.update(plain.__dict__)
+    guard_logging()  # Prefect logs before the flow's own code runs.
     filter_run_logs()
     guarded.fn = _looks_at_job_variables(plain.fn, where=f"flow {plain.name}")
     return guarded

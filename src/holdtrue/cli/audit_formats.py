@@ -65,7 +65,7 @@ def _html(report: "AuditReport", _: "Sequence[Inventory]") -> str:
 def _openvex(report: "AuditReport", _: "Sequence[Inventory]") -> str:
     from uuid import uuid4  # noqa: PLC0415
 
-    from holdtrue.core.audit_output.text import json_text  # noqa: PLC0415
+    from holdtrue.core.neutral import json_text  # noqa: PLC0415
     from holdtrue.core.openvex import to_openvex  # noqa: PLC0415
 
     document = to_openvex(

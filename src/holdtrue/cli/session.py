@@ -96,6 +96,6 @@ def _not_written(reason: str) -> "RejectedError":
 
 def plain(text: str) -> str:
     """One line of other people's text, in which a terminal and a CI runner find nothing to obey."""
-    from holdtrue.core.audit_output.text import unobeyed  # noqa: PLC0415 - a command imports what it needs when it runs
+    from holdtrue.core.neutral import unobeyed  # noqa: PLC0415 - a command imports what it needs when it runs
 
     return unobeyed(text)

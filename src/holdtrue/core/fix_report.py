@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from holdtrue.core.audit_output.phrases import amount, gap_lines
-from holdtrue.core.audit_output.text import for_terminal
+from holdtrue.core.neutral import for_terminal
 from holdtrue.models.fix import Bump, FixProposal, Unfixed
 
 _LONGEST_LINE: Final = 1_000

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from holdtrue.core.audit_output.phrases import gap_lines
-from holdtrue.core.audit_output.text import for_markdown
+from holdtrue.core.neutral import for_markdown
 from holdtrue.core.excerpt import excerpt
 from holdtrue.models.audit import AuditReport
 from holdtrue.models.audit_changes import EnvironmentAudit

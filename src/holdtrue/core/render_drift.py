@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from holdtrue.core.audit_output.text import for_markdown
+from holdtrue.core.neutral import for_markdown
 from holdtrue.core.render import CELL_LIMIT, count, gap_list, section, table, without_tests
 from holdtrue.models.drift import DriftReport, EnvironmentDrift, NotChecked
 from holdtrue.models.environment import DriftIgnore

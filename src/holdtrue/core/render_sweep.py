@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from holdtrue.core.audit_output.text import for_markdown, for_terminal
+from holdtrue.core.neutral import for_markdown, for_terminal
 from holdtrue.core.render import count, table
 from holdtrue.models.sweep import FolderOutcome, SweepOutcome, SweepReport, SweptFolder, SweptLease
 

@@ -1,7 +1,9 @@
-"""Registered secrets out of log records, warnings and the reports of unhandled exceptions, before anything shows them.
+"""What log records, warnings and reports of unhandled exceptions show: no registered secret, and only neutral text.
 
 `Logger.handle` is the one place that every record passes, from every logger however early it was made, and before any
-handler formats or queues it. The record factory would be earlier, but `extra` is put on the record after it.
+handler formats or queues it. The record factory would be earlier, but `extra` is put on the record after it. A text is
+made neutral after that, in `Logger.callHandlers`: filters have read the record by then, and may have rewritten it; and
+the redaction has seen it whole.
 """
 
 import logging
@@ -14,8 +16,10 @@ from threading import Event, Lock
 from types import TracebackType
 from typing import Any, Final, TextIO
 
+from holdtrue.core.neutral import for_log
+from holdtrue.runtime.neutral_log import neutralize_record
 from holdtrue.runtime.redaction import SECRETS, redact_shown, redact_text
-from holdtrue.runtime.scrubbing import scrubbed
+from holdtrue.runtime.scrubbing import reachable, scrubbed
 
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"taskName", "message", "asctime"}
 """What every record has; `extra` adds others."""
@@ -30,14 +34,15 @@ _INSTALLED: Final = Event()
 def guard_logging() -> None:
     """Put the net below all loggers, `warnings`, and the hooks for unhandled exceptions; once a process.
 
-    Nothing is changed in a record that holds no registered secret. Where one does, the message is the redacted text
-    without arguments, and an exception becomes its redacted text.
+    Nothing is changed in a record that holds no registered secret and no unsafe text. Where one does, the message is
+    the redacted and neutral text without arguments, and a traceback is shown as that.
     """
     with _INSTALLING:
         if _INSTALLED.is_set():
             return
         _INSTALLED.set()
         logging.Logger.handle = _guarded_handle(logging.Logger.handle)  # type: ignore[method-assign, assignment]
+        logging.Logger.callHandlers = _guarded_call_handlers(logging.Logger.callHandlers)  # type: ignore[method-assign, assignment]
         warnings.showwarning = _guarded_warnings(warnings.showwarning)
         sys.excepthook = _guarded_excepthook(sys.excepthook)
         threading.excepthook = _guarded_thread_excepthook(threading.excepthook)
@@ -75,7 +80,7 @@ def _redact_message(record: logging.LogRecord) -> None:
 
 
 def _blank(record: logging.LogRecord, error: Exception) -> None:
-    record.msg, record.args = f"a log record was withheld: redacting it raised {type(error).__name__}", None
+    record.msg, record.args = f"a log record was withheld: making it safe to show raised {type(error).__name__}", None
     record.exc_info = record.exc_text = record.stack_info = None
     for name in vars(record).keys() - _OWN_ATTRIBUTES:
         setattr(record, name, None)
@@ -86,13 +91,27 @@ def _guarded_handle(
 ) -> Callable[[logging.Logger, logging.LogRecord], None]:
     def guarded(self: logging.Logger, record: logging.LogRecord) -> None:
         if SECRETS:
-            try:
-                redact_record(record)
-            except Exception as error:  # noqa: BLE001 - code of whatever was logged; a caller's log call must not raise
-                _blank(record, error)
+            _prepare(record, redact_record)
         handle(self, record)
 
     return guarded
+
+
+def _guarded_call_handlers(
+    call_handlers: Callable[[logging.Logger, logging.LogRecord], None],
+) -> Callable[[logging.Logger, logging.LogRecord], None]:
+    def guarded(self: logging.Logger, record: logging.LogRecord) -> None:
+        _prepare(record, neutralize_record)
+        call_handlers(self, record)
+
+    return guarded
+
+
+def _prepare(record: logging.LogRecord, change: Callable[[logging.LogRecord], None]) -> None:
+    try:
+        change(record)
+    except Exception as error:  # noqa: BLE001 - code of whatever was logged; a caller's log call must not raise
+        _blank(record, error)
 
 
 def _guarded_warnings(show: Callable[..., None]) -> Callable[..., None]:
@@ -105,9 +124,9 @@ def _guarded_warnings(show: Callable[..., None]) -> Callable[..., None]:
         line: str | None = None,
     ) -> None:
         text = str(message)
-        clean = redact_text(text)
+        clean = for_log(redact_text(text))
         shown = message if clean == text else clean
-        show(shown, category, filename, lineno, file, None if line is None else redact_text(line))
+        show(shown, category, filename, lineno, file, None if line is None else for_log(redact_text(line)))
 
     return guarded
 
@@ -117,7 +136,8 @@ def _guarded_excepthook(
 ) -> Callable[[type[BaseException], BaseException, TracebackType | None], Any]:
     def guarded(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         clean = scrubbed(error)
-        hook(kind if clean is error else type(clean), clean, trace)
+        if not _shown_neutral(clean):
+            hook(kind if clean is error else type(clean), clean, trace)
 
     return guarded
 
@@ -127,6 +147,8 @@ def _guarded_thread_excepthook(
 ) -> Callable[[threading.ExceptHookArgs], Any]:
     def guarded(args: threading.ExceptHookArgs) -> None:
         clean = scrubbed(args.exc_value) if args.exc_value is not None else None
+        if clean is not None and _shown_neutral(clean):
+            return
         if clean is not args.exc_value and clean is not None:
             args = threading.ExceptHookArgs((type(clean), clean, args.exc_traceback, args.thread))
         hook(args)
@@ -139,9 +161,21 @@ def _guarded_unraisablehook(
 ) -> Callable[["sys.UnraisableHookArgs"], Any]:
     def guarded(args: "sys.UnraisableHookArgs") -> None:
         clean = scrubbed(args.exc_value) if args.exc_value is not None else None
-        if clean is args.exc_value or clean is None:
+        if clean is None:
             hook(args)
-        else:
+        elif clean is not args.exc_value:
             sys.excepthook(type(clean), clean, args.exc_traceback)
+        elif not _shown_neutral(clean):
+            hook(args)
 
     return guarded
+
+
+def _shown_neutral(error: BaseException) -> bool:
+    """Print the traceback of an exception whose texts are not neutral; False for one that its hook can print."""
+    lines = [line for link in reachable(error) for line in traceback.format_exception_only(link)]
+    if all(line.removesuffix("\n") == for_log(line) for line in lines):
+        return False
+    if sys.stderr is not None:
+        print(for_log("".join(traceback.format_exception(error))), file=sys.stderr)
+    return True

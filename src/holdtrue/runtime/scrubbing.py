@@ -35,7 +35,7 @@ def scrubbed(error: BaseException) -> BaseException:
     """
     if not SECRETS:
         return error
-    chain = _reachable(error)
+    chain = reachable(error)
     for link in chain:
         _clean(link)
     results: dict[int, BaseException] = {}
@@ -84,7 +84,7 @@ def _scrubs_coroutine(body: Callable[P, Any]) -> Callable[P, Any]:
     return run
 
 
-def _reachable(error: BaseException) -> list[BaseException]:
+def reachable(error: BaseException) -> list[BaseException]:
     """The exception and all that hang on it, each once: chains may share members, and have circles."""
     found: dict[int, BaseException] = {}
     waiting = [error]

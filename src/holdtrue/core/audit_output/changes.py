@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from holdtrue.core.audit_output.phrases import amount, by_severity, fixes_text, severity_text
-from holdtrue.core.audit_output.text import for_markdown
+from holdtrue.core.neutral import for_markdown
 from holdtrue.models.audit import Finding
 from holdtrue.models.audit_changes import FleetAudit
 

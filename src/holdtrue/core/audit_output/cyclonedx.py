@@ -15,7 +15,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from holdtrue.core.audit_output.phrases import by_severity, gap_lines, remarks, tolerance_text, utc
-from holdtrue.core.audit_output.text import json_text, one_line, web_link
+from holdtrue.core.neutral import json_text, one_line, web_link
 from holdtrue.core.vex import cleared_by
 from holdtrue.models.audit import AuditReport, Finding
 from holdtrue.models.dependency import IDENTIFIED, Inventory, Origin

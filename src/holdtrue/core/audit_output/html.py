@@ -4,7 +4,7 @@ from typing import Final
 
 from holdtrue.core.audit_output.phrases import counts_text, verdict_text
 from holdtrue.core.audit_output.sections import Cell, Section, sections
-from holdtrue.core.audit_output.text import for_html
+from holdtrue.core.neutral import for_html
 from holdtrue.models.audit import AuditReport
 
 _CELL_LIMIT: Final = 600

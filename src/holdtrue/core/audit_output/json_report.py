@@ -4,7 +4,7 @@ import json
 
 from pydantic import Field
 
-from holdtrue.core.audit_output.text import json_text
+from holdtrue.core.neutral import json_text
 from holdtrue.models.audit import AuditReport, Finding
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from holdtrue.core.audit_output.phrases import amount, counts_text, verdict_text
 from holdtrue.core.audit_output.sections import Cell, Section, sections
-from holdtrue.core.audit_output.text import for_markdown
+from holdtrue.core.neutral import for_markdown
 from holdtrue.models.audit import AuditReport
 
 SIZE_LIMIT: Final = 500_000

@@ -24,7 +24,7 @@ from holdtrue.core.audit_output.phrases import (
     waiver_text,
 )
 from holdtrue.core.audit_output.sarif_locations import SourceTree, location
-from holdtrue.core.audit_output.text import for_sarif, json_text, one_line, web_link
+from holdtrue.core.neutral import for_sarif, json_text, one_line, web_link
 from holdtrue.models.audit import AuditReport, AuditVerdict, Finding, Occurrence, Severity
 from holdtrue.models.osv import Certainty
 

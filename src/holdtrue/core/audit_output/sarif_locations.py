@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from holdtrue.core.audit_output.text import for_sarif, one_line
+from holdtrue.core.neutral import for_sarif, one_line
 
 _PATH_LIMIT: Final = 4_096
 _LINE: Final = re.compile(r"(?:(?P<file>.+) )?line (?P<line>[1-9][0-9]{0,8})", re.DOTALL)

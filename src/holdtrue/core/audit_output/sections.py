@@ -15,7 +15,7 @@ from holdtrue.core.audit_output.phrases import (
     tolerance_text,
     waiver_text,
 )
-from holdtrue.core.audit_output.text import web_link
+from holdtrue.core.neutral import web_link
 from holdtrue.models.audit import AuditReport, Finding
 
 _PLACES: Final = 5

@@ -16,7 +16,7 @@ from holdtrue.core.audit_output.phrases import (
     verdict_text,
     waiver_text,
 )
-from holdtrue.core.audit_output.text import for_terminal
+from holdtrue.core.neutral import for_terminal
 from holdtrue.models.audit import AuditReport, Finding
 
 _HEADINGS: Final = ("SEVERITY", "PACKAGE", "VERSION", "ADVISORY", "FIXED IN")

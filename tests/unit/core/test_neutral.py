@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdtrue.core.audit_output.text import (
+from holdtrue.core.neutral import (
     for_html,
     for_markdown,
     for_sarif,

@@ -1,7 +1,11 @@
-"""Other people's text, made safe for the place it goes to.
+"""Text from outside, made neutral for the place where it is shown.
 
-Advisories, labels and names are written by strangers. Each sink has its own way to be misled: a terminal obeys control
-sequences, a CI runner obeys lines, a page obeys markup. Only `json_text` keeps a text whole, the others cut it.
+Names of resources and hosts, messages of engines, answers of people, advisories and file names are written by others.
+Each sink can be misled in its own way: a terminal obeys control sequences, the reader of a log believes each line, a CI
+runner obeys commands, a page obeys markup. The functions here are applied where a text is shown, not where it comes in,
+so that data and JSON keep the true text.
+
+An unsafe character is never deleted. It becomes U+FFFD, so that two parts of a text do not join.
 """
 
 import html
@@ -10,11 +14,30 @@ from typing import Final
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from holdtrue.core.excerpt import excerpt
+
 TEXT_LIMIT: Final = 240
 """Characters of one line of prose that a person still reads."""
 
+LOG_LIMIT: Final = 20_000
+"""Characters of one log record, some 250 lines of a terminal."""
+
+CONTINUED: Final = "    | "
+"""Begins each further line of a log record. No line of a log that begins so is a record of its own."""
+
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
+)
+"""What Unicode lets a renderer leave out (Default_Ignorable_Code_Point) and Python takes for printable.
+
+U+FE0E and U+FE0F are not in it: they choose between the two looks of a character such as U+26A0.
+"""
+
+_LINE_BREAKS: Final = frozenset("\r\n\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029")
+_COMMAND: Final = re.compile(r"#(?=#)|^\s*:(?=:)")
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]()#!~@$])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_BLOCK: Final = re.compile(r"^(\d{1,9})(?=\.(?:\s|$))|^(?=[-+=:])")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 _ENTITY: Final = re.compile(r"[&<>|]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -37,31 +60,57 @@ def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
     return _printable(shown)
 
 
+def several_lines(text: str, limit: int = LOG_LIMIT) -> str:
+    """The same for a place that has room for lines and shows nothing else: line breaks stay.
+
+    A long text loses its middle. Every kind of line break becomes a newline.
+    """
+    return "\n".join(map(_printable, excerpt(text, limit).splitlines()))
+
+
+def for_log(text: str, limit: int = LOG_LIMIT) -> str:
+    """The message of a log record, for a terminal, a file or Prefect: further lines begin with `CONTINUED`.
+
+    So a message cannot contain what looks like the next record. Applied again, it changes nothing.
+    """
+    unmarked = text.replace(f"\n{CONTINUED}", "\n")
+    return f"\n{CONTINUED}".join(map(unobeyed, several_lines(unmarked, limit).split("\n")))
+
+
 def for_terminal(text: str, limit: int = TEXT_LIMIT) -> str:
-    """A part of a line for a terminal or a CI log; the line must begin with a word of ours."""
+    """A part of a line for a terminal or a CI log."""
     return unobeyed(one_line(text, limit))
 
 
 def unobeyed(line: str) -> str:
-    """A whole line that begins with a word of ours, of any length, for a terminal or a CI log.
+    """A whole line of any length, for a terminal or a CI log.
 
     Azure Pipelines and GitHub's runner obey `##vso[` and `##[` anywhere in a line, and `::error::` at its beginning.
     """
-    return re.sub("#(?=#)", "# ", _printable(line))
+    return _COMMAND.sub(r"\g<0> ", _printable(line))
 
 
 def _printable(text: str) -> str:
-    if text.isprintable():
+    if text.isprintable() and not _INVISIBLE.search(text):
         return text
-    return "".join(character if character.isprintable() else _REPLACEMENT for character in text)
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character == "\t":
+        return "    "
+    if character.isspace() and character not in _LINE_BREAKS:
+        return " "
+    return character if character.isprintable() and not _INVISIBLE.match(character) else _REPLACEMENT
 
 
 def for_markdown(text: str, limit: int = TEXT_LIMIT) -> str:
     """A table cell or a part of a line of markdown: nothing in it is markup, HTML, a mention or a link.
 
-    What is HTML elsewhere becomes an entity, for renderers differ in what a backslash protects.
+    What is HTML elsewhere becomes an entity, for renderers differ in what a backslash protects. At the beginning of a
+    line it begins no list, heading or rule.
     """
-    escaped = _MARKUP.sub(r"\\\g<0>", one_line(text, limit))
+    escaped = _BLOCK.sub(r"\1\\", _MARKUP.sub(r"\\\g<0>", one_line(text, limit)))
     return _ENTITY.sub(lambda match: _ENTITIES[match.group()], escaped)
 
 
