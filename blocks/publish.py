@@ -17,6 +17,7 @@ from pydantic import Field
 from blocks.loading import asking_prefect, load_block
 from blocks.reference import Reference
 from blocks.register import BLOCK_TYPES, block_type_of, register_blocks
+from holdtrue.cli import session
 from holdtrue.credentials.documents import Document, Documents, load_documents
 from holdtrue.credentials.vault import VaultCredentials
 from holdtrue.errors import BlockMissing, HoldtrueError, RejectedError
@@ -178,7 +179,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def show(found: Sequence[BlockDifference]) -> None:
         for item in found:
-            print(item.model_dump_json() if options.json else _described(item))  # noqa: T201 - a command's output
+            if options.json:
+                session.show_json(item, indent=None)
+            else:
+                session.show_lines(_described(item))
 
     try:
         documents = load_documents(load_settings().fleet.expanduser())
@@ -188,15 +192,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             found = publish(documents, prune=options.prune, show=show)
     except HoldtrueError as error:
-        print(f"blocks: {error}", file=sys.stderr)  # noqa: T201 - same
+        session.note(f"blocks: {error}")
         return 2 if isinstance(error, RejectedError) else 3
     return int(options.dry_run and any(item.difference is not Difference.SAME for item in found))
 
 
-def _described(item: BlockDifference) -> str:
+def _described(item: BlockDifference) -> list[str]:
     lines = [f"{item.difference:<10} {item.block_type}/{item.name}"]
     lines += [f"           {field.field}: {field.saved} -> {field.declared}" for field in item.fields]
-    return "\n".join(lines)
+    return lines
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from holdtrue.core.drift import environment_unknown, judge, layer_unknown
 from holdtrue.core.locks import writer_meanwhile
+from holdtrue.core.neutral import for_markdown
 from holdtrue.core.render_drift import environment_page
 from holdtrue.core.run_subject import RunSubject
 from holdtrue.credentials.environment_lock import lock_of
@@ -99,5 +100,7 @@ def _publish(drift: EnvironmentDrift) -> None:
     if key == RunSubject.of(runtime.flow_run.parameters).key("drift-report"):
         return
     create_markdown_artifact(
-        markdown=redact_text(environment_page(drift)), key=key, description=f"{drift.environment}: {drift.verdict}"
+        markdown=redact_text(environment_page(drift)),
+        key=key,
+        description=for_markdown(f"{drift.environment}: {drift.verdict}"),
     )

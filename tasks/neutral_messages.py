@@ -1,4 +1,4 @@
-"""Messages of states on their way to Prefect, neutral: Prefect makes them of exceptions, whose texts come from outside."""
+"""Makes the messages of states neutral on their way to Prefect, which takes them from exceptions of any origin."""
 
 from collections.abc import Mapping
 from typing import Any, Final

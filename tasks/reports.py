@@ -19,6 +19,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterType
 from pydantic import ValidationError
 
+from holdtrue.core.neutral import json_text
 from holdtrue.errors import HoldtrueError, RejectedError, ResourceMissing
 from holdtrue.models.audit_changes import FleetAudit
 from holdtrue.models.drift import DriftReport
@@ -91,7 +92,7 @@ def keep_document(kind: str, text: str, *, key: str | None, path: Path | None, d
 def keep_report(flow: str, report: FlowReport, *, key: str | None, path: Path | None) -> None:
     """Keep a run's report for `load_report`."""
     kept = {"flow": flow, "report": redact_data(report.model_dump(mode="json"))}
-    keep_document(_REPORT_TYPE, json.dumps(kept), key=key, path=path, description=f"The report of this {flow}, as data")
+    keep_document(_REPORT_TYPE, json_text(kept), key=key, path=path, description=f"The report of this {flow}, as data")
 
 
 def load_report(flow_run_id: UUID | str) -> FlowReport:

@@ -19,8 +19,8 @@ from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, TRACEPARENT_KEY
 
-from holdtrue.core.neutral import for_markdown, for_terminal, several_lines
 from holdtrue.core.excerpt import excerpt
+from holdtrue.core.neutral import for_markdown, for_terminal, json_text, several_lines
 from holdtrue.core.render import report_page
 from holdtrue.core.run_subject import RunSubject
 from holdtrue.credentials.scope import RunLabel, credential_scope
@@ -211,8 +211,7 @@ class _Run(Generic[Report]):
         """The report as a file, as data and as a page, and the event that automations listen to."""
         ended = report.model_copy(update={"outcome": outcome})
         kept = json.loads(conclusion.document) if conclusion.document else ended.model_dump(mode="json")
-        text = json.dumps(redact_data(kept), indent=2, ensure_ascii=bool(conclusion.document))
-        path = save_report(f"{self._kind}.json", text)
+        path = save_report(f"{self._kind}.json", json_text(redact_data(kept)))
         keep_report(self._kind, ended, key=self._subject.key(f"{self._kind}-data"), path=path)
         create_markdown_artifact(
             markdown=redact_text(report_page(self._subject.run_name(self._kind), outcome, conclusion.sections)),

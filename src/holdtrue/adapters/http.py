@@ -12,6 +12,7 @@ from typing import Final
 
 import httpx
 
+from holdtrue.core.neutral import one_line
 from holdtrue.models.environment import HttpProbe
 from holdtrue.models.validation import CheckOutcome, CheckResult
 from holdtrue.runtime.tracing import span
@@ -160,6 +161,4 @@ def _shown(body: bytes) -> str:
 
 
 def _printable(text: str) -> str:
-    """The first characters on one line, without control and formatting characters."""
-    one_line = " ".join(text.split())
-    return "".join(character if character.isprintable() else "?" for character in one_line)[:_SHOWN_CHARACTERS]
+    return one_line(text, _SHOWN_CHARACTERS)

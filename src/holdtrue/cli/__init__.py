@@ -17,7 +17,7 @@ from holdtrue.cli.audit import add_audit
 from holdtrue.cli.fix import add_fix
 from holdtrue.cli.handlers import add_acknowledge, add_handlers
 from holdtrue.cli.locks import add_locks, add_unlock
-from holdtrue.cli.session import ExitCode, complain, plain, show, unwound_on_termination
+from holdtrue.cli.session import ExitCode, complain, show, show_json, show_lines, unwound_on_termination
 
 __all__ = ["ExitCode", "main"]
 
@@ -174,10 +174,10 @@ def _preflight(options: argparse.Namespace) -> ExitCode:
         found = ask_chain(environment, documents.load, real_tools(documents.load), keeps_login=False)
     report = PreflightReport(environment=environment.name, prerequisites=found)
     if options.json:
-        show(report.model_dump_json(indent=2), is_document=True)
+        show_json(report)
     for item in () if options.json else report.prerequisites:
         advice = f" Next: {item.next_step}" if item.outcome is PrerequisiteOutcome.BROKEN else ""
-        show(plain(f"{item.outcome:<14} {item.name}: {item.detail}{advice}"))
+        show_lines([f"{item.outcome:<14} {item.name}: {item.detail}{advice}"])
     return ExitCode.FINDINGS if report.broken else ExitCode.GOOD
 
 
@@ -216,8 +216,10 @@ def _search_leaks(options: argparse.Namespace) -> ExitCode:
     places += [leaks.prefect_api_at(options.prefect_api, os.environ)] if options.prefect_api else []
     with unwound_on_termination():
         report = leaks.search(leaks.read_values(options.values), places)
-    lines = [report.model_dump_json(indent=2)] if options.json else [plain(line) for line in describe(report)]
-    show("\n".join(lines), is_document=options.json)
+    if options.json:
+        show_json(report)
+    else:
+        show_lines(describe(report))
     match report.verdict:
         case LeakVerdict.CLEAN:
             return ExitCode.GOOD
@@ -235,8 +237,10 @@ def _check_deployments(options: argparse.Namespace) -> ExitCode:
     from holdtrue.models.deployment import ExposureVerdict  # noqa: PLC0415
 
     check = check_deployments([read_deployment_file(path) for path in options.files])
-    lines = [check.model_dump_json(indent=2)] if options.json else [plain(line) for line in describe(check)]
-    show("\n".join(lines), is_document=options.json)
+    if options.json:
+        show_json(check)
+    else:
+        show_lines(describe(check))
     match check.verdict:
         case ExposureVerdict.CLEAN:
             return ExitCode.GOOD

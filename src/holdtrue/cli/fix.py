@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from holdtrue.cli.arguments import as_path
 from holdtrue.cli.audit import add_sources, complain_of_age, exit_code, open_sources
 from holdtrue.cli.audit_inputs import add_own_packages
-from holdtrue.cli.session import ExitCode, complain, note, show, unwound_on_termination
+from holdtrue.cli.session import ExitCode, complain, note, show, show_json, unwound_on_termination
 
 if TYPE_CHECKING:
     from holdtrue.core.fix_resolution import Audit
@@ -121,7 +121,7 @@ def _print(proposal: "FixProposal", *, as_json: bool) -> None:
     from holdtrue.core.fix_report import summary_lines  # noqa: PLC0415
 
     if as_json:
-        show(proposal.model_dump_json(indent=2), is_document=True)
+        show_json(proposal)
         return
     for line in summary_lines(proposal):
         note(line)

@@ -4,7 +4,7 @@ import argparse
 
 from holdtrue.cli.arguments import as_name
 from holdtrue.cli.locks import open_configured_ledger
-from holdtrue.cli.session import ExitCode, plain, show, unwound_on_termination
+from holdtrue.cli.session import ExitCode, show_json, show_lines, unwound_on_termination
 
 
 def add_handlers(parser: argparse.ArgumentParser) -> None:
@@ -29,10 +29,10 @@ def run_handlers(options: argparse.Namespace) -> ExitCode:
     with unwound_on_termination():
         found = OpenHandlers(handlers=tuple(open_configured_ledger().handlers.all()))
     if options.json:
-        show(found.model_dump_json(indent=2), is_document=True)
+        show_json(found)
     else:
-        lines = (plain(f"{item.environment}: {open_line(item)}") for item in found.handlers)
-        show("\n".join(lines) or "no handler is waiting to run")
+        lines = [f"{item.environment}: {open_line(item)}" for item in found.handlers]
+        show_lines(lines or ["no handler is waiting to run"])
     return ExitCode.FINDINGS if found.handlers else ExitCode.GOOD
 
 
@@ -48,5 +48,5 @@ def run_acknowledge(options: argparse.Namespace) -> ExitCode:
             where=f"environment {options.environment}, host {options.host}",
             next_step="take the names from `holdtrue handlers`; HOLDTRUE_LEDGER_URL must be the workers' ledger",
         )
-    show(plain(f"{options.environment}: {options.host}: {options.handler} is acknowledged"))
+    show_lines([f"{options.environment}: {options.host}: {options.handler} is acknowledged"])
     return ExitCode.GOOD

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from holdtrue.cli.arguments import as_name
-from holdtrue.cli.session import ExitCode, plain, show, unwound_on_termination
+from holdtrue.cli.session import ExitCode, show_json, show_lines, unwound_on_termination
 
 if TYPE_CHECKING:
     from holdtrue.models.ledger import Ledger
@@ -34,9 +34,9 @@ def run_locks(options: argparse.Namespace) -> ExitCode:
     with unwound_on_termination():
         found = LockList(locks=tuple(listed(lock) for lock in open_configured_ledger().locks.all()))
     if options.json:
-        show(found.model_dump_json(indent=2), is_document=True)
+        show_json(found)
     else:
-        show("\n".join(plain(_line(item)) for item in found.locks) or "no environment was ever locked")
+        show_lines([_line(item) for item in found.locks] or ["no environment was ever locked"])
     is_unclear = any(item.status is HolderStatus.SILENT for item in found.locks)
     return ExitCode.FINDINGS if is_unclear else ExitCode.GOOD
 
@@ -59,7 +59,7 @@ def run_unlock(options: argparse.Namespace) -> ExitCode:
         require_releasable(lock, listed(lock).status, options.fence)
         is_released = locks.release(lock.environment, options.fence)
     done = "released" if is_released else "was free already"
-    show(plain(f"{lock.environment}: the lock with fence {options.fence} {done}"))
+    show_lines([f"{lock.environment}: the lock with fence {options.fence} {done}"])
     return ExitCode.GOOD
 
 

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from io import TextIOWrapper
@@ -11,6 +11,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from holdtrue.errors import RejectedError
 
 
@@ -60,20 +62,44 @@ def show(text: str, *, is_document: bool = False) -> None:
         raise _not_written(error.strerror or "it failed") from error
 
 
+def show_json(document: "BaseModel", indent: int | None = 2) -> None:
+    """The command's result for programs, with the true text: what a terminal would obey is escaped.
+
+    Raises:
+        RejectedError: it cannot be written.
+    """
+    from holdtrue.core.neutral import json_text  # noqa: PLC0415 - a command imports what it needs when it runs
+
+    show(json_text(document.model_dump(mode="json"), indent), is_document=True)
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """The command's result for a person. Each item is one line, whatever text from outside is in it.
+
+    Raises:
+        RejectedError: it cannot be written.
+    """
+    from holdtrue.core.neutral import unobeyed  # noqa: PLC0415 - a command imports what it needs when it runs
+
+    show("\n".join(map(unobeyed, lines)))
+
+
 def terminal_width() -> int | None:
     """Columns of the terminal that standard output is; None for a pipe or a file, where lines are whole."""
     return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout is not None and sys.stdout.isatty() else None
 
 
 def complain(message: str) -> None:
-    """One line on standard error, if there is one: the exit code says as much."""
+    """An error on standard error, if there is one: the exit code says as much."""
     note(f"holdtrue: {message}")
 
 
 def note(message: str) -> None:
-    """One line beside the result, for whoever reads it."""
+    """A message on standard error, beside the result; text from outside in it is neutral, also in its further lines."""
+    from holdtrue.core.neutral import for_log  # noqa: PLC0415 - a command imports what it needs when it runs
+
     if sys.stderr is not None:
-        _put(plain(message), sys.stderr)
+        _put(for_log(message), sys.stderr)
 
 
 def _put(text: str, stream: TextIO) -> OSError | None:
@@ -92,10 +118,3 @@ def _not_written(reason: str) -> "RejectedError":
     return RejectedError(
         f"the result cannot be written: {reason}", where="standard output", next_step="give it a place with room"
     )
-
-
-def plain(text: str) -> str:
-    """One line of other people's text, in which a terminal and a CI runner find nothing to obey."""
-    from holdtrue.core.neutral import unobeyed  # noqa: PLC0415 - a command imports what it needs when it runs
-
-    return unobeyed(text)

@@ -1,26 +1,27 @@
 """Checks as JUnit XML, for the consumers that every CI has."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
+from holdtrue.core.neutral import for_terminal, several_lines
 from holdtrue.models.validation import CheckOutcome, CheckResult
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold in any form (section 2.2); it also matches ESC, so no terminal sequence gets through."""
+_NAME_LIMIT = 1_000
+_DETAIL_LIMIT = 100_000
 
 
 def render_junit(environment: str, checks: Sequence[CheckResult]) -> str:
     """One `testsuite` a target, one `testcase` a check; failed, error and skipped become the elements of those names.
 
     Counts on every level, times in seconds, as the schema that Jenkins, GitLab and GitHub reporters read has them.
+    Texts are neutral, because reporters print them; every printable character is one that XML 1.0 can hold.
     """
-    root = ET.Element("testsuites", {"name": _clean(environment), **_counts(checks)})
+    root = ET.Element("testsuites", {"name": _name(environment), **_counts(checks)})
     for target, group in groupby(sorted(checks, key=lambda check: check.target), key=lambda check: check.target):
         members = list(group)
-        suite = ET.SubElement(root, "testsuite", {"name": _clean(target), **_counts(members)})
+        suite = ET.SubElement(root, "testsuite", {"name": _name(target), **_counts(members)})
         for check in members:
             _add_case(suite, check, f"{environment}.{target}.{check.kind}")
     ET.indent(root)
@@ -28,7 +29,7 @@ def render_junit(environment: str, checks: Sequence[CheckResult]) -> str:
 
 
 def _add_case(suite: ET.Element, check: CheckResult, class_name: str) -> None:
-    attributes = {"classname": _clean(class_name), "name": _clean(check.name), "time": _seconds([check])}
+    attributes = {"classname": _name(class_name), "name": _name(check.name), "time": _seconds([check])}
     case = ET.SubElement(suite, "testcase", attributes)
     tag = {
         CheckOutcome.PASSED: "",
@@ -37,8 +38,8 @@ def _add_case(suite: ET.Element, check: CheckResult, class_name: str) -> None:
         CheckOutcome.SKIPPED: "skipped",
     }[check.outcome]
     if tag:
-        detail = _clean(check.detail)
-        first_line = next(iter(detail.splitlines()), "")
+        detail = several_lines(check.detail, _DETAIL_LIMIT)
+        first_line = detail.partition("\n")[0]
         ET.SubElement(case, tag, {"message": first_line}).text = detail
 
 
@@ -59,5 +60,5 @@ def _seconds(checks: Iterable[CheckResult]) -> str:
     return f"{math.fsum(check.duration_seconds for check in checks):.3f}"
 
 
-def _clean(text: str) -> str:
-    return _NOT_XML.sub("\ufffd", text)
+def _name(text: str) -> str:
+    return for_terminal(text, _NAME_LIMIT)

@@ -65,7 +65,7 @@ def several_lines(text: str, limit: int = LOG_LIMIT) -> str:
 
     A long text loses its middle. Every kind of line break becomes a newline.
     """
-    return "\n".join(map(_printable, excerpt(text, limit).splitlines()))
+    return "\n".join(map(unobeyed, excerpt(text, limit).splitlines()))
 
 
 def for_log(text: str, limit: int = LOG_LIMIT) -> str:
@@ -74,7 +74,7 @@ def for_log(text: str, limit: int = LOG_LIMIT) -> str:
     So a message cannot contain what looks like the next record. Applied again, it changes nothing.
     """
     unmarked = text.replace(f"\n{CONTINUED}", "\n")
-    return f"\n{CONTINUED}".join(map(unobeyed, several_lines(unmarked, limit).split("\n")))
+    return several_lines(unmarked, limit).replace("\n", f"\n{CONTINUED}")
 
 
 def for_terminal(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -129,15 +129,15 @@ def web_link(address: str) -> str:
     return address if len(address) <= _LINK_LIMIT and _LINK.fullmatch(address) else ""
 
 
-def json_text(document: object) -> str:
-    """Indented JSON in printable ASCII, which neither a terminal nor a CI runner takes for a command.
+def json_text(document: object, indent: int | None = 2) -> str:
+    """JSON in printable ASCII, which neither a terminal nor a CI runner takes for a command.
 
     Escaping changes no value, but that a lone surrogate, which UTF-8 cannot hold, becomes U+FFFD; NaN becomes null.
     """
     try:
-        text = to_json(document, indent=2, inf_nan_mode="null").decode()
+        text = to_json(document, indent=indent, inf_nan_mode="null").decode()
     except PydanticSerializationError:
-        text = to_json(_encodable(document), indent=2, inf_nan_mode="null").decode()
+        text = to_json(_encodable(document), indent=indent, inf_nan_mode="null").decode()
     # Outside of strings JSON has no number sign; see `for_terminal` for what two of them may begin.
     return _NOT_PLAIN_ASCII.sub(_json_escape, text).replace("##", "#\\u0023")
 

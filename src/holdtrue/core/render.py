@@ -1,15 +1,14 @@
 """Reports as markdown for people, and as the one line that goes into a state message."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pydantic import JsonValue
 
 from holdtrue.core.audit_output.phrases import gap_lines
-from holdtrue.core.neutral import for_markdown
 from holdtrue.core.excerpt import excerpt
+from holdtrue.core.neutral import for_markdown
 from holdtrue.models.audit import AuditReport
 from holdtrue.models.audit_changes import EnvironmentAudit
 from holdtrue.models.configuration import ConfigurationRun, TaskOutcome
@@ -25,14 +24,11 @@ _GAPS_SHOWN: Final = 5
 _PACKAGES_SHOWN: Final = 10
 _GAP_LIMIT: Final = 300
 _LINE_LIMIT: Final = 2_000
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>|#!])")
 
 
 def cell(value: object) -> str:
-    """One table cell from any text: no markup, no line break, no control or direction-changing character."""
-    text = _CONTROL.sub(" ", str(value).replace("\r", " ").replace("\n", " "))
-    return _MARKUP.sub(r"\\\1", excerpt(text, CELL_LIMIT))
+    """One table cell from any text, which loses its middle when it is long."""
+    return for_markdown(excerpt(str(value), CELL_LIMIT), CELL_LIMIT)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -47,12 +43,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def section(title: str, body: str) -> str:
     """One part of a page, with its heading."""
-    return f"## {title}\n\n{body}\n"
+    return f"## {for_markdown(title)}\n\n{body}\n"
 
 
 def report_page(title: str, outcome: RunOutcome, sections: str) -> str:
     """A run's page: what happened and what to do, then the details, and the stages at the end."""
-    parts = [f"# {title}: {outcome.state}", "\n".join(_prose(line) for line in outcome.line.splitlines())]
+    told = "\n".join(_prose(line) for line in outcome.line.splitlines())
+    parts = [f"# {for_markdown(title)}: {for_markdown(outcome.state)}", told]
     if outcome.where:
         parts.append(f"Where: {_prose(outcome.where)}")
     if outcome.next_step:
@@ -194,7 +191,7 @@ def provision_sections(report: ProvisionReport) -> str:
             f" {name} got no request: it was {state}." for name, state in report.traffic.out_of_service.items()
         )
         taken = steps if report.traffic.steps else "No steps were needed."
-        sections.append(section("Traffic", f"{ends}{idle}\n\n{taken}"))
+        sections.append(section("Traffic", f"{for_markdown(f'{ends}{idle}', _LINE_LIMIT)}\n\n{taken}"))
     return "\n".join(sections)
 
 

@@ -43,7 +43,7 @@ def drift_sections(report: DriftReport) -> str:
 
 def environment_page(drift: EnvironmentDrift) -> str:
     """The page of one environment of several."""
-    return f"# drift {drift.environment}: {drift.verdict}\n\n{_environment_drift(drift)}"
+    return f"# drift {for_markdown(drift.environment)}: {drift.verdict}\n\n{_environment_drift(drift)}"
 
 
 def _environment_drift(drift: EnvironmentDrift) -> str:

@@ -177,5 +177,5 @@ def _shown_neutral(error: BaseException) -> bool:
     if all(line.removesuffix("\n") == for_log(line) for line in lines):
         return False
     if sys.stderr is not None:
-        print(for_log("".join(traceback.format_exception(error))), file=sys.stderr)
+        sys.stderr.write(for_log("".join(traceback.format_exception(error))) + "\n")
     return True

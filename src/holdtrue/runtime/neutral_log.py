@@ -19,7 +19,11 @@ def neutralize_record(record: logging.LogRecord) -> None:
     for name, value in list(vars(record).items()):
         if isinstance(value, str) and name not in _BY_ITSELF:
             setattr(record, name, unobeyed(value))
-    message = _message(record)
+    try:
+        message = record.getMessage()
+    except Exception:  # noqa: BLE001 - arguments that do not fit, or whose code raises
+        record.msg, record.args = f"{record.msg} {record.args!r}", None
+        message = record.msg
     shown = for_log(message)
     if shown != message:
         record.msg, record.args = shown, None
@@ -29,13 +33,6 @@ def neutralize_record(record: logging.LogRecord) -> None:
         record.exc_text = _marked(record.exc_text)
     if record.stack_info:
         record.stack_info = _marked(record.stack_info)
-
-
-def _message(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage()
-    except Exception:  # noqa: BLE001 - arguments that do not fit, or whose code raises
-        return f"{record.msg} {record.args!r}"
 
 
 def _marked(text: str) -> str:

@@ -219,19 +219,6 @@ DOCUMENTED: Final = ORDINARY.model_copy(
 )
 """What docs/audit-json.md shows."""
 
-HOSTILE_TEXTS: Final[tuple[str, ...]] = (
-    "\x1b[2J\x1b]0;owned\x07 gone",
-    "first\n::error::forged\r\n##[error]forged ##vso[task.setvariable]x",
-    "<script>alert(1)</script><img src=x onerror=alert(1)>\"' onload='x",
-    "a | b || c \\| d `code` **bold** ![x](http://evil.example/x.png)",
-    "[click](javascript:alert(1)) ](javascript:alert(1)) {0} https://evil.example www.evil.example @everyone",
-    "evil\u202etxt.exe\u2066 \u200b\u2028\u2029\x85 \x00 \x7f",
-    "half \ud800 pair \udfff",
-    "\n# heading\n\n- item\n\n| a |\n|---|\n",
-    "x" * 50_000,
-    "\n" * 50_000 + "hidden",
-)
-
 
 def hostile(text: str) -> AuditReport:
     """A report that has the text wherever a stranger may have written it."""
@@ -255,7 +242,7 @@ def hostile(text: str) -> AuditReport:
     waiver = WAIVER.model_copy(update={"id": text, "reason": text, "owner": text})
     return report(
         finding,
-        finding.model_copy(update={"tolerated": text, "waiver": waiver, "link": f"https://evil.example/{text}"}),
+        finding.model_copy(update={"tolerated": text, "waiver": waiver, "link": f"https://evil.example/ {text}"}),
         not_audited=(NotAudited(name=text, reason=text, version=text, inventory=text),),
         waivers=(WaiverUse(waiver=waiver, state="expired"), WaiverUse(waiver=waiver, state="unused")),
         sources=(SourceUse(name=text, location=text), SourceUse(name=text, location=text, failure=text)),

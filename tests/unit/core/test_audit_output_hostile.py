@@ -12,8 +12,8 @@ from holdtrue.core.audit_output.html import to_html
 from holdtrue.core.audit_output.markdown import SIZE_LIMIT, to_markdown
 from holdtrue.core.audit_output.table import describe
 from holdtrue.models.audit import AuditReport
+from tests.hostile_texts import HOSTILE_TEXTS, terminal_dangers
 from tests.unit.core.audit_output_samples import (
-    HOSTILE_TEXTS,
     ORDINARY,
     SINKS,
     cyclonedx_of,
@@ -22,13 +22,7 @@ from tests.unit.core.audit_output_samples import (
 )
 
 each_text = pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=lambda text: ascii(text[:20]))
-_BUILD_COMMAND = re.compile(r"^\s*::\w|##(\w+)?\[")
 _VOID = frozenset({"meta", "img", "br", "hr", "!doctype"})
-
-
-def terminal_dangers(lines: list[str]) -> list[str]:
-    """Lines that a terminal or a build agent would obey."""
-    return [line for line in lines if not line.isprintable() or _BUILD_COMMAND.search(line)]
 
 
 class _Page(HTMLParser):

@@ -1,4 +1,4 @@
-"""Making other people's text safe for one place at a time."""
+"""Making text from outside neutral for one place at a time."""
 
 import json
 import time
@@ -9,14 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdtrue.core.neutral import (
+    CONTINUED,
     for_html,
+    for_log,
     for_markdown,
     for_sarif,
     for_terminal,
     json_text,
     one_line,
+    several_lines,
     web_link,
 )
+from tests.hostile_texts import FORGED, HOSTILE_TEXTS, READABLE_TEXTS, log_dangers, terminal_dangers
+
+FILLERS = "\u115f\u1160\u3164\uffa0"
+"""Letters of Hangul without a shape: who reads them sees nothing."""
 
 any_text = st.text(st.characters(exclude_categories=()), max_size=400)
 
@@ -30,10 +37,70 @@ def test_a_line_is_printable_and_short_whatever_it_is_made_of(text: str, limit: 
     assert len(line) <= limit
 
 
-@given(st.text(st.characters(categories=("L", "N", "P", "S")), max_size=60))
+@given(st.text(st.characters(categories=("L", "N", "P", "S"), exclude_characters=FILLERS), max_size=60))
 @settings(deadline=None, max_examples=200)
 def test_an_ordinary_text_is_left_as_it_is(text: str) -> None:
     assert one_line(text, 60) == text
+
+
+@pytest.mark.parametrize("text", READABLE_TEXTS)
+@pytest.mark.parametrize("function", [one_line, several_lines, for_log, for_terminal, for_html])
+def test_letters_of_every_language_are_shown_as_they_are(function: Callable[[str], str], text: str) -> None:
+    assert function(text) == text
+
+
+each_text = pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=lambda text: ascii(text[:20]))
+
+
+@each_text
+def test_a_line_holds_nothing_that_a_terminal_obeys(text: str) -> None:
+    assert terminal_dangers([for_terminal(text, 1_000)]) == []
+
+
+@each_text
+def test_a_log_record_is_told_from_the_next_one(text: str) -> None:
+    assert log_dangers(for_log(text)) == []
+    assert len(for_log(text)) < 250_000
+
+
+def test_the_controls_see_the_danger_of_raw_texts() -> None:
+    harmless = [text[:12] for text in HOSTILE_TEXTS if not log_dangers(text)]
+
+    assert harmless == [text[:12] for text in HOSTILE_TEXTS if text.isprintable() and not text.startswith("::")]
+    assert log_dangers(f"harmless\n{FORGED}") == [FORGED]
+    assert log_dangers("web\u3164-1")
+
+
+@given(any_text)
+@settings(deadline=None, max_examples=200)
+def test_a_log_record_that_is_handled_twice_is_marked_once(text: str) -> None:
+    shown = for_log(text)
+
+    assert log_dangers(shown) == []
+    assert for_log(shown) == shown
+
+
+def test_a_message_of_several_lines_stays_readable_in_a_log() -> None:
+    engine = "error: update failed\n  aws:s3:Bucket (größe):\r\n\tAccessDenied"
+
+    assert for_log(engine).split("\n") == [
+        "error: update failed",
+        f"{CONTINUED}  aws:s3:Bucket (größe):",
+        f"{CONTINUED}    AccessDenied",
+    ]
+    assert several_lines(engine) == "error: update failed\n  aws:s3:Bucket (größe):\n    AccessDenied"
+
+
+def test_an_unsafe_character_joins_nothing() -> None:
+    assert one_line("hun\x1bter\u200b2") == "hun\ufffdter\ufffd2"
+
+
+def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
+    shown = for_log("first " + "x" * 1_000_000 + " cause")
+
+    assert shown.startswith("first ")
+    assert shown.endswith(" cause")
+    assert len(shown) <= 20_000
 
 
 def test_line_breaks_become_blanks_and_what_is_cut_says_so() -> None:
@@ -57,6 +124,7 @@ def test_an_enormous_text_costs_no_more_than_a_short_one(function: Callable[[str
 def test_a_build_agent_finds_no_command_in_a_line() -> None:
     assert "##" not in for_terminal("##[error]x ###vso[task] ##teamcity[")
     assert "##" in one_line("##[error]x"), "the control: without this escape it would"
+    assert not for_log(" ::error::x\n::error::y").lstrip().startswith("::")
 
 
 def test_markup_of_markdown_is_escaped_and_plain_text_is_not() -> None:
@@ -65,6 +133,9 @@ def test_markup_of_markdown_is_escaped_and_plain_text_is_not() -> None:
     assert for_markdown("<b>&amp;") == "&lt;b&gt;&amp;amp;"
     assert for_markdown("[x](y)") == r"\[x\]\(y\)"
     assert for_markdown("http://x WWW.x") == r"http\://x WWW\.x"
+    assert [for_markdown(text) for text in ("- a", "1. a", "=== ", "1.2", "a-b")] == [
+        r"\- a", r"1\. a", r"\===", "1.2", "a-b",
+    ]  # fmt: skip
 
 
 def test_a_sarif_message_has_no_placeholder_and_no_embedded_link() -> None:
