@@ -11,6 +11,7 @@ from holdtrue.core.drift import runtime_drift
 from holdtrue.core.gate import decide
 from holdtrue.core.hosts import parse_hosts, placeholders
 from holdtrue.core.junit import render_junit
+from holdtrue.core.neutral import several_lines
 from holdtrue.core.template import fill, template_uses, unfilled
 from holdtrue.errors import RejectedError, ValidationFailed, ValidationInconclusive
 from holdtrue.models.base import Progress, ProgressLevel
@@ -41,7 +42,7 @@ def validate_hosts(environment: Environment, access: HostAccess, plan_digest: st
     )
     create_table_artifact(
         key=f"checks-{environment.name}",
-        table=[check.model_dump(mode="json") for check in verdict.checks],
+        table=[_row(check) for check in verdict.checks],
         description=f"{environment.name}: {verdict.outcome}",
     )
     junit = render_junit(environment.name, verdict.checks)
@@ -53,6 +54,11 @@ def validate_hosts(environment: Environment, access: HostAccess, plan_digest: st
         description=f"{environment.name}: the checks as JUnit XML",
     )
     return verdict
+
+
+def _row(check: CheckResult) -> dict[str, str | float]:
+    values: dict[str, str | float] = check.model_dump(mode="json")
+    return {name: several_lines(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 @task(name="check runtime", **READS)
