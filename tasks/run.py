@@ -199,7 +199,7 @@ class _Run(Generic[Report]):
         outcome = RunOutcome(
             state=state_name,
             is_good=False,
-            line=several_lines(error.what, _MESSAGE_LIMIT),
+            line=several_lines(error.what),
             where=for_terminal(error.where, _MESSAGE_LIMIT),
             next_step=for_terminal(error.next_step, _MESSAGE_LIMIT),
             stages=tuple(journal.stages),

@@ -1,6 +1,6 @@
-"""What programs, engines, hosts and services say, through the real tools: shown in logs, pages and terminals, not obeyed.
+"""What programs, engines, hosts and services say through the real tools is shown in logs, pages and on a terminal.
 
-tests/flows/test_neutral_runs.py has the same for all that the tools are replaced in.
+None of it is obeyed. tests/flows/test_neutral_runs.py tries more places, with fakes in place of the tools.
 """
 
 import json
@@ -145,7 +145,7 @@ def test_the_control_sees_what_a_terminal_gets_from_a_program_without_the_guard(
 
 
 def _on_a_terminal(program: str) -> tuple[int, str]:
-    """Run Python code in a process whose output is a terminal, and return its exit code and all that the terminal got."""
+    """Run Python code in a process whose output is a terminal; return its exit code and what the terminal got."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-c", program], cwd=Path(__file__).parents[2], stdin=theirs, stdout=theirs, stderr=theirs

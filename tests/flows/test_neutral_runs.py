@@ -222,8 +222,9 @@ def test_checks_as_junit_and_as_a_table(tools: FakeTools, terminal: io.StringIO,
     assert terminal_dangers(lines_of(str(value) for row in rows for value in row.values())) == []
 
 
-@pytest.mark.parametrize("text", [TEXTS[0], TEXTS[1], "sam\n12:00:00.000 | INFO    | forged"])
-def test_who_approves_and_why(text: str, waiting_tools: FakeTools, terminal: io.StringIO) -> None:
+@pytest.mark.usefixtures("waiting_tools")
+def test_who_approves_and_why(terminal: io.StringIO) -> None:
+    text = "\n".join(text for text in TEXTS if "\ud800" not in text)  # An HTTP request holds UTF-8.
     with person({"approve": True, "approver": text, "reason": text}) as told:
         state = end_of(provision, "demo")
 

@@ -61,9 +61,9 @@ def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def several_lines(text: str, limit: int = LOG_LIMIT) -> str:
-    """The same for a place that has room for lines and shows nothing else: line breaks stay.
+    """The same for a place with room for several lines, such as the message of a state: line breaks become newlines.
 
-    A long text loses its middle. Every kind of line break becomes a newline.
+    A long text loses its middle.
     """
     return "\n".join(map(unobeyed, excerpt(text, limit).splitlines()))
 
@@ -71,7 +71,7 @@ def several_lines(text: str, limit: int = LOG_LIMIT) -> str:
 def for_log(text: str, limit: int = LOG_LIMIT) -> str:
     """The message of a log record, for a terminal, a file or Prefect: further lines begin with `CONTINUED`.
 
-    So a message cannot contain what looks like the next record. Applied again, it changes nothing.
+    So a message cannot contain what looks like the next record. Applied again, it adds no second mark.
     """
     unmarked = text.replace(f"\n{CONTINUED}", "\n")
     return several_lines(unmarked, limit).replace("\n", f"\n{CONTINUED}")
