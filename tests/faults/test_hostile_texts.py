@@ -20,7 +20,7 @@ from flows.provision import provision
 from flows.validate import validate
 from sandbox.web import Answer, WebServer
 from tests.hostile_texts import FORGED, HOSTILE_TEXTS, READABLE_TEXTS, log_dangers, terminal_dangers
-from tests.integration.flow_stage import TINY_PROGRAM, EndedRun, Stage
+from tests.integration.flow_stage import TINY_PROGRAM, EndedRun, Stage, free_port
 
 TEXTS: Final = [text for text in HOSTILE_TEXTS if len(text) < 10_000 and "\ud800" not in text]
 """Those that fit between others, and that UTF-8 can hold: files and protocols take no others."""
@@ -60,8 +60,8 @@ _RICH_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.fixture
 def words(stage: Stage) -> Iterator[str]:
-    """What the first host says when it is asked."""
-    said = "\n".join((*TEXTS, *READABLE_TEXTS)).replace("\x00", "")
+    """What the first host says: of a failed check the first line is shown, of a failed task the last ones."""
+    said = "\n".join((TEXTS[0], *READABLE_TEXTS, *TEXTS, TEXTS[0])).replace("\x00", "")
     path = stage.sandbox.hosts[0].world / "words"
     path.write_text(said)
     yield said
@@ -98,7 +98,7 @@ def test_a_program_and_a_host_that_say_hostile_things(stage: Stage, words: str) 
     unnamed = [text for text in TEXTS if "\x00" not in text and not any(urn.endswith(f"::{text}") for urn in urns)]
     assert unnamed == [], "the report has the true names"
     (failed,) = run.result.configured.results
-    assert "\x1b" in failed.message or FORGED in failed.message, f"the report has the host's words: {words[:20]!r}"
+    assert words.splitlines()[-1] in failed.message, "the report has the host's own words"
 
 
 def test_a_program_that_raises_hostile_things(stage: Stage) -> None:
@@ -114,7 +114,7 @@ def test_a_program_that_raises_hostile_things(stage: Stage) -> None:
 @pytest.mark.usefixtures("words")
 def test_a_terminal_that_shows_checks_and_probes(stage: Stage) -> None:
     body = f"\x1b[2J\x1b]0;owned\x07\r\n{FORGED}".encode()
-    server = WebServer(0, lambda _: Answer(HTTPStatus.OK, "text/plain", body))
+    server = WebServer(free_port(), lambda _: Answer(HTTPStatus.OK, "text/plain", body))
     stage.fleet.write("checks/tiny/test_tiny.py", _CHECK)
     probe = {"name": "front", "url": f"{server.url}/", "attempts": 1, "contains": "welcome"}
     stage.fleet.edit_manifest("tiny", validation={"probes": [probe]})
@@ -127,9 +127,9 @@ def test_a_terminal_that_shows_checks_and_probes(stage: Stage) -> None:
     assert status == 0, shown
     assert run.name == "ChecksFailed", run.message
     require_neutral(stage, run)
-    assert "ChecksFailed: " in shown
-    assert "welcome" in shown
     plain = _RICH_COLOURS.sub("", shown).replace("\r\n", "\n").removesuffix("\n")
+    assert "ChecksFailed: " in plain
+    assert "welcome" in plain
     records = re.split(r"^(?=\d\d:\d\d:\d\d\.\d{3} \| )", plain, flags=re.MULTILINE)
     assert [danger for record in records for danger in log_dangers(record.removesuffix("\n"))] == []
     assert not any(record.startswith("12:00:00.000") for record in records)
