@@ -9,9 +9,9 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from holdtrue.models.audit import AuditReport, Occurrence
 from holdtrue.models.dependency import Dependency, Inventory, Origin
+from tests.hostile_texts import HOSTILE_TEXTS
 from tests.unit.core.audit_output_samples import (
     CRITICAL,
-    HOSTILE_TEXTS,
     INCOMPLETE,
     INVENTORIES,
     MINOR,

@@ -12,9 +12,9 @@ from holdtrue.core.audit_output import sarif
 from holdtrue.core.audit_output.sarif import to_sarif
 from holdtrue.core.audit_output.sarif_locations import SourceTree
 from holdtrue.models.audit import AuditReport, AuditVerdict, InventoryCount, NotAudited, Occurrence, Severity
+from tests.hostile_texts import HOSTILE_TEXTS
 from tests.unit.core.audit_output_samples import (
     CRITICAL,
-    HOSTILE_TEXTS,
     INCOMPLETE,
     MINOR,
     ORDINARY,

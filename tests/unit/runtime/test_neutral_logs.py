@@ -42,6 +42,15 @@ class Own(logging.Logger):
         self.callHandlers(record)
 
 
+class Keeping(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 class Shown:
     def __init__(self, text: str) -> None:
         self._text = text
@@ -127,17 +136,16 @@ def test_the_control_sees_a_record_without_the_guard(
 
 @pytest.mark.parametrize("text", READABLE_TEXTS)
 def test_what_is_neutral_stays_as_it_is(text: str, terminal: io.StringIO) -> None:
-    records: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler = Keeping()
     LOGGER.addHandler(handler)
     error = ValueError(text)
     LOGGER.info("is %s", text, exc_info=error)
     LOGGER.removeHandler(handler)
 
-    assert (records[0].msg, records[0].args) == ("is %s", (text,))
-    assert records[0].exc_info is not None
-    assert records[0].exc_info[1] is error
+    (record,) = handler.records
+    assert (record.msg, record.args) == ("is %s", (text,))
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error
     assert text in terminal.getvalue()
 
 
@@ -166,7 +174,7 @@ def test_unhandled_exceptions_and_warnings(text: str, monkeypatch: pytest.Monkey
     log_guard._guarded_unraisablehook(lambda args: hook(args.exc_value))(unraisable)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.showwarning = log_guard._guarded_warnings(lambda message, *_: shown.write(f"warning: {message}\n"))
+        warnings.showwarning = log_guard._guarded_warnings(lambda message, *_: print(f"warning: {message}", file=shown))
         warnings.warn(text, stacklevel=1)
 
     lines = shown.getvalue().removesuffix("\n").split("\n")
