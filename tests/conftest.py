@@ -9,6 +9,7 @@ from typing import TypeAlias
 import pytest
 
 from holdtrue.runtime.folder import private_folder
+from holdtrue.runtime.redaction import SECRETS
 from tests.service_watch import EXPECTATIONS, MARKER, watched
 
 Watch: TypeAlias = Callable[[Path], AbstractContextManager[None]]
@@ -44,3 +45,9 @@ def private_folders() -> Iterator[Path]:
         with private_folder("ht-test") as folder:
             patch.setenv("HOLDTRUE_PRIVATE_FOLDERS", str(folder))
             yield folder
+
+
+@pytest.fixture(autouse=True)
+def forget_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values of a run that is over are not known in the next test, where they might hide what leaks."""
+    monkeypatch.setattr(SECRETS, "linger_seconds", 0)

@@ -17,7 +17,7 @@ from holdtrue.adapters.vault import LeasedSecret, VaultSession
 from holdtrue.credentials.holding import Issued
 from holdtrue.credentials.reference import CredentialReference
 from holdtrue.credentials.scope import current_scope
-from holdtrue.credentials.shared import SharedVault
+from holdtrue.credentials.shared import SharedVault, known_fields
 from holdtrue.credentials.sources import EnvironmentSource, FileSource
 from holdtrue.credentials.vault import VaultCredentials, VaultPath, pick
 from holdtrue.errors import RejectedError
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _MARGIN: Final = 0.15
 """Keys are replaced when less than this part of their life is left."""
+
+_PUBLIC: Final = frozenset({"access_key"})
+"""Fields of keys that Vault's AWS engine makes that are no secrets."""
 
 
 class KvAwsKeys(Value):
@@ -98,11 +101,14 @@ class EngineAwsKeys(Value):
 
         lease_id = ""
         if self.type == "creds":
-            leased = vault.lease(path, request, public=frozenset({"access_key"}))
+            leased = vault.lease(path, request, public=_PUBLIC)
             lease_id = leased.lease_id
         else:
             leased = vault.obtain(
-                LeaseKind.AWS_SESSION, path, request, lambda issued: Issued(issued.lease_id, issued.ttl_seconds)
+                LeaseKind.AWS_SESSION,
+                path,
+                lambda session: known_fields(request(session), _PUBLIC),
+                lambda issued: Issued(issued.lease_id, issued.ttl_seconds),
             )
         where = f"{vault.server.address}, path {path}"
         keys = AwsKeys(
@@ -158,15 +164,7 @@ class AssumedRole(Value):
 
         def request() -> AwsKeys:
             wanted = RoleSession(self.role_arn, self.session_name, self.duration_seconds, region, endpoint_url)
-            match self.identity:
-                case KvAwsKeys():
-                    return assume_role(self.identity.read(vault), wanted)
-                case VaultIdentity(role=role):
-                    identity = vault.call(lambda it: it.identity_token(role))
-                    register_secret(identity, name=f"the identity token of {role}")
-                    return assume_role_with_web_identity(identity, wanted)
-                case WebIdentity(token=token):
-                    return assume_role_with_web_identity(token.read(lambda wrapped: wrapped), wanted)
+            return _known(self._request(vault, wanted), self.kind)
 
         return current_scope().obtain(
             LeaseKind.AWS_SESSION,
@@ -175,6 +173,17 @@ class AssumedRole(Value):
             request=request,
             describe=lambda _: Issued(self.session_name, self.duration_seconds),
         )
+
+    def _request(self, vault: SharedVault, wanted: RoleSession) -> AwsKeys:
+        match self.identity:
+            case KvAwsKeys():
+                return assume_role(self.identity.read(vault), wanted)
+            case VaultIdentity(role=role):
+                identity = vault.call(lambda it: it.identity_token(role))
+                register_secret(identity, name=f"the identity token of {role}")
+                return assume_role_with_web_identity(identity, wanted)
+            case WebIdentity(token=token):
+                return assume_role_with_web_identity(token.read(lambda wrapped: wrapped), wanted)
 
 
 AwsSource = Annotated[KvAwsKeys | EngineAwsKeys | AssumedRole, Field(discriminator="kind")]
@@ -238,7 +247,7 @@ class VaultAwsCredentials(CredentialReference):
         else:
             shared = (self.source, self.region, self.endpoint_url)
             held = vault.remember(shared, lambda it: it.are_usable(minimum, vault), lambda: self._fetch(vault))
-        keys = held.now(vault)
+        keys = _known(held.now(vault), self.source.kind)
         if not held.last(minimum, vault):
             raise RejectedError(
                 f"the AWS keys live {_left(keys).total_seconds():.0f} s, and the operation may take "
@@ -286,9 +295,14 @@ class VaultAwsCredentials(CredentialReference):
                 keys, lease_id = self.source.read(vault)
             case _:
                 assert_never(self.source)
-        for secret in keys.secrets:
-            register_secret(secret, name=f"AWS keys of {self.source.kind}")
         return _HeldKeys(keys, timedelta() if keys.expires_at is None else _left(keys), lease_id)
+
+
+def _known(keys: AwsKeys, kind: str) -> AwsKeys:
+    """The keys, registered for the caller's run: another one may have had them made."""
+    for secret in keys.secrets:
+        register_secret(secret, name=f"AWS keys of {kind}")
+    return keys
 
 
 def _left(keys: AwsKeys) -> timedelta:

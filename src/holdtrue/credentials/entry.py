@@ -1,13 +1,15 @@
-"""A run's entry in the ledger: made when it is first needed, kept fresh by a beat, closed at the end."""
+"""A run's entry in the ledger: made when it is first needed, kept up to date by a thread, closed at the end."""
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from holdtrue.errors import HoldtrueError
-from holdtrue.models.lease import Holder, Liveness
+from holdtrue.credentials.notes import LeaseNotes
+from holdtrue.errors import HoldtrueError, TransientError
+from holdtrue.models.lease import Holder, Lease, LeaseState, Liveness
 from holdtrue.models.ledger import Ledger
 from holdtrue.runtime.liveness import observe
 
@@ -19,19 +21,30 @@ BEAT_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 45.0
 """A run on another machine that did not tell the ledger for this long that it lives seems dead."""
 
-_STOP_SECONDS: Final = 1.0
-"""How long the end waits for a beat that is under way."""
+RETRY_SECONDS: Final = 1.0
+"""Between two attempts to tell a ledger that does not answer."""
+
+END_SECONDS: Final = 10.0
+"""How long the end of a run waits for the ledger; a terminated process has 15 s for all of its end."""
 
 
 class LedgerEntry:
-    """One holder's line. Its caller sees to it that it is not opened by two threads at once."""
+    """One holder's line and those of its leases. Its caller sees to it that it is not opened by two threads at once.
+
+    A thread of its own writes to the ledger, because a run whose renewals hang is still alive, and a ledger that hangs
+    must hold up neither renewals nor revocations. What it cannot write is tried again until it is written.
+    """
 
     def __init__(self, holder: Holder, connect: Callable[[], Ledger]) -> None:
         self._holder: Final = holder
         self._connect = connect
         self._ledger: Ledger | None = None
+        self._notes: Final = LeaseNotes()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
         self._over = threading.Event()
-        self._beat = threading.Thread(target=self._keep_beating, name="holdtrue-beat", daemon=True)
+        self._writer: threading.Thread | None = None
+        self._failure: Exception | None = None
 
     def open(self) -> Ledger:
         """The ledger, in which the holder is listed from now on.
@@ -43,43 +56,125 @@ class LedgerEntry:
             ledger = self._connect()
             ledger.open_holder(self._holder)
             self._ledger = ledger
-            self._beat.start()
+            self._start_writer(ledger)
         return self._ledger
 
-    def stop_beating(self) -> None:
-        """The run is about to end; it waits at most one second for a beat that is under way."""
-        self._over.set()
-        if self._beat.is_alive():
-            self._beat.join(_STOP_SECONDS)
+    def note(self, line: Lease) -> None:
+        """Have the ledger told of a lease that was renewed or is over, as soon as it answers."""
+        self._notes.add(line)
+        if self._ledger is not None:
+            self._start_writer(self._ledger)
+        self._wake.set()
 
     def close(self) -> None:
-        """Note that the run ended, which releases its locks.
+        """Have the rest written, and then that the run ended, which releases its locks.
 
-        If a tool of it still runs and it holds a lock, the entry stays open. Other runs take the lock over once the
-        process and its tools are gone.
+        This waits a limited time for a ledger that does not answer. The writer goes on while the process lives, and
+        after that the sweep brings the ledger up to date. A signal that arrives meanwhile is raised at the end.
+
+        If a tool of the run still runs and it holds a lock, the entry stays open. Other runs take the lock over once
+        the process and its tools are gone.
         """
-        if self._ledger is None:
-            return
-        try:
-            if self._leaves_a_writer(self._ledger):
-                _LOGGER.warning("a tool of this run is still running: its environment stays locked until it ends")
-            else:
-                self._ledger.close_holder(self._holder.id, datetime.now(UTC))
-        except HoldtrueError as error:
-            _LOGGER.warning("could not record the end of this run in the ledger: %s", error)
-        self._ledger = None
+        self._over.set()
+        self._wake.set()
+        writer, deadline = self._writer, time.monotonic() + END_SECONDS
+        interruption: BaseException | None = None
+        while writer is not None and writer.is_alive() and (left := deadline - time.monotonic()) > 0:
+            try:
+                writer.join(left)
+            except BaseException as error:  # noqa: BLE001 - the end is to be noted in spite of it
+                interruption = error
+        if writer is not None and writer.is_alive():
+            _warn_of_what_the_ledger_missed(self._notes.waiting, self._failure)
+        if interruption is not None:
+            raise interruption
+
+    def _start_writer(self, ledger: Ledger) -> None:
+        with self._lock:
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write, args=(ledger,), name="holdtrue-ledger", daemon=True)
+                self._writer.start()
+
+    def _write(self, ledger: Ledger) -> None:
+        beat_at = time.monotonic() + BEAT_SECONDS
+        while True:
+            self._wake.clear()
+            is_over = self._over.is_set()
+            is_due = not is_over and time.monotonic() >= beat_at
+            failure = self._tell(ledger, is_due=is_due, is_over=is_over)
+            self._note_failure(failure)
+            if is_due and failure is None:
+                beat_at = time.monotonic() + BEAT_SECONDS
+            if is_over and failure is None and self._has_ended():
+                return
+            pause = beat_at - time.monotonic() if failure is None else min(RETRY_SECONDS, BEAT_SECONDS)
+            self._wake.wait(max(pause, 0))
+
+    def _tell(self, ledger: Ledger, *, is_due: bool, is_over: bool) -> Exception | None:
+        """Why the ledger could not be told everything. When it does not answer, it is asked once."""
+        steps: list[Callable[[], None]] = [lambda: self._notes.write(ledger)]
+        if is_due:
+            steps.insert(0, lambda: ledger.beat(self._holder.id))
+        if is_over:
+            steps.append(lambda: self._end(ledger))
+        failure: Exception | None = None
+        for step in steps:
+            try:
+                step()
+            except TransientError as error:
+                return error
+            except Exception as error:  # noqa: BLE001 - the next attempt may succeed, and the other steps as well
+                failure = failure or error
+        return failure
+
+    def _end(self, ledger: Ledger) -> None:
+        if self._leaves_a_writer(ledger):
+            _LOGGER.warning("a tool of this run is still running: its environment stays locked until it ends")
+        else:
+            ledger.close_holder(self._holder.id, datetime.now(UTC))
+
+    def _has_ended(self) -> bool:
+        """Whether the writer may end; what is noted from then on starts another one."""
+        with self._lock:
+            if not self._notes.waiting:
+                self._writer = None
+            return self._writer is None
 
     def _leaves_a_writer(self, ledger: Ledger) -> bool:
         if observe(self._holder.process).tools is Liveness.DEAD:
             return False
         return any(lock.holder is not None and lock.holder.id == self._holder.id for lock in ledger.locks.all())
 
-    def _keep_beating(self) -> None:
-        """In a thread of its own, because a run whose renewals hang is still alive."""
-        while not self._over.wait(BEAT_SECONDS):
-            try:
-                if self._ledger is not None:
-                    self._ledger.beat(self._holder.id)
-            except Exception as error:  # noqa: BLE001 - the next one may get through
-                why = error if isinstance(error, HoldtrueError) else type(error).__name__
-                _LOGGER.warning("could not write this run's heartbeat to the ledger: %s", why)
+    def _note_failure(self, failure: Exception | None) -> None:
+        """Log when an outage begins and when it ends."""
+        if failure is not None and self._failure is None:
+            _LOGGER.warning(
+                "could not write to the ledger; this is tried again until it answers, and what this run holds is "
+                "renewed meanwhile: %s",
+                _shown(failure),
+            )
+        elif failure is None and self._failure is not None:
+            _LOGGER.info("the ledger answers again and has been told what this run holds")
+        self._failure = failure
+
+
+def _warn_of_what_the_ledger_missed(lines: tuple[Lease, ...], failure: Exception | None) -> None:
+    over = [line for line in lines if line.state.is_settled]
+    told = [f"{line.reference}, issued by {line.path}, is {_what_became(line)}" for line in over[:1]]
+    others = f", nor about {len(over) - 1} more" if len(over) > 1 else ""
+    _LOGGER.warning(
+        "could not record in the ledger within %g s that %s%s. This process goes on trying until it ends; after that "
+        "the next sweep brings the ledger up to date: %s",
+        END_SECONDS,
+        " and that ".join([*told, "this run ended"]),
+        others,
+        "no answer yet" if failure is None else _shown(failure),
+    )
+
+
+def _what_became(line: Lease) -> str:
+    return "left to expire" if line.state is LeaseState.LEFT else str(line.state)
+
+
+def _shown(failure: Exception) -> str:
+    return str(failure) if isinstance(failure, HoldtrueError) else type(failure).__name__

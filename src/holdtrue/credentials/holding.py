@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from holdtrue.adapters.vault import NotSent
 from holdtrue.errors import HoldtrueError, ServiceUnreachable
 from holdtrue.models.lease import Lease, LeaseKind, LeaseRecorder, LeaseState
+from holdtrue.runtime.redaction import SECRETS, SecretHolder
 
 T = TypeVar("T")
 
@@ -21,53 +22,73 @@ class Issued:
     """What it is revoked by: a token's accessor, a lease id, a certificate's serial."""
     ttl_seconds: int
 
-    def expires_at(self) -> datetime:
-        """When it ends by this machine's clock, counted from now."""
-        return datetime.now(UTC) + timedelta(seconds=self.ttl_seconds)
+
+class Custodian(Protocol):
+    """Who ends what is obtained: the scope."""
+
+    @property
+    def holder(self) -> UUID:
+        """The scope's id in the ledger."""
+
+    @property
+    def secrets(self) -> SecretHolder:
+        """What holds the secrets that the scope's caches and logins have, until the scope is over."""
+
+    def ledger(self) -> LeaseRecorder:
+        """The ledger, opened and told of the holder. Raises RejectedError: the scope is over."""
+
+    def note(self, line: Lease) -> None:
+        """Have the ledger's line of a lease changed, as soon as the ledger answers."""
+
+    def keep(self, holding: "Holding") -> None:
+        """End this with the scope. Raises RejectedError: the scope is over, and this was ended at once."""
 
 
 @dataclass(slots=True)
 class Holding:
-    """A lease in hand. `end` revokes it and says what became of it; None stands for what nobody can revoke."""
+    """A lease in hand. `end` revokes it and says what became of it; None stands for what nobody can revoke.
+
+    The secrets that came with it stay known until it is released.
+    """
 
     lease: Lease
     end: Callable[[], LeaseState] | None
-    ledger: LeaseRecorder
+    note: Callable[[Lease], None]
+    secrets: SecretHolder
 
     @property
     def id(self) -> UUID:
         """Its id in the ledger."""
         return self.lease.id
 
-    def extend(self, issued: Issued) -> None:
-        """Tell the ledger that it lives longer now."""
-        self.ledger.hold(self.id, issued.reference, issued.expires_at())
-        self.lease = self.lease.model_copy(update={"expires_at": issued.expires_at()})
+    def extend(self, ttl_seconds: int) -> None:
+        """It lives this much longer from now; the ledger is told when it answers."""
+        self.lease = self.lease.model_copy(update={"expires_at": _end_after(ttl_seconds)})
+        self.note(self.lease)
 
     @property
     def is_past_its_end(self) -> bool:
         """Whether it is over by this machine's clock, which its end was computed by."""
         return self.lease.expires_at is not None and self.lease.expires_at <= datetime.now(UTC)
 
-    def release(self) -> LeaseState:
-        """Revoke it, and say what became of it; what nobody can revoke is left to expire.
-
-        The ledger is not told yet: see `settle`.
+    def release(self) -> None:
+        """Revoke it; what nobody can revoke is left to expire. The ledger is told when it answers.
 
         Raises:
             HoldtrueError: it could not be revoked.
         """
-        if self.end is not None:
-            return self.end()
-        return LeaseState.EXPIRED if self.is_past_its_end else LeaseState.LEFT
-
-    def settle(self, state: LeaseState) -> None:
-        """Tell the ledger what became of it. Raises HoldtrueError: the ledger could not be told."""
-        self.ledger.settle(self.id, state)
+        try:
+            if self.end is not None:
+                state = self.end()
+            else:
+                state = LeaseState.EXPIRED if self.is_past_its_end else LeaseState.LEFT
+            self.note(self.lease.model_copy(update={"state": state}))
+        finally:
+            self.secrets.release()
 
 
 def obtain(
-    ledger: LeaseRecorder,
+    custodian: Custodian,
     lease: Lease,
     request: Callable[[], T],
     describe: Callable[[T], Issued],
@@ -77,33 +98,58 @@ def obtain(
 ) -> tuple[T, Holding]:
     """Ask for something that has a lease, with the ledger knowing of it before and after.
 
-    Killed between the two, or without an answer, the ledger holds the request: the server may have issued something,
-    although nobody can use it. `ends_anyway` says that this ends with something else that the run holds.
+    Secrets that `request` registers belong to the lease. Killed before the answer is noted, or without an answer, the
+    ledger holds the request: the server may have issued something, although nobody can use it. `ends_anyway` says that
+    this ends with something else that the run holds.
 
     Raises:
         HoldtrueError: what `request` raises, or the ledger could not be written: then nothing is kept.
     """
+    ledger, secrets = custodian.ledger(), SECRETS.holder()
     ledger.request(lease)
     try:
-        value = request()
+        with secrets.collecting():
+            value = _answer(custodian, lease, request, ends_anyway=ends_anyway)
+        issued = describe(value)
+        until = _end_after(issued.ttl_seconds)
+        held = lease.model_copy(update={"reference": issued.reference, "expires_at": until, "state": LeaseState.HELD})
+        ending = None if end is None else lambda: end(value)
+        try:
+            ledger.hold(lease.id, issued.reference, until)
+        except BaseException:
+            _give_back(custodian, held, ending)
+            raise
+    except BaseException:
+        secrets.release()
+        raise
+    return value, Holding(held, ending, custodian.note, secrets)
+
+
+def _answer(custodian: Custodian, lease: Lease, request: Callable[[], T], *, ends_anyway: bool) -> T:
+    try:
+        return request()
     except HoldtrueError as error:
         is_lost = isinstance(error, ServiceUnreachable) and not isinstance(error, NotSent)
         if not is_lost:
-            ledger.settle(lease.id, LeaseState.REFUSED)
+            custodian.note(lease.model_copy(update={"state": LeaseState.REFUSED}))
         elif ends_anyway:
-            ledger.settle(lease.id, LeaseState.LOST)
+            custodian.note(lease.model_copy(update={"state": LeaseState.LOST}))
         raise
-    issued = describe(value)
+
+
+def _give_back(custodian: Custodian, held: Lease, end: Callable[[], LeaseState] | None) -> None:
+    """Revoke what the ledger could not be told of. What lives on nevertheless is noted for the sweep."""
+    state = LeaseState.HELD
     try:
-        ledger.hold(lease.id, issued.reference, issued.expires_at())
-    except BaseException:
         if end is not None:
-            end(value)
-        raise
-    held = lease.model_copy(
-        update={"reference": issued.reference, "expires_at": issued.expires_at(), "state": LeaseState.HELD}
-    )
-    return value, Holding(held, None if end is None else lambda: end(value), ledger)
+            state = end()
+    finally:
+        custodian.note(held.model_copy(update={"state": state}))
+
+
+def _end_after(ttl_seconds: int) -> datetime:
+    """The end by this machine's clock."""
+    return datetime.now(UTC) + timedelta(seconds=ttl_seconds)
 
 
 def requested(holder: UUID, kind: LeaseKind, *, server: str, namespace: str, path: str) -> Lease:

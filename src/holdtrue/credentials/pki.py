@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pydantic import Field
 
-from holdtrue.adapters.vault import IssuedCertificate
+from holdtrue.adapters.vault import IssuedCertificate, VaultSession
 from holdtrue.credentials.holding import Issued
 from holdtrue.credentials.reference import CredentialReference
 from holdtrue.credentials.vault import VaultCredentials, VaultPath
@@ -38,20 +38,25 @@ class VaultPki(CredentialReference):
             RejectedError: the role does not allow the name or the lifetime.
             HoldtrueError: what `VaultSession.issue_certificate` raises.
         """
-        issued = self.vault.connect().obtain(
-            LeaseKind.CERTIFICATE,
-            f"{self.mount}/issue/{self.role}",
-            lambda session: session.issue_certificate(
+
+        def request(session: VaultSession) -> IssuedCertificate:
+            issued = session.issue_certificate(
                 self.mount,
                 self.role,
                 common_name=self.common_name,
                 alt_names=self.alt_names,
                 ttl_seconds=self.ttl_seconds,
-            ),
+            )
+            register_secret(issued.private_key, name=f"private key of the certificate {issued.serial}")
+            return issued
+
+        issued = self.vault.connect().obtain(
+            LeaseKind.CERTIFICATE,
+            f"{self.mount}/issue/{self.role}",
+            request,
             _describe,
             lambda session, certificate: session.revoke_certificate(self.mount, certificate.serial),
         )
-        register_secret(issued.private_key, name=f"private key of the certificate {issued.serial}")
         return ClientCertificate(
             certificate=issued.certificate,
             chain=issued.chain,

@@ -1,4 +1,7 @@
-"""What is renewed while a run lasts: each token before its leases, at a random part of the lifetime."""
+"""What is renewed while a run lasts: each token before its leases, at a random part of the lifetime.
+
+Renewing asks Vault only. The ledger is told beside it, so one that does not answer delays no renewal.
+"""
 
 import logging
 import math
@@ -10,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from holdtrue.adapters.vault import VaultSession
-from holdtrue.credentials.holding import Holding, Issued
-from holdtrue.errors import AccessDenied, HoldtrueError
+from holdtrue.credentials.holding import Holding
+from holdtrue.errors import HoldtrueError
 from holdtrue.models.lease import LeaseKind
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -26,6 +29,9 @@ _CAPPED: Final = 0.9
 _RETRY_PART: Final = 0.25
 """After a failed renewal the next try comes when this part of what is left is over."""
 
+_RETRY_SECONDS: Final = 0.2
+"""Between two tries at the least."""
+
 
 @dataclass(slots=True)
 class _Renewal:
@@ -37,6 +43,8 @@ class _Renewal:
     lifetime_seconds: int
     due: float
     deadline: float
+    is_last: bool
+    """It is not renewable, or has met its role's maximum: it ends at its deadline."""
     has_failed: bool = False
 
     @property
@@ -67,24 +75,32 @@ class Renewals:
     ) -> None:
         """Renew it from now on, as long as its role lets it; one that is not renewable only has its end noted."""
         now = time.monotonic()
-        due = _due(now, lifetime_seconds) if renewable else math.inf
-        item = _Renewal(holding, session, renew, lifetime_seconds, due, now + lifetime_seconds)
+        item = _Renewal(
+            holding=holding,
+            session=session,
+            renew=renew,
+            lifetime_seconds=lifetime_seconds,
+            due=_due(now, lifetime_seconds),
+            deadline=now + lifetime_seconds,
+            is_last=not renewable,
+        )
         with self._lock:
             self._items.append(item)
 
     def renew_due(self, now: float) -> float:
         """Renew what is due, each token before its leases; returns when to come again, by the monotonic clock."""
         with self._lock:
-            items = tuple(self._items)
+            self._items = [item for item in self._items if item.ends > now]
+            items = [item for item in self._items if not item.is_last]
         due = [item for item in items if item.due <= now]
         for session in {id(item.session) for item in due}:
             of_session = [item for item in items if id(item.session) == session]
             # A lease cannot outlive its token, so the token goes first whenever one of them is due.
             for item in sorted(of_session, key=lambda item: not item.is_token):
-                if item in due or (item.is_token and item.due < math.inf):
+                if item in due or item.is_token:
                     _renew(item)
         with self._lock:
-            return min((item.due for item in self._items), default=math.inf)
+            return min((item.due for item in self._items if not item.is_last), default=math.inf)
 
     def left_seconds(self, lease_id: str) -> float:
         """How long this lease lives unless it is renewed; 0 when it, or the token that it came with, is over."""
@@ -94,7 +110,7 @@ class Renewals:
     def is_renewed(self, lease_id: str) -> bool:
         """Whether this lease will live longer than that: False when it cannot, or has met its role's maximum."""
         item = self._find(lease_id)
-        return item is not None and item.due < math.inf
+        return item is not None and not item.is_last
 
     def _find(self, lease_id: str) -> _Renewal | None:
         with self._lock:
@@ -105,23 +121,22 @@ def _renew(item: _Renewal) -> None:
     now = time.monotonic()
     try:
         left = item.renew(item.lifetime_seconds)
-        item.holding.extend(Issued(item.holding.lease.reference, left))
     except Exception as error:  # noqa: BLE001 - one renewal that fails in a new way must not end the others
-        _retry_or_drop(item, error, now)
+        _retry(item, error, now)
         return
     if item.has_failed:
         _LOGGER.info("renewed %s after all", item.holding.lease.path)
     item.has_failed = False
+    item.holding.extend(left)
     item.deadline = now + left
-    item.due = _due(now, left) if left >= item.lifetime_seconds * _CAPPED else math.inf
+    item.due = _due(now, left)
+    item.is_last = left < item.lifetime_seconds * _CAPPED
 
 
-def _retry_or_drop(item: _Renewal, error: Exception, now: float) -> None:
+def _retry(item: _Renewal, error: Exception, now: float) -> None:
+    """Try again until it ends, whatever the reason: also a refusal may be undone in time."""
     left = item.deadline - now
-    if left <= 0 or isinstance(error, AccessDenied):
-        item.due = math.inf
-    else:
-        item.due = now + left * _RETRY_PART
+    item.due = now + max(left * _RETRY_PART, _RETRY_SECONDS)
     if not item.has_failed:
         why = error if isinstance(error, HoldtrueError) else type(error).__name__
         _LOGGER.warning("could not renew what %s issued; it ends in %d s: %s", item.holding.lease.path, left, why)

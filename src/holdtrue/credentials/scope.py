@@ -28,9 +28,10 @@ from holdtrue.credentials.holding import Holding, Issued, obtain, requested
 from holdtrue.credentials.logins import VaultLogin
 from holdtrue.credentials.shared import SharedVault
 from holdtrue.errors import RejectedError
-from holdtrue.models.lease import Holder, LeaseKind, LeaseState
+from holdtrue.models.lease import Holder, Lease, LeaseKind, LeaseState
 from holdtrue.models.ledger import Ledger
 from holdtrue.runtime.liveness import current_process
+from holdtrue.runtime.redaction import SECRETS
 from holdtrue.settings import load_settings
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ class CredentialScope:
     def __init__(self, run: RunLabel, connect: Callable[[], Ledger]) -> None:
         self.holder: Final[UUID] = uuid4()
         self.run: Final = run
+        self.secrets: Final = SECRETS.holder()
         self._process_id: Final = os.getpid()
         self._entry: Final = LedgerEntry(_listed(self.holder, run), connect)
         self._lock = threading.RLock()
@@ -91,7 +93,7 @@ class CredentialScope:
             RejectedError: the scope is over.
             HoldtrueError: it cannot be opened: then nothing may be obtained.
         """
-        with self._lock:
+        with self._lock, self.secrets.collecting():
             if self._over.is_set():
                 raise _run_is_over()
             return self._entry.open()
@@ -108,9 +110,13 @@ class CredentialScope:
     ) -> T:
         """Something that another server than Vault issues for a while, with the ledger knowing of it before its use."""
         lease = requested(self.holder, kind, server=server, namespace="", path=path)
-        value, holding = obtain(self.ledger(), lease, request, describe, None if end is None else _revoking(end))
+        value, holding = obtain(self, lease, request, describe, None if end is None else _revoking(end))
         self.keep(holding)
         return value
+
+    def note(self, line: Lease) -> None:
+        """Have the ledger's line of a lease changed, as soon as the ledger answers."""
+        self._entry.note(line)
 
     def keep(self, holding: Holding) -> None:
         """End this with the scope, and renew it from now on.
@@ -127,7 +133,8 @@ class CredentialScope:
         if is_over:
             late = Ending()
             late.release(holding)
-            late.settle()
+            self._entry.close()
+            late.finish()
             raise _run_is_over()
 
     def close(self) -> None:
@@ -143,7 +150,6 @@ class CredentialScope:
             self._over.set()
         self._changed.set()
         try:
-            self._entry.stop_beating()
             if self._upkeep is not None:
                 self._upkeep.join(_STOP_SECONDS)
         finally:
@@ -159,10 +165,11 @@ class CredentialScope:
     def _release_all(self) -> None:
         while (holding := self._next()) is not None:
             self._ending.release(holding)
+        self.secrets.release()
         try:
-            self._ending.settle()
-        finally:
             self._entry.close()
+        finally:
+            self._ending.finish()
 
     def _next(self) -> Holding | None:
         """What to end now: the latest, and the tokens last, because what was asked with them is ended by them."""

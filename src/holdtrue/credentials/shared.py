@@ -5,8 +5,7 @@ import math
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeVar
-from uuid import UUID
+from typing import Any, Final, TypeVar
 
 from pydantic import SecretStr
 
@@ -23,11 +22,11 @@ from holdtrue.adapters.vault import (
     unwrap,
 )
 from holdtrue.credentials.flight import SingleFlight
-from holdtrue.credentials.holding import Holding, Issued, obtain, requested
+from holdtrue.credentials.holding import Custodian, Issued, obtain, requested
 from holdtrue.credentials.logins import VaultLogin
 from holdtrue.credentials.renewals import Renewals
 from holdtrue.errors import AccessDenied
-from holdtrue.models.lease import Lease, LeaseKind, LeaseRecorder, LeaseState
+from holdtrue.models.lease import Lease, LeaseKind, LeaseState
 from holdtrue.runtime.redaction import register_secret
 
 T = TypeVar("T")
@@ -51,20 +50,6 @@ _CAPPED: Final = 0.9
 
 _USABLE: Final = 0.1
 """A token is replaced before use when less than this part of its lifetime is left."""
-
-
-class Custodian(Protocol):
-    """Who ends what a login obtained: the scope."""
-
-    @property
-    def holder(self) -> UUID:
-        """The scope's id in the ledger."""
-
-    def ledger(self) -> LeaseRecorder:
-        """The ledger, opened and told of the holder. Raises RejectedError: the scope is over."""
-
-    def keep(self, holding: Holding) -> None:
-        """End this with the scope. Raises RejectedError: the scope is over, and this was ended at once."""
 
 
 class SharedVault:
@@ -115,12 +100,14 @@ class SharedVault:
 
         def read() -> Mapping[str, SecretStr]:
             fields = self.call(lambda session: session.read_secret(mount, path, version, kv_version=kv_version))
+            return MappingProxyType(fields)
+
+        fields = self._secrets.get((mount, path, version, kv_version), read)
+        with self._custodian.secrets.collecting():
             for name, value in fields.items():
                 if name.lower() not in PUBLIC_FIELDS:
                     register_secret(value, name=f"{mount}/{path}, field {name}")
-            return MappingProxyType(fields)
-
-        return self._secrets.get((mount, path, version, kv_version), read)
+        return fields
 
     def write_field(
         self, mount: str, path: str, field: str, value: SecretStr, *, cas: int | None, kv_version: int = 2
@@ -154,9 +141,9 @@ class SharedVault:
 
         def issue(session: VaultSession) -> LeasedSecret:
             issued, holding = obtain(
-                self._custodian.ledger(),
+                self._custodian,
                 self._requested(LeaseKind.SECRET, path),
-                lambda: request(session),
+                lambda: known_fields(request(session), public),
                 lambda secret: Issued(secret.lease_id, secret.ttl_seconds),
                 lambda secret: self._end_lease(session, secret.lease_id),
                 ends_anyway=session.grant.owned,
@@ -164,9 +151,6 @@ class SharedVault:
             self._custodian.keep(holding)
             renew = lambda seconds: session.renew_lease(issued.lease_id, seconds)  # noqa: E731 - one line of wiring
             self.renewals.add(holding, session, renew, issued.ttl_seconds, renewable=issued.renewable)
-            for name, value in issued.fields.items():
-                if name not in public:
-                    register_secret(value, name=f"{path}, field {name}")
             return issued
 
         return self.call(issue)
@@ -186,7 +170,7 @@ class SharedVault:
 
         def issue(session: VaultSession) -> T:
             value, holding = obtain(
-                self._custodian.ledger(),
+                self._custodian,
                 self._requested(kind, path),
                 lambda: request(session),
                 describe,
@@ -216,24 +200,25 @@ class SharedVault:
             session, following = self._session, self._following
         if session is None or not _is_usable(session, minimum_seconds):
             return self._log_in(following), following + 1
-        return session, following
+        return _known(session), following
 
     def _log_in(self, number: int) -> VaultSession:
-        return self._logins.get(number, lambda: self._new_login(number))
+        return _known(self._logins.get(number, lambda: self._new_login(number)))
 
     def _new_login(self, number: int) -> VaultSession:
-        credential = self._identity.credential(self._unwrap)
+        # What it logs in with is held by the worker as long as it may have to log in again.
+        with self._custodian.secrets.collecting():
+            credential = self._identity.credential(self._unwrap)
         session = login(self.server, credential) if isinstance(credential, Token) else self._own_login(credential)
-        register_secret(session.token, name=f"the Vault token with accessor {session.accessor}")
         with self._lock:
             self._session, self._following = session, number + 1
         return session
 
     def _own_login(self, credential: VaultAuth) -> VaultSession:
         session, holding = obtain(
-            self._custodian.ledger(),
+            self._custodian,
             self._requested(LeaseKind.TOKEN, login_path(credential)),
-            lambda: login(self.server, credential),
+            lambda: _known(login(self.server, credential)),
             lambda granted: Issued(granted.accessor, granted.ttl_seconds),
             _end_token,
         )
@@ -271,6 +256,20 @@ class SharedVault:
             if issuer.is_over:  # Vault ends a token's leases with it.
                 return LeaseState.EXPIRED
             raise
+
+
+def known_fields(leased: LeasedSecret, public: frozenset[str]) -> LeasedSecret:
+    """The same, with all fields but the public ones registered as secrets."""
+    for name, value in leased.fields.items():
+        if name not in public:
+            register_secret(value, name=f"{leased.path}, field {name}")
+    return leased
+
+
+def _known(session: VaultSession) -> VaultSession:
+    """The session, whose token is registered for the caller's run: another one may have logged in."""
+    register_secret(session.token, name=f"the Vault token with accessor {session.accessor}")
+    return session
 
 
 def _end_token(session: VaultSession) -> LeaseState:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import Field
 
+from holdtrue.adapters.vault import SignedKey, VaultSession
 from holdtrue.credentials.holding import Issued
 from holdtrue.credentials.reference import CredentialReference
 from holdtrue.credentials.vault import VaultCredentials, VaultPath
@@ -44,12 +45,16 @@ class VaultSshCertificates(CredentialReference):
         from holdtrue.adapters.ssh import generate_key_pair  # noqa: PLC0415 - it imports an SSH library
 
         private_key, public_key = generate_key_pair()
-        register_secret(private_key, name=f"the SSH key for {self.mount}/sign/{self.role}")
         expires_at = datetime.now(UTC) + timedelta(seconds=self.ttl_seconds)
+
+        def request(session: VaultSession) -> SignedKey:
+            register_secret(private_key, name=f"the SSH key for {self.mount}/sign/{self.role}")
+            return session.sign_ssh_key(self.mount, self.role, public_key, self.principals, self.ttl_seconds)
+
         signed = self.vault.connect().obtain(
             LeaseKind.SSH_CERTIFICATE,
             f"{self.mount}/sign/{self.role}",
-            lambda session: session.sign_ssh_key(self.mount, self.role, public_key, self.principals, self.ttl_seconds),
+            request,
             lambda signed: Issued(signed.serial, self.ttl_seconds),
         )
         return SshIdentity(

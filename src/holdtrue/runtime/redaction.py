@@ -1,16 +1,19 @@
 """The secrets that this process holds, by value, and the net that takes them out of every text on its way out.
 
 Whoever fetches a secret registers it; whoever writes a text for a person or a service passes it through `redact_text`.
-A run opens the registrations and closes them at its end; what is registered outside of any run stays for the process.
+A value is known while anybody holds it: the run that registered it, the lease that it came with, the cache that serves
+it. What is registered where there is no holder stays for the process.
 """
 
 import logging
+import math
+import time
 from array import array
 from collections import Counter, UserString, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from itertools import takewhile
 from threading import Lock
 from typing import Any, Final, TypeVar
 
@@ -22,6 +25,9 @@ Data = TypeVar("Data")
 
 _LOGGER: Final = logging.getLogger(__name__)
 
+LINGER_SECONDS: Final = 60.0
+"""A value stays known for this long after its last holder let go: a text made before may come out later."""
+
 _DEPTH: Final = 100
 """What is nested deeper, or in itself, is not looked at, so it is not shown either."""
 
@@ -31,70 +37,118 @@ _PLAIN: Final = frozenset(
 """Show nothing but what they hold."""
 
 
-@dataclass(slots=True, eq=False)
-class _Scope:
-    """What was registered between one opening and its closing, and the names that were refused."""
+class SecretHolder:
+    """Something that has secrets in hand: a run, a lease, a cache. They stay known until it lets go of them."""
 
-    values: set[str] = field(default_factory=set, repr=False)
-    refused: set[str] = field(default_factory=set)
+    def __init__(self, registry: "SecretRegistry") -> None:
+        self._registry = registry
+        self.values: set[str] = set()
+        self.refused: set[str] = set()
+        """Names of values that cannot be redacted."""
+        self.is_open = True
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Hold all that is registered inside the block, beside the run that it is registered for."""
+        with self._registry.collected_by(self):
+            yield
+
+    def release(self) -> None:
+        """Let go of everything, for good. What another holder has stays known; called again, it changes nothing."""
+        self._registry.release(self)
 
 
 class SecretRegistry:
-    """Secrets by value, each known until the last scope that registered it is closed. Threads share it."""
+    """Secrets by value. Each is known while anybody holds it, and a while longer. Threads share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, linger_seconds: float = LINGER_SECONDS) -> None:
+        self.linger_seconds = linger_seconds
+        """How long a value stays known after its last holder let go."""
         self._lock = Lock()
         self._redactor = Redactor()
         self._holders: Counter[str] = Counter()
-        self._process = _Scope()
-        self._open: list[_Scope] = []
-        self._current: ContextVar[_Scope | None] = ContextVar("holdtrue_secret_scope", default=None)
+        self._lingering: dict[str, float] = {}
+        """Values without a holder and when each is forgotten, by the monotonic clock, the earliest first."""
+        self._forget_at = math.inf
+        self._process = SecretHolder(self)
+        self._runs: list[SecretHolder] = []
+        self._run: ContextVar[SecretHolder | None] = ContextVar("holdtrue_secret_run", default=None)
+        self._collectors: ContextVar[tuple[SecretHolder, ...]] = ContextVar("holdtrue_secret_collectors", default=())
 
     def __bool__(self) -> bool:
+        self._forget_in_time()
         return bool(self._redactor)
+
+    def holder(self) -> SecretHolder:
+        """A holder that keeps what it collects until it is released."""
+        return SecretHolder(self)
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Forget at the end of the block what was registered in it."""
-        scope = _Scope()
+        """A run: it holds what is registered in the block, and lets go at its end."""
+        run = self.holder()
         with self._lock:
-            self._open.append(scope)
-        token = self._current.set(scope)
+            self._runs.append(run)
+        token = self._run.set(run)
         try:
             yield
         finally:
-            self._current.reset(token)
+            self._run.reset(token)
             with self._lock:
-                self._open.remove(scope)
-                self._forget(scope)
+                self._runs.remove(run)
+            self.release(run)
+
+    @contextmanager
+    def collected_by(self, holder: SecretHolder) -> Iterator[None]:
+        """See `SecretHolder.collecting`."""
+        token = self._collectors.set((*self._collectors.get(), holder))
+        try:
+            yield
+        finally:
+            self._collectors.reset(token)
 
     @property
     def is_open(self) -> bool:
-        """Whether a scope is open here, in this thread's or coroutine's context."""
-        return self._current.get() is not None
+        """Whether a run is open here, in this thread's or coroutine's context."""
+        return self._run.get() is not None
 
     def register(self, value: SecretStr, *, name: str) -> bool:
         """Know this value from now on; False, and one warning with its `name`, when it cannot be redacted by value.
 
-        It belongs to the innermost scope of the caller's context. A thread that was started without a context
-        registers for all open scopes, and for the process when there is none.
+        It is held by the innermost run of the caller's context and by who collects there. A thread that was started
+        without a context registers for all open runs. Where there is neither a run nor a collector, the process holds
+        it for good.
         """
         text = value.get_secret_value()
         with self._lock:
-            scopes = self._scopes()
-            if all(text in scope.values for scope in scopes):
+            runs = self._runs_here()
+            holders = [*runs, *(holder for holder in self._collectors.get() if holder.is_open)] or [self._process]
+            if all(text in holder.values for holder in holders):
                 return True
             reason = refusal(text)
             if reason is None:
-                for scope in scopes:
-                    self._remember(scope, text)
+                for holder in holders:
+                    self._hold(holder, text)
                 return True
-            known = all(name in scope.refused for scope in scopes)
-            for scope in scopes:
-                scope.refused.add(name)
+            known = all(name in holder.refused for holder in runs or holders)
+            for holder in holders:
+                holder.refused.add(name)
         if not known:
             _LOGGER.warning("%s is not redacted where it shows up: %s", name, reason)
         return False
+
+    def release(self, holder: SecretHolder) -> None:
+        """See `SecretHolder.release`."""
+        with self._lock:
+            holder.is_open = False
+            self._holders.subtract(holder.values)
+            until = time.monotonic() + self.linger_seconds
+            for text in holder.values:
+                if not self._holders[text]:
+                    del self._holders[text]
+                    self._lingering[text] = until
+            holder.values.clear()
+            self._forget_overdue()
 
     def redact(self, text: str) -> str:
         """The text without any registered value, in whatever form."""
@@ -116,27 +170,34 @@ class SecretRegistry:
         """For one text that comes in chunks."""
         return StreamRedactor(self._redactor)
 
-    def _scopes(self) -> list[_Scope]:
-        current = self._current.get()
-        if current is not None and current in self._open:
-            return [current]
-        return self._open or [self._process]
+    def _runs_here(self) -> list[SecretHolder]:
+        current = self._run.get()
+        return [current] if current is not None and current.is_open else self._runs
 
-    def _remember(self, scope: _Scope, text: str) -> None:
-        if text in scope.values:
+    def _hold(self, holder: SecretHolder, text: str) -> None:
+        if text in holder.values:
             return
-        scope.values.add(text)
+        holder.values.add(text)
         self._holders[text] += 1
-        if self._holders[text] == 1:
+        if self._holders[text] == 1 and self._lingering.pop(text, None) is None:
             self._redactor.add([text])
 
-    def _forget(self, scope: _Scope) -> None:
-        self._holders.subtract(scope.values)
-        gone = [text for text in scope.values if not self._holders[text]]
-        for text in gone:
-            del self._holders[text]
-        self._redactor.discard(gone)
-        scope.values.clear()
+    def _forget_in_time(self) -> None:
+        # A signal handler that logs may have interrupted the holder of the lock: the next call forgets then.
+        if time.monotonic() >= self._forget_at and self._lock.acquire(blocking=False):
+            try:
+                self._forget_overdue()
+            finally:
+                self._lock.release()
+
+    def _forget_overdue(self) -> None:
+        """The caller has the lock."""
+        now = time.monotonic()
+        overdue = list(takewhile(lambda text: self._lingering[text] <= now, self._lingering))
+        for text in overdue:
+            del self._lingering[text]
+        self._redactor.discard(overdue)
+        self._forget_at = next(iter(self._lingering.values()), math.inf)
 
 
 def _redacted(data: Any, redactor: Redactor, depth: int = 0, *, objects: bool = False) -> Any:  # noqa: C901 - one case a type

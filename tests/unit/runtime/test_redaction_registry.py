@@ -27,7 +27,7 @@ JSON = st.recursive(
 
 @pytest.fixture
 def registry() -> SecretRegistry:
-    return SecretRegistry()
+    return SecretRegistry(linger_seconds=0)
 
 
 @pytest.fixture
