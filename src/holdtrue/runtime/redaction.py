@@ -152,7 +152,7 @@ class SecretRegistry:
 
     def redact(self, text: str) -> str:
         """The text without any registered value, in whatever form."""
-        return self._redactor.redact(text) if self._redactor else text
+        return self._redactor.redact(text) if self else text
 
     def redact_data(self, data: Data) -> Data:
         """The same structure of mappings, sequences and sets with every text and bytes redacted, keys too.
@@ -160,11 +160,11 @@ class SecretRegistry:
         Objects of other classes, and structures that hold no registered value, are passed on as they are. Mappings and
         sequences that are none of Python's own become dicts and lists where something in them is redacted.
         """
-        return _redacted(data, self._redactor) if self._redactor else data
+        return _redacted(data, self._redactor) if self else data
 
     def redact_shown(self, data: Any) -> Any:
         """`redact_data` for what somebody will print: an object that would show a value becomes its redacted text."""
-        return _redacted(data, self._redactor, objects=True) if self._redactor else data
+        return _redacted(data, self._redactor, objects=True) if self else data
 
     def stream(self) -> StreamRedactor:
         """For one text that comes in chunks."""

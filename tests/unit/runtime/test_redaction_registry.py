@@ -203,3 +203,143 @@ def test_a_registry_shows_nothing_of_what_it_holds(registry: SecretRegistry) -> 
 
     assert VALUE not in f"{registry!r} {registry._redactor!r} {registry._process!r}"
     assert redact_text("unrelated") == "unrelated"
+
+
+# Holders beside the run
+
+
+def test_what_a_cache_still_serves_stays_known_after_the_run_that_fetched_it(registry: SecretRegistry) -> None:
+    cache = registry.holder()
+    with registry.open(), cache.collecting():
+        registry.register(SecretStr(VALUE), name="canary")
+    assert registry.redact(VALUE) == REPLACEMENT
+    cache.release()
+    assert not registry
+    assert registry.redact(VALUE) == VALUE
+
+
+def test_a_run_that_is_served_from_a_cache_keeps_it_when_the_cache_lets_go(registry: SecretRegistry) -> None:
+    cache = registry.holder()
+    with registry.open():
+        for _ in range(3):
+            with cache.collecting():
+                registry.register(SecretStr(VALUE), name="canary")
+        cache.release()
+        cache.release()
+        assert registry.redact(VALUE) == REPLACEMENT
+    assert not registry
+
+
+def test_collectors_nest_and_take_only_what_is_registered_inside(registry: SecretRegistry) -> None:
+    outer, inner = registry.holder(), registry.holder()
+    with registry.open():
+        with outer.collecting():
+            with inner.collecting():
+                registry.register(SecretStr(VALUE), name="canary")
+        registry.register(SecretStr("of-the-run-only"), name="other")
+    assert (outer.values, inner.values) == ({VALUE}, {VALUE})
+    outer.release()
+    assert registry.redact(f"{VALUE} of-the-run-only") == f"{REPLACEMENT} of-the-run-only"
+    inner.release()
+    assert not registry
+
+
+def test_a_collector_spares_the_process_what_no_run_asked_for(registry: SecretRegistry) -> None:
+    cache = registry.holder()
+    with cache.collecting():
+        registry.register(SecretStr(VALUE), name="canary")
+    assert registry.redact(VALUE) == REPLACEMENT
+    cache.release()
+    assert not registry
+
+
+def test_a_released_holder_holds_nothing_more(registry: SecretRegistry) -> None:
+    cache = registry.holder()
+    cache.release()
+    with registry.open(), cache.collecting():
+        registry.register(SecretStr(VALUE), name="canary")
+    assert not registry
+
+
+def test_a_refusal_is_told_once_a_run_whoever_else_collects(
+    registry: SecretRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = registry.holder()
+    for _ in range(2):
+        with registry.open():
+            for _ in range(3):
+                with cache.collecting(), registry.holder().collecting():
+                    assert not registry.register(SecretStr("short"), name="pin")
+    assert len(caplog.records) == 2
+
+
+def test_a_thousand_runs_leave_nothing(registry: SecretRegistry) -> None:
+    for number in range(1_000):
+        lease = registry.holder()
+        with registry.open():
+            with lease.collecting():
+                registry.register(SecretStr(f"s3cr3t-of-run-{number:04}"), name="token")
+            registry.register(SecretStr(VALUE), name="canary")
+            lease.release()
+    assert not registry
+    assert (registry._holders, registry._lingering, registry._redactor._forms) == ({}, {}, {})
+    assert registry._redactor._windows == {}
+
+
+# After the last holder
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    now = [1000.0]
+    monkeypatch.setattr("holdtrue.runtime.redaction.time.monotonic", lambda: now[0])
+    yield now
+
+
+def test_a_text_that_comes_out_after_the_run_is_still_redacted(clock: list[float]) -> None:
+    registry = SecretRegistry(linger_seconds=60)
+    with registry.open():
+        registry.register(SecretStr(VALUE), name="canary")
+    clock[0] += 59
+    assert registry
+    assert registry.redact(VALUE) == REPLACEMENT
+    clock[0] += 2
+    assert registry.redact(VALUE) == VALUE
+    assert not registry
+    assert registry._redactor._forms == {}
+
+
+def test_what_is_held_again_meanwhile_is_not_forgotten(clock: list[float]) -> None:
+    registry = SecretRegistry(linger_seconds=60)
+    with registry.open():
+        registry.register(SecretStr(VALUE), name="canary")
+    clock[0] += 30
+    with registry.open():
+        registry.register(SecretStr(VALUE), name="canary")
+        clock[0] += 100
+        assert registry.redact(VALUE) == REPLACEMENT
+    clock[0] += 59
+    assert registry.redact(VALUE) == REPLACEMENT
+    clock[0] += 2
+    assert not registry
+
+
+def test_each_is_forgotten_at_its_own_time(clock: list[float]) -> None:
+    registry = SecretRegistry(linger_seconds=60)
+    for number in range(1_000):
+        with registry.open():
+            registry.register(SecretStr(f"s3cr3t-of-run-{number:04}"), name="token")
+        clock[0] += 1
+        assert registry
+    assert len(registry._lingering) == 59
+    assert registry.redact("s3cr3t-of-run-0941 s3cr3t-of-run-0940") == f"{REPLACEMENT} s3cr3t-of-run-0940"
+
+
+def test_a_signal_handler_that_logs_waits_for_nobody(clock: list[float]) -> None:
+    registry = SecretRegistry(linger_seconds=60)
+    with registry.open():
+        registry.register(SecretStr(VALUE), name="canary")
+    clock[0] += 61
+    with registry._lock:
+        assert registry.redact(VALUE) == REPLACEMENT, "known until somebody can forget it"
+    assert not registry
