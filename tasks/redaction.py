@@ -19,9 +19,10 @@ from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 from prefect.client.schemas.objects import State
 from prefect.events.schemas.events import Event
 from prefect.events.worker import EventsWorker
+from prefect.settings import get_current_settings
 
 from holdtrue.runtime.log_guard import guard_logging
-from holdtrue.runtime.redaction import SECRETS, redact_data, redact_text
+from holdtrue.runtime.redaction import SECRETS, redact_data, redact_text, register_secret
 from holdtrue.runtime.scrubbing import scrubbed, scrubs_errors
 from tasks.neutral_messages import with_neutral_messages
 
@@ -77,24 +78,34 @@ def redacted(body: Callable[P, R]) -> Callable[P, R]:
 
         @wraps(body)
         async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            guard_logging()
-            guard_prefect()
+            _guard()
             return _clean_state(await clean(*args, **kwargs))  # type: ignore[misc] # it is a coroutine function
 
         return run_async  # type: ignore[return-value] # as `body` is
 
     @wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        guard_logging()
-        guard_prefect()
+        _guard()
         return _clean_state(clean(*args, **kwargs))
 
     return run
 
 
 def redacted_run(body: Callable[P, R]) -> Callable[P, R]:
-    """`redacted` for a whole flow run that is not async: at its end its secrets are forgotten."""
+    """`redacted` for a whole flow run, sync or async: at its end it lets go of its secrets.
+
+    What somebody else still holds, such as the credential scope of its parent, stays known.
+    """
     clean = redacted(body)
+
+    if iscoroutinefunction(body):
+
+        @wraps(body)
+        async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with SECRETS.open():
+                return await clean(*args, **kwargs)  # type: ignore[misc] # it is a coroutine function
+
+        return run_async  # type: ignore[return-value] # as `body` is
 
     @wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -102,6 +113,20 @@ def redacted_run(body: Callable[P, R]) -> Callable[P, R]:
             return clean(*args, **kwargs)
 
     return run
+
+
+def _guard() -> None:
+    guard_logging()
+    guard_prefect()
+    _register_login()
+
+
+def _register_login() -> None:
+    """What this process logs in to Prefect with is in its environment for all of its life."""
+    api = get_current_settings().api
+    for name, login in (("PREFECT_API_KEY", api.key), ("PREFECT_API_AUTH_STRING", api.auth_string)):
+        if login is not None and login.get_secret_value():
+            register_secret(login, name=name)
 
 
 def guard_prefect() -> None:

@@ -92,7 +92,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 @pytest.fixture
 def outage(monkeypatch: pytest.MonkeyPatch, run: Run) -> Iterator[Outage]:
-    assert run.ledger
+    assert run.ends() == {}
     made = Outage(monkeypatch)
     yield made
     made.error = None
@@ -161,7 +161,7 @@ def test_the_end_waits_for_the_ledger_and_is_complete(run: Run, outage: Outage) 
 
 @pytest.mark.parametrize("hangs", [True, False])
 def test_the_end_waits_no_longer_than_it_may_and_says_what_is_not_recorded(
-    run: Run, outage: Outage, hangs: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    run: Run, outage: Outage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
 ) -> None:
     monkeypatch.setattr(entry, "END_SECONDS", 0.3)
     leases = [run.held() for _ in range(3)]

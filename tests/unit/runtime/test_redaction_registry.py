@@ -233,9 +233,8 @@ def test_a_run_that_is_served_from_a_cache_keeps_it_when_the_cache_lets_go(regis
 def test_collectors_nest_and_take_only_what_is_registered_inside(registry: SecretRegistry) -> None:
     outer, inner = registry.holder(), registry.holder()
     with registry.open():
-        with outer.collecting():
-            with inner.collecting():
-                registry.register(SecretStr(VALUE), name="canary")
+        with outer.collecting(), inner.collecting():
+            registry.register(SecretStr(VALUE), name="canary")
         registry.register(SecretStr("of-the-run-only"), name="other")
     assert (outer.values, inner.values) == ({VALUE}, {VALUE})
     outer.release()
@@ -293,7 +292,7 @@ def test_a_thousand_runs_leave_nothing(registry: SecretRegistry) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     now = [1000.0]
     monkeypatch.setattr("holdtrue.runtime.redaction.time.monotonic", lambda: now[0])
-    yield now
+    return now
 
 
 def test_a_text_that_comes_out_after_the_run_is_still_redacted(clock: list[float]) -> None:
