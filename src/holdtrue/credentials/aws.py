@@ -164,7 +164,7 @@ class AssumedRole(Value):
 
         def request() -> AwsKeys:
             wanted = RoleSession(self.role_arn, self.session_name, self.duration_seconds, region, endpoint_url)
-            return _known(self._request(vault, wanted), self.kind)
+            return _known(self._request(vault, wanted), vault, self.kind)
 
         return current_scope().obtain(
             LeaseKind.AWS_SESSION,
@@ -247,7 +247,7 @@ class VaultAwsCredentials(CredentialReference):
         else:
             shared = (self.source, self.region, self.endpoint_url)
             held = vault.remember(shared, lambda it: it.are_usable(minimum, vault), lambda: self._fetch(vault))
-        keys = _known(held.now(vault), self.source.kind)
+        keys = _known(held.now(vault), vault, self.source.kind)
         if not held.last(minimum, vault):
             raise RejectedError(
                 f"the AWS keys live {_left(keys).total_seconds():.0f} s, and the operation may take "
@@ -298,10 +298,10 @@ class VaultAwsCredentials(CredentialReference):
         return _HeldKeys(keys, timedelta() if keys.expires_at is None else _left(keys), lease_id)
 
 
-def _known(keys: AwsKeys, kind: str) -> AwsKeys:
+def _known(keys: AwsKeys, vault: SharedVault, kind: str) -> AwsKeys:
     """The keys, registered for the caller's run: another one may have had them made."""
     for secret in keys.secrets:
-        register_secret(secret, name=f"AWS keys of {kind}")
+        vault.know(secret, name=f"AWS keys of {kind}")
     return keys
 
 

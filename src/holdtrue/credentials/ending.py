@@ -23,7 +23,6 @@ class Ending:
     def release(self, holding: Holding) -> None:
         """Revoke it, unless its server has not answered before."""
         if holding.end is not None and holding.lease.server in self._silent:
-            holding.secrets.release()
             return
         try:
             holding.release()

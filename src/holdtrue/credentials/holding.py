@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from holdtrue.adapters.vault import NotSent
 from holdtrue.errors import HoldtrueError, ServiceUnreachable
 from holdtrue.models.lease import Lease, LeaseKind, LeaseRecorder, LeaseState
-from holdtrue.runtime.redaction import SECRETS, SecretHolder
+from holdtrue.runtime.redaction import SecretHolder
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Custodian(Protocol):
 
     @property
     def secrets(self) -> SecretHolder:
-        """What holds the secrets that the scope's caches and logins have, until the scope is over."""
+        """Holds the secrets of what was obtained or is served, until the scope is over."""
 
     def ledger(self) -> LeaseRecorder:
         """The ledger, opened and told of the holder. Raises RejectedError: the scope is over."""
@@ -46,15 +46,11 @@ class Custodian(Protocol):
 
 @dataclass(slots=True)
 class Holding:
-    """A lease in hand. `end` revokes it and says what became of it; None stands for what nobody can revoke.
-
-    The secrets that came with it stay known until it is released.
-    """
+    """A lease in hand. `end` revokes it and says what became of it; None stands for what nobody can revoke."""
 
     lease: Lease
     end: Callable[[], LeaseState] | None
     note: Callable[[Lease], None]
-    secrets: SecretHolder
 
     @property
     def id(self) -> UUID:
@@ -63,7 +59,8 @@ class Holding:
 
     def extend(self, ttl_seconds: int) -> None:
         """It lives this much longer from now; the ledger is told when it answers."""
-        self.lease = self.lease.model_copy(update={"expires_at": _end_after(ttl_seconds)})
+        until = datetime.now(UTC) + timedelta(seconds=ttl_seconds)
+        self.lease = self.lease.model_copy(update={"expires_at": until})
         self.note(self.lease)
 
     @property
@@ -77,14 +74,9 @@ class Holding:
         Raises:
             HoldtrueError: it could not be revoked.
         """
-        try:
-            if self.end is not None:
-                state = self.end()
-            else:
-                state = LeaseState.EXPIRED if self.is_past_its_end else LeaseState.LEFT
-            self.note(self.lease.model_copy(update={"state": state}))
-        finally:
-            self.secrets.release()
+        unrevoked = LeaseState.EXPIRED if self.is_past_its_end else LeaseState.LEFT
+        state = unrevoked if self.end is None else self.end()
+        self.note(self.lease.model_copy(update={"state": state}))
 
 
 def obtain(
@@ -98,31 +90,27 @@ def obtain(
 ) -> tuple[T, Holding]:
     """Ask for something that has a lease, with the ledger knowing of it before and after.
 
-    Secrets that `request` registers belong to the lease. Killed before the answer is noted, or without an answer, the
-    ledger holds the request: the server may have issued something, although nobody can use it. `ends_anyway` says that
-    this ends with something else that the run holds.
+    Secrets that `request` registers are held by the custodian as well. Killed before the answer is noted, or without an
+    answer, the ledger holds the request: the server may have issued something, although nobody can use it.
+    `ends_anyway` says that this ends with something else that the run holds.
 
     Raises:
         HoldtrueError: what `request` raises, or the ledger could not be written: then nothing is kept.
     """
-    ledger, secrets = custodian.ledger(), SECRETS.holder()
+    ledger = custodian.ledger()
     ledger.request(lease)
+    with custodian.secrets.collecting():
+        value = _answer(custodian, lease, request, ends_anyway=ends_anyway)
+    issued = describe(value)
+    until = datetime.now(UTC) + timedelta(seconds=issued.ttl_seconds)
+    held = lease.model_copy(update={"reference": issued.reference, "expires_at": until, "state": LeaseState.HELD})
+    ending = None if end is None else lambda: end(value)
     try:
-        with secrets.collecting():
-            value = _answer(custodian, lease, request, ends_anyway=ends_anyway)
-        issued = describe(value)
-        until = _end_after(issued.ttl_seconds)
-        held = lease.model_copy(update={"reference": issued.reference, "expires_at": until, "state": LeaseState.HELD})
-        ending = None if end is None else lambda: end(value)
-        try:
-            ledger.hold(lease.id, issued.reference, until)
-        except BaseException:
-            _give_back(custodian, held, ending)
-            raise
+        ledger.hold(lease.id, issued.reference, until)
     except BaseException:
-        secrets.release()
+        _give_back(custodian, held, ending)
         raise
-    return value, Holding(held, ending, custodian.note, secrets)
+    return value, Holding(held, ending, custodian.note)
 
 
 def _answer(custodian: Custodian, lease: Lease, request: Callable[[], T], *, ends_anyway: bool) -> T:
@@ -145,11 +133,6 @@ def _give_back(custodian: Custodian, held: Lease, end: Callable[[], LeaseState] 
             state = end()
     finally:
         custodian.note(held.model_copy(update={"state": state}))
-
-
-def _end_after(ttl_seconds: int) -> datetime:
-    """The end by this machine's clock."""
-    return datetime.now(UTC) + timedelta(seconds=ttl_seconds)
 
 
 def requested(holder: UUID, kind: LeaseKind, *, server: str, namespace: str, path: str) -> Lease:

@@ -103,10 +103,9 @@ class SharedVault:
             return MappingProxyType(fields)
 
         fields = self._secrets.get((mount, path, version, kv_version), read)
-        with self._custodian.secrets.collecting():
-            for name, value in fields.items():
-                if name.lower() not in PUBLIC_FIELDS:
-                    register_secret(value, name=f"{mount}/{path}, field {name}")
+        for name, value in fields.items():
+            if name.lower() not in PUBLIC_FIELDS:
+                self.know(value, name=f"{mount}/{path}, field {name}")
         return fields
 
     def write_field(
@@ -123,7 +122,7 @@ class SharedVault:
             wanted = (found.version if cas is None else cas) if kv_version == _KV_V2 else None
             return session.write_secret(mount, path, {**found.fields, field: value}, cas=wanted, kv_version=kv_version)
 
-        register_secret(value, name=f"{mount}/{path}, field {field}")
+        self.know(value, name=f"{mount}/{path}, field {field}")
         version = self.call(write)
         self._secrets.forget((mount, path, None, kv_version))
         return version
@@ -181,6 +180,11 @@ class SharedVault:
 
         return self.call(issue)
 
+    def know(self, value: SecretStr, *, name: str) -> None:
+        """Register a secret for the run that gets it, and for as long as the scope lives, which may serve it again."""
+        with self._custodian.secrets.collecting():
+            register_secret(value, name=name)
+
     def remember(self, key: Hashable, usable: Callable[[T], bool], fetch: Callable[[], T]) -> T:
         """What was fetched under this key while it is usable and its login was not replaced.
 
@@ -200,10 +204,14 @@ class SharedVault:
             session, following = self._session, self._following
         if session is None or not _is_usable(session, minimum_seconds):
             return self._log_in(following), following + 1
-        return _known(session), following
+        return self._known(session), following
+
+    def _known(self, session: VaultSession) -> VaultSession:
+        self.know(session.token, name=f"the Vault token with accessor {session.accessor}")
+        return session
 
     def _log_in(self, number: int) -> VaultSession:
-        return _known(self._logins.get(number, lambda: self._new_login(number)))
+        return self._known(self._logins.get(number, lambda: self._new_login(number)))
 
     def _new_login(self, number: int) -> VaultSession:
         # What it logs in with is held by the worker as long as it may have to log in again.
@@ -218,7 +226,7 @@ class SharedVault:
         session, holding = obtain(
             self._custodian,
             self._requested(LeaseKind.TOKEN, login_path(credential)),
-            lambda: _known(login(self.server, credential)),
+            lambda: self._known(login(self.server, credential)),
             lambda granted: Issued(granted.accessor, granted.ttl_seconds),
             _end_token,
         )
@@ -264,12 +272,6 @@ def known_fields(leased: LeasedSecret, public: frozenset[str]) -> LeasedSecret:
         if name not in public:
             register_secret(value, name=f"{leased.path}, field {name}")
     return leased
-
-
-def _known(session: VaultSession) -> VaultSession:
-    """The session, whose token is registered for the caller's run: another one may have logged in."""
-    register_secret(session.token, name=f"the Vault token with accessor {session.accessor}")
-    return session
 
 
 def _end_token(session: VaultSession) -> LeaseState:

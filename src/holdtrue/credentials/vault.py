@@ -13,7 +13,6 @@ from holdtrue.credentials.reference import CredentialReference
 from holdtrue.credentials.scope import current_scope
 from holdtrue.credentials.shared import SharedVault
 from holdtrue.errors import SecretInvalid
-from holdtrue.runtime.redaction import register_secret
 
 
 def _checked_path(path: str) -> str:
@@ -88,9 +87,10 @@ class VaultSecret(CredentialReference):
             SecretInvalid: the secret has no such field, or the field is not a string.
             HoldtrueError: what `VaultSession.read_secret` raises.
         """
-        fields = self.vault.connect().read_secret(self.mount, self.path, self.version, kv_version=self.kv_version)
+        shared = self.vault.connect()
+        fields = shared.read_secret(self.mount, self.path, self.version, kv_version=self.kv_version)
         value = pick(fields, self.field, where=f"{self.vault.address}, mount {self.mount}, path {self.path}")
-        register_secret(value, name=f"{self.mount}/{self.path}, field {self.field}")
+        shared.know(value, name=f"{self.mount}/{self.path}, field {self.field}")
         return value
 
     def set(self, value: SecretStr, *, cas: int | None = None) -> int:

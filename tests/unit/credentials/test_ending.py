@@ -5,24 +5,20 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from pydantic import SecretStr
 
 from holdtrue.credentials.ending import Ending
 from holdtrue.credentials.holding import Holding, requested
 from holdtrue.errors import AccessDenied, ServiceUnreachable
 from holdtrue.models.lease import Lease, LeaseKind, LeaseState
-from holdtrue.runtime.redaction import SecretRegistry
 
 REVOKED: Callable[[], LeaseState] = lambda: LeaseState.REVOKED  # noqa: E731 - a value of this type
-SECRET = "s3cr3t-of-a-lease"
 
 
 class Notebook:
-    """The notes for the ledger, and the secrets that the leases came with."""
+    """The notes for the ledger."""
 
     def __init__(self) -> None:
         self.states: dict[UUID, LeaseState] = {}
-        self.secrets = SecretRegistry(linger_seconds=0)
 
     def note(self, line: Lease) -> None:
         self.states[line.id] = line.state
@@ -39,10 +35,7 @@ class Notebook:
         lease = requested(uuid4(), kind, server=server, namespace="", path="auth/approle/login")
         until = datetime.now(UTC) + left
         held = lease.model_copy(update={"reference": reference, "expires_at": until, "state": LeaseState.HELD})
-        holder = self.secrets.holder()
-        with holder.collecting():
-            self.secrets.register(SecretStr(SECRET), name="secret of a lease")
-        return Holding(held, end, self.note, holder)
+        return Holding(held, end, self.note)
 
 
 def ended(*holdings: Holding) -> None:
@@ -83,16 +76,6 @@ def test_a_server_that_does_not_answer_is_asked_once_and_others_are_asked() -> N
     ended(*away, certificate, other)
     assert asked == ["silent"]
     assert notes.states == {certificate.id: LeaseState.LEFT, other.id: LeaseState.REVOKED}
-    assert not notes.secrets, "nothing of them stays known"
-
-
-def test_a_secret_is_known_until_the_last_lease_that_it_came_with_is_over() -> None:
-    notes = Notebook()
-    first, second = notes.holding(raising(AccessDenied("the policy lacks it"))), notes.holding(REVOKED)
-    ended(first)
-    assert notes.secrets.redact(SECRET) != SECRET
-    ended(second)
-    assert not notes.secrets
 
 
 @pytest.mark.parametrize(("left", "verb"), [(timedelta(hours=1), "expires at"), (timedelta(seconds=-1), "expired at")])
