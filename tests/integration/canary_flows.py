@@ -45,7 +45,7 @@ from flows.sweep import sweep
 from flows.validate import validate
 from holdtrue.credentials.scope import RunLabel, credential_scope
 from holdtrue.runtime.folder import private_folder
-from holdtrue.runtime.redaction import SecretRegistry, register_secret
+from holdtrue.runtime.redaction import SecretHolder, SecretRegistry, register_secret
 from holdtrue.runtime.tracing import flush_tracing, start_tracing
 from tasks.redaction import redacted, redacted_run
 from tests.integration.flow_stage import TINY_PROGRAM, Fleet
@@ -117,8 +117,8 @@ def record_registrations() -> None:
     """Keep what is registered from now on."""
     register = SecretRegistry.register
 
-    def recording(self: SecretRegistry, value: SecretStr, *, name: str) -> bool:
-        known = register(self, value, name=name)
+    def recording(self: SecretRegistry, value: SecretStr, *, name: str, keeper: SecretHolder | None = None) -> bool:
+        known = register(self, value, name=name, keeper=keeper)
         if known:
             REGISTERED.append((name, value.get_secret_value()))
         return known

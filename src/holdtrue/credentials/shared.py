@@ -182,8 +182,7 @@ class SharedVault:
 
     def know(self, value: SecretStr, *, name: str) -> None:
         """Register a secret for the run that gets it, and for as long as the scope lives, which may serve it again."""
-        with self._custodian.secrets.collecting():
-            register_secret(value, name=name)
+        register_secret(value, name=name, keeper=self._custodian.secrets)
 
     def remember(self, key: Hashable, usable: Callable[[T], bool], fetch: Callable[[], T]) -> T:
         """What was fetched under this key while it is usable and its login was not replaced.

@@ -11,7 +11,7 @@ from holdtrue.core.vault_paths import path_problem
 from holdtrue.credentials.logins import VaultLogin
 from holdtrue.credentials.reference import CredentialReference
 from holdtrue.credentials.scope import current_scope
-from holdtrue.credentials.shared import SharedVault
+from holdtrue.credentials.shared import PUBLIC_FIELDS, SharedVault
 from holdtrue.errors import SecretInvalid
 
 
@@ -90,7 +90,8 @@ class VaultSecret(CredentialReference):
         shared = self.vault.connect()
         fields = shared.read_secret(self.mount, self.path, self.version, kv_version=self.kv_version)
         value = pick(fields, self.field, where=f"{self.vault.address}, mount {self.mount}, path {self.path}")
-        shared.know(value, name=f"{self.mount}/{self.path}, field {self.field}")
+        if self.field.lower() in PUBLIC_FIELDS:
+            shared.know(value, name=f"{self.mount}/{self.path}, field {self.field}")
         return value
 
     def set(self, value: SecretStr, *, cas: int | None = None) -> int:

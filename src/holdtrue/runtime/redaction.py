@@ -112,17 +112,18 @@ class SecretRegistry:
         """Whether a run is open here, in this thread's or coroutine's context."""
         return self._run.get() is not None
 
-    def register(self, value: SecretStr, *, name: str) -> bool:
+    def register(self, value: SecretStr, *, name: str, keeper: SecretHolder | None = None) -> bool:
         """Know this value from now on; False, and one warning with its `name`, when it cannot be redacted by value.
 
-        It is held by the innermost run of the caller's context and by who collects there. A thread that was started
-        without a context registers for all open runs. Where there is neither a run nor a collector, the process holds
-        it for good.
+        It is held by the innermost run of the caller's context, by who collects there, and by the keeper. A thread that
+        was started without a context registers for all open runs. Where there is none of these, the process holds it
+        for good.
         """
         text = value.get_secret_value()
         with self._lock:
             runs = self._runs_here()
-            holders = [*runs, *(holder for holder in self._collectors.get() if holder.is_open)] or [self._process]
+            collectors = self._collectors.get() if keeper is None else (keeper, *self._collectors.get())
+            holders = [*runs, *(holder for holder in collectors if holder.is_open)] or [self._process]
             if all(text in holder.values for holder in holders):
                 return True
             reason = refusal(text)
@@ -270,9 +271,9 @@ SECRETS: Final = SecretRegistry()
 """The process's registry, which everything here uses."""
 
 
-def register_secret(value: SecretStr, *, name: str) -> bool:
+def register_secret(value: SecretStr, *, name: str, keeper: SecretHolder | None = None) -> bool:
     """Have this value redacted wherever it shows up; see `SecretRegistry.register`."""
-    return SECRETS.register(value, name=name)
+    return SECRETS.register(value, name=name, keeper=keeper)
 
 
 def redact_text(text: str) -> str:

@@ -252,6 +252,16 @@ def test_a_collector_spares_the_process_what_no_run_asked_for(registry: SecretRe
     assert not registry
 
 
+def test_a_keeper_holds_beside_the_run_and_in_its_place(registry: SecretRegistry) -> None:
+    keeper = registry.holder()
+    with registry.open():
+        registry.register(SecretStr(VALUE), name="canary", keeper=keeper)
+    registry.register(SecretStr("of-no-run-at-all"), name="other", keeper=keeper)
+    assert registry.redact(f"{VALUE} of-no-run-at-all") == f"{REPLACEMENT} {REPLACEMENT}"
+    keeper.release()
+    assert not registry
+
+
 def test_a_released_holder_holds_nothing_more(registry: SecretRegistry) -> None:
     cache = registry.holder()
     cache.release()
@@ -289,7 +299,7 @@ def test_a_thousand_runs_leave_nothing(registry: SecretRegistry) -> None:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
     monkeypatch.setattr("holdtrue.runtime.redaction.time.monotonic", lambda: now[0])
     return now
