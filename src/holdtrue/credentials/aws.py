@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _MARGIN: Final = 0.15
 """Keys are replaced when less than this part of their life is left."""
 
+_STILL: Final = timedelta(seconds=10)
+"""Keys that could not be replaced are used until they have less than this left."""
+
 _PUBLIC: Final = frozenset({"access_key"})
 """Fields of keys that Vault's AWS engine makes that are no secrets."""
 
@@ -246,7 +249,12 @@ class VaultAwsCredentials(CredentialReference):
             held = self._fetch(vault)
         else:
             shared = (self.source, self.region, self.endpoint_url)
-            held = vault.remember(shared, lambda it: it.are_usable(minimum, vault), lambda: self._fetch(vault))
+            held = vault.remember(
+                shared,
+                lambda it: it.are_usable(minimum, vault),
+                lambda: self._fetch(vault),
+                serves_still=lambda it: it.last(max(minimum, _STILL), vault),
+            )
         keys = _known(held.now(vault), vault, self.source.kind)
         if not held.last(minimum, vault):
             raise RejectedError(

@@ -25,7 +25,7 @@ from holdtrue.credentials.flight import SingleFlight
 from holdtrue.credentials.holding import Custodian, Issued, obtain, requested
 from holdtrue.credentials.logins import VaultLogin
 from holdtrue.credentials.renewals import Renewals
-from holdtrue.errors import AccessDenied
+from holdtrue.errors import AccessDenied, TransientError
 from holdtrue.models.lease import Lease, LeaseKind, LeaseState
 from holdtrue.runtime.redaction import register_secret
 
@@ -184,18 +184,36 @@ class SharedVault:
         """Register a secret for the run that gets it, and for as long as the scope lives, which may serve it again."""
         register_secret(value, name=name, keeper=self._custodian.secrets)
 
-    def remember(self, key: Hashable, usable: Callable[[T], bool], fetch: Callable[[], T]) -> T:
+    def remember(
+        self,
+        key: Hashable,
+        usable: Callable[[T], bool],
+        fetch: Callable[[], T],
+        *,
+        serves_still: Callable[[T], bool] = lambda _: False,
+    ) -> T:
         """What was fetched under this key while it is usable and its login was not replaced.
 
-        One caller at a time fetches anew.
+        One caller at a time fetches anew. What `serves_still` is used to its end while a service that is needed to
+        replace it does not answer.
         """
         with self._remembering:
             value, login_number = self._remembered.get(key, (None, self._following))
-            if value is None or login_number != self._following or not usable(value):
+            if value is not None and login_number == self._following:
+                kept: T = value
+                if usable(kept):
+                    return kept
+                try:
+                    value = fetch()
+                except TransientError as error:
+                    if not serves_still(kept):
+                        raise
+                    _LOGGER.warning("what is at hand is used to its end, because it could not be replaced: %s", error)
+                    return kept
+            else:
                 value = fetch()
-                self._remembered[key] = (value, self._following)
-            kept: T = value
-            return kept
+            self._remembered[key] = (value, self._following)
+            return value
 
     def _at_hand(self, minimum_seconds: float = 0.0) -> tuple[VaultSession, int]:
         """A session that can be used, and the number of the login that would replace it."""
