@@ -31,7 +31,7 @@ from sandbox.options import Service
 from tests.conftest import Watch
 from tests.faults.held_credentials import Held
 
-TOKEN_SECONDS: Final = 4
+TOKEN_SECONDS: Final = 5
 AWAY_SECONDS: Final = 15.0
 BACK_SECONDS: Final = 10.0
 """How soon the ledger has to know what happened while it was away."""
@@ -107,7 +107,7 @@ def held(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Held:
 def outage(held: Held, watch_services: Watch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
     folder = tmp_path_factory.mktemp("ledger")
     postgres = SandboxOptions(services=frozenset({Service.POSTGRES}))
-    with ExitStack() as stack, ThreadPoolExecutor(8) as pool, pytest.MonkeyPatch.context() as patch:
+    with ThreadPoolExecutor(8) as pool, ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         gone, frozen = pool.map(stack.enter_context, (Sandbox(postgres), Sandbox(postgres)))
         for own in (gone, frozen):
             stack.enter_context(watch_services(own.log_directory))

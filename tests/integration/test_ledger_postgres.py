@@ -227,6 +227,18 @@ def test_a_server_that_hangs_is_not_waited_for_without_end(
     ledger.open_holder(holder)
 
 
+def test_it_is_written_at_the_exit_of_a_process_that_can_start_no_thread(
+    ledger: LeaseLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    holder = a_holder()
+    monkeypatch.setattr(threading.Timer, "start", refuse)
+    ledger.open_holder(holder)
+    ledger.close_holder(holder.id, datetime.now(UTC))
+
+
 def test_a_server_that_freezes_after_it_was_connected_to_is_not_waited_for_without_end(
     sandbox: Sandbox, url: SecretStr, monkeypatch: pytest.MonkeyPatch
 ) -> None:

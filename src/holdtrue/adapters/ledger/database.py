@@ -136,7 +136,10 @@ def _cut_after(seconds: float, connection: Any, record: Any) -> None:
     wire = socket.socket(fileno=os.dup(connection.fileno()))
     timer = threading.Timer(seconds, _cut, (wire,))
     timer.daemon = True
-    timer.start()
+    with suppress(
+        RuntimeError
+    ):  # Python 3.12 starts no thread at its exit, where the end of a run waits a limited time.
+        timer.start()
     record.info["limit"] = (timer, wire)
 
 
