@@ -31,8 +31,8 @@ from sandbox.options import Service
 from tests.conftest import Watch
 from tests.faults.held_credentials import Held
 
-TOKEN_SECONDS: Final = 5
-AWAY_SECONDS: Final = 15.0
+TOKEN_SECONDS: Final = 8
+AWAY_SECONDS: Final = 16.0
 BACK_SECONDS: Final = 10.0
 """How soon the ledger has to know what happened while it was away."""
 
@@ -54,7 +54,11 @@ class Run:
 
     def said(self) -> dict[str, Any]:
         assert self.process.stdout is not None
-        told: dict[str, Any] = json.loads(self.process.stdout.readline())
+        line = self.process.stdout.readline()
+        if not line:
+            assert self.process.stderr is not None
+            raise AssertionError(self.process.stderr.read())
+        told: dict[str, Any] = json.loads(line)
         return told
 
     def ask(self, word: str) -> None:
