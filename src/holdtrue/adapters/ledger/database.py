@@ -136,9 +136,8 @@ def _cut_after(seconds: float, connection: Any, record: Any) -> None:
     wire = socket.socket(fileno=os.dup(connection.fileno()))
     timer = threading.Timer(seconds, _cut, (wire,))
     timer.daemon = True
-    with suppress(
-        RuntimeError
-    ):  # Python 3.12 starts no thread at its exit, where the end of a run waits a limited time.
+    # Python 3.12 starts no thread at its exit. There, the end of a run waits for a limited time.
+    with suppress(RuntimeError):
         timer.start()
     record.info["limit"] = (timer, wire)
 
