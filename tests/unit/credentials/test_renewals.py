@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 
 from holdtrue.adapters.vault import VaultSession
-from holdtrue.credentials import renewals as module
 from holdtrue.credentials.holding import Holding, requested
 from holdtrue.credentials.renewals import Renewals
 from holdtrue.errors import AccessDenied, ServiceUnreachable
@@ -64,7 +63,7 @@ class Vault:
 @pytest.fixture
 def vault(monkeypatch: pytest.MonkeyPatch) -> Vault:
     made = Vault()
-    monkeypatch.setattr(module.time, "monotonic", lambda: made.now)
+    monkeypatch.setattr("holdtrue.credentials.renewals.time.monotonic", lambda: made.now)
     return made
 
 
