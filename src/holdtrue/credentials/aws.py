@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 _MARGIN: Final = 0.15
 """Keys are replaced when less than this part of their life is left."""
 
-_STILL: Final = timedelta(seconds=10)
-"""Keys that could not be replaced are used until they have less than this left."""
+_LAST_USE: Final = timedelta(seconds=10)
+"""Keys that could not be replaced are used while at least this is left of their life."""
 
 _PUBLIC: Final = frozenset({"access_key"})
-"""Fields of keys that Vault's AWS engine makes that are no secrets."""
+"""Fields in an answer of Vault's AWS engine that are not secret."""
 
 
 class KvAwsKeys(Value):
@@ -253,7 +253,7 @@ class VaultAwsCredentials(CredentialReference):
                 shared,
                 lambda it: it.are_usable(minimum, vault),
                 lambda: self._fetch(vault),
-                serves_still=lambda it: it.last(max(minimum, _STILL), vault),
+                serves_still=lambda it: it.last(max(minimum, _LAST_USE), vault),
             )
         keys = _known(held.now(vault), vault, self.source.kind)
         if not held.last(minimum, vault):

@@ -181,7 +181,7 @@ class SharedVault:
         return self.call(issue)
 
     def know(self, value: SecretStr, *, name: str) -> None:
-        """Register a secret for the run that gets it, and for as long as the scope lives, which may serve it again."""
+        """Register a secret for the run that gets it, and for the scope, which may serve it to others."""
         register_secret(value, name=name, keeper=self._custodian.secrets)
 
     def remember(
@@ -198,21 +198,19 @@ class SharedVault:
         replace it does not answer.
         """
         with self._remembering:
-            value, login_number = self._remembered.get(key, (None, self._following))
-            if value is not None and login_number == self._following:
-                kept: T = value
-                if usable(kept):
-                    return kept
+            kept, login_number = self._remembered.get(key, (None, self._following))
+            if login_number != self._following:
+                kept = None
+            if kept is None or not usable(kept):
                 try:
-                    value = fetch()
+                    kept = fetch()
                 except TransientError as error:
-                    if not serves_still(kept):
+                    if kept is None or not serves_still(kept):
                         raise
                     _LOGGER.warning("what is at hand is used to its end, because it could not be replaced: %s", error)
-                    return kept
-            else:
-                value = fetch()
-            self._remembered[key] = (value, self._following)
+                else:
+                    self._remembered[key] = (kept, self._following)
+            value: T = kept
             return value
 
     def _at_hand(self, minimum_seconds: float = 0.0) -> tuple[VaultSession, int]:
