@@ -81,6 +81,7 @@ class Run:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entry, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(entry, "BEAT_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -142,7 +143,6 @@ def test_a_run_beats_although_the_ledger_takes_no_note(run: Run, outage: Outage)
 
     lease = run.held()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entry, "BEAT_SECONDS", 0.05)
         patch.setattr(SqlLedger, "hold", refuse)
         run.entry.note(later(lease))
         wait_until(lambda: outage.asked.count("beat") > 3)
