@@ -10,8 +10,8 @@ from holdtrue.adapters.program_text import has_word
 from holdtrue.adapters.tools import find_tool
 from holdtrue.adapters.vault import VaultSession
 from holdtrue.adapters.vault.failures import Call
+from holdtrue.core.forms import refusal
 from holdtrue.core.hosts import parse_hosts, placeholders
-from holdtrue.core.redaction import refusal
 from holdtrue.core.template import fill, template_uses, unfilled
 from holdtrue.core.traffic import plan_steps, require_in_service
 from holdtrue.credentials.aws import VaultAwsCredentials

@@ -29,7 +29,7 @@ from prefect.variables import Variable
 from pydantic import BaseModel, SecretStr
 
 from flows.validate import validate
-from holdtrue.core.redaction import REPLACEMENT
+from holdtrue.core.forms import REPLACEMENT
 from holdtrue.models.base import Progress, ProgressSink, ignore_progress
 from holdtrue.models.host import Host
 from holdtrue.models.validation import CheckOutcome, CheckResult

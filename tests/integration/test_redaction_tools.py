@@ -21,7 +21,8 @@ from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
 from holdtrue.adapters.program_tests import run_program_tests
-from holdtrue.core.redaction import MINIMUM_LENGTH, REPLACEMENT, redact
+from holdtrue.core.forms import MINIMUM_LENGTH, REPLACEMENT
+from holdtrue.core.redaction import redact
 from holdtrue.errors import ProgramTestsFailed
 from holdtrue.models.base import Progress
 from holdtrue.runtime.log_guard import guard_logging

@@ -1,113 +1,238 @@
-"""How other programs write a text: the escapes of JSON, Python, URLs, HTML, XML and shells."""
+"""How other programs write a text: the escapes of JSON, Python, YAML, URLs, HTML, XML, SQL, CSV and shells.
+
+Each encoder here works character by character: what it makes of one does not depend on the others. So a text is written
+as the spellings of its characters, one after the other, and a program that escapes fewer of them is covered as well.
+"""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache
 from html import escape
+from html.entities import codepoint2name
+from string import ascii_letters, digits
 from typing import Final
-from urllib.parse import quote
 
-_URL_SAFE: Final = tuple(
-    {f"%{ord(character):02X}": character for character in safe} for safe in ("", "/", "!'()*", "$&+=:@", "$&+,;=")
+from holdtrue.core.spans import Span
+
+Encoder = Callable[[str], str]
+
+PLAIN: Final = frozenset(f"{ascii_letters}{digits}_.-")
+"""No encoder changes these characters, and most tokens have no others."""
+
+_PLAIN_STRETCH: Final = re.compile(r"[A-Za-z0-9_.-]+")
+
+_URL_SAFE: Final = (
+    *("", "/", "!'()*", "!'()*;,/?:@&=+$#", "$&+=:@", "$&+,;="),
+    *("!#$%&'()*+,/:;=?@[]", "!$%&'()*+,;=:", "!$&'()*+,;=:/?@"),
+    *("!$%&'()*+,;=@[\\]^|/:", "!$%&'()*+,/:;=?@[\\]^`{|}", "!#$%&'()*+,/:;=?@[\\]^{|}"),
 )
-"""What encoders leave alone besides letters, digits and `_.-~`: Python twice, JavaScript, Go for paths and users."""
+"""What encoders of URLs leave alone besides letters, digits and `_.~-`.
 
-_SHELL_UNSAFE: Final = tuple(
-    re.compile(f"[^{safe}]") for safe in (r"\w@%+=:./#~\u0080-\U0010ffff-", r"\w@%+=:,./-", r"A-Za-z0-9_.,:+/@-")
-)
-"""What gets a backslash: from bash's `printf %q`, in the manner of Python's shlex, and from Ruby's Shellwords."""
+Python twice, JavaScript twice, Go for paths and users; requests; httpx for users, and urllib3; httpx for paths, queries
+and fragments.
+"""
 
-_DOUBLE_QUOTED_UNSAFE: Final = re.compile(r'["$`\\]')
+_SHELL_SAFE: Final = (r"\w@%+=:./#~\u0080-\U0010ffff-", r"\w@%+=:,./-", r"A-Za-z0-9_.,:+/@-")
+"""What gets no backslash: from bash's `printf %q`, in the manner of Python's shlex, and from Ruby's Shellwords."""
 
-_NEVER_ESCAPED: Final = re.compile(r"[A-Za-z0-9_.~-]*")
-"""Most tokens are of these letters, and their other forms are the token itself."""
+_CONTROLS: Final = r"\x00-\x1f\x7f"
+_OTHER_ALPHABETS: Final = r"\x80-\U0010ffff"
 
-_GO_JSON: Final = str.maketrans(
-    {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
-)
-"""Go's encoding/json, the voice of Pulumi and of the Vault API, escapes these as well."""
+_LETTERS: Final = {
+    "\\": r"\\",
+    "\a": r"\a",
+    "\b": r"\b",
+    "\t": r"\t",
+    "\n": r"\n",
+    "\v": r"\v",
+    "\f": r"\f",
+    "\r": r"\r",
+}
+"""The backslash, and the control characters that C, Go, YAML and shells call by a letter."""
 
-_XML_ATTRIBUTE: Final = str.maketrans({'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#09;"})
-"""On top of `&`, `<` and `>`, as xml.etree writes attributes."""
+_YAML_LETTERS: Final = _LETTERS | {
+    '"': r"\"",
+    "\0": r"\0",
+    "\x1b": r"\e",
+    "\x85": r"\N",
+    "\xa0": r"\_",
+    "\u2028": r"\L",
+    "\u2029": r"\P",
+}
 
-_GO_HTML: Final = str.maketrans({'"': "&#34;", "'": "&#39;"})
+
+def plain_stretches(text: str) -> Iterator[Span]:
+    """Where there are only characters that no program escapes."""
+    return (found.span() for found in _PLAIN_STRETCH.finditer(text))
+
+
+def is_plain(text: str) -> bool:
+    """Whether no program escapes any of these characters."""
+    return _PLAIN_STRETCH.fullmatch(text) is not None
 
 
 def escaped(value: str) -> set[str]:
-    """In every way in which one of them writes it; nothing for what none has to escape."""
-    if _NEVER_ESCAPED.fullmatch(value):
-        return set()
-    raw = value.encode(errors="surrogatepass")
-    return {*_for_json(value), *_for_python(value, raw), *_for_markup(value), *_for_urls(raw), *_for_shells(value)}
+    """In every way in which one program writes it; nothing for what none has to escape."""
+    return set() if is_plain(value) else {encode(value) for encode in _encoders()}
 
 
-def escaped_within(value: str) -> set[str]:
-    """As one that gets it from another writes it: JSON in a command line, a command line in JSON.
-
-    Without markup, and of each kind the usual way: with all of `escaped`, a value would have a thousand forms.
-    """
-    return {form for once in _usually(value) for form in _usually(once)}
-
-
-def _usually(value: str) -> set[str]:
-    if _NEVER_ESCAPED.fullmatch(value):
-        return set()
-    raw = value.encode(errors="surrogatepass")
-    url = quote(raw, safe="")
-    single_quoted, traced, double_quoted, backslashed, *_ = _for_shells(value)
-    return {
-        *(json.dumps(value, ensure_ascii=False)[1:-1], json.dumps(value)[1:-1]),
-        *(form for quoted in (repr(f'"{value}')[2:-1], repr(b'"' + raw)[3:-1]) for form in _in_either_quotes(quoted)),
-        *(url, url.replace("%2F", "/"), url.replace("%20", "+")),
-        *(single_quoted, traced, double_quoted, backslashed),
-    }
+@lru_cache(maxsize=1024)
+def spellings(character: str) -> tuple[str, ...]:
+    """A character as it is, as one program writes it, and as another one writes what the first one wrote."""
+    if character in PLAIN:
+        return (character,)
+    once = {encode(character) for encode in _encoders()}
+    twice = {second for first in once for second in _escaped_again(first)}
+    return tuple(sorted({character, *once, *twice}))
 
 
-def _for_json(value: str) -> Iterator[str]:
-    """With and without other alphabets, as Go escapes it, and as PHP does; also inside JSON."""
-    plain, ascii_only = json.dumps(value, ensure_ascii=False)[1:-1], json.dumps(value)[1:-1]
-    yield from (plain, ascii_only, plain.translate(_GO_JSON), plain.replace("/", r"\/"))
-    yield from (json.dumps(form, ensure_ascii=False)[1:-1] for form in (plain, ascii_only))
+def _escaped_again(text: str) -> Iterator[str]:
+    characters = "".join(sorted({*text} - PLAIN))
+    for written in _written(characters):
+        yield text.translate(dict(zip(map(ord, characters), written, strict=True)))
 
 
-def _for_python(value: str, raw: bytes) -> Iterator[str]:
-    """As repr writes text and bytes."""
-    for quoted in (repr(f'"{value}')[2:-1], ascii(f'"{value}')[2:-1], repr(b'"' + raw)[3:-1]):
-        yield from _in_either_quotes(quoted)
+@lru_cache(maxsize=1024)
+def _written(characters: str) -> frozenset[tuple[str, ...]]:
+    """These characters, one by one, as each program writes them."""
+    return frozenset(tuple(map(encode, characters)) for encode in _encoders())
 
 
-def _in_either_quotes(quoted: str) -> tuple[str, str]:
-    """Of a repr in single quotes, which a double quote in front of the value brings about.
-
-    Which of the two repr takes, and whether it escapes single ones, depends on the whole text.
-    """
-    return quoted.replace(r"\'", "'"), quoted.replace(r"\'", "'").replace("'", r"\'")
-
-
-def _for_markup(value: str) -> Iterator[str]:
-    """For HTML as Python and Go write it, and for XML's texts and attributes."""
-    text = escape(value, quote=False)
-    yield from (escape(value), text, text.translate(_GO_HTML), text.translate(_XML_ATTRIBUTE))
+@cache
+def _encoders() -> tuple[Encoder, ...]:
+    return tuple(
+        encode
+        for family in (_for_json, _for_python, _for_strings, _for_tables, _for_markup, _for_shells, _for_urls)
+        for encode in family()
+    )
 
 
-def _for_shells(value: str) -> Iterator[str]:
+def _mapped(mapping: Mapping[str, str]) -> Encoder:
+    table = str.maketrans(dict(mapping))
+    return lambda value: value.translate(table)
+
+
+def _replaced(characters: str, write: Callable[[str], str]) -> Encoder:
+    """Writes each character of this class of a regular expression in another way."""
+    pattern = re.compile(f"[{characters}]")
+    return lambda value: pattern.sub(lambda found: write(found[0]), value)
+
+
+def _both(first: Encoder, second: Encoder) -> Encoder:
+    return lambda value: second(first(value))
+
+
+def _for_json() -> Iterator[Encoder]:
+    """With and without other alphabets; as Go escapes it (Pulumi, Vault), as Jinja's `tojson` does, and as PHP does."""
+    yield from (_json, _ascii_json)
+    yield _both(_json, _replaced("<>&\u2028\u2029", lambda character: f"\\u{ord(character):04x}"))
+    yield _both(_ascii_json, _replaced("<>&'", lambda character: f"\\u{ord(character):04x}"))
+    yield _both(_ascii_json, _mapped({"/": r"\/"}))
+
+
+def _json(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def _ascii_json(value: str) -> str:
+    return json.dumps(value)[1:-1]
+
+
+def _for_python() -> Iterator[Encoder]:
+    """As `repr` and `ascii` write a text or bytes, which escape single quotes only if there are also double ones."""
+    for write in (
+        lambda value: repr(f'"{value}')[2:-1],
+        lambda value: ascii(f'"{value}')[2:-1],
+        lambda value: repr(b'"' + _raw(value))[3:-1],
+    ):
+        yield _both(write, lambda quoted: quoted.replace(r"\'", "'"))
+        yield _both(write, lambda quoted: quoted.replace(r"\'", "'").replace("'", r"\'"))
+
+
+def _for_strings() -> Iterator[Encoder]:
+    """As YAML in double quotes, Go's %q, bash's $'...' and SQL with backslashes write it."""
+    yield _both(_mapped(_YAML_LETTERS), _replaced(_CONTROLS + _OTHER_ALPHABETS, _yaml_number))
+    for characters in (_CONTROLS, _CONTROLS + _OTHER_ALPHABETS):
+        yield _both(_mapped(_LETTERS | {'"': r"\""}), _replaced(characters, _go_number))
+    for quotes in ("'", "'\""):
+        quoted = {quote: f"\\{quote}" for quote in quotes}
+        yield _mapped({"\\": r"\\"} | quoted)
+        yield _both(_mapped(_LETTERS | {"\x1b": r"\E"} | quoted), _replaced(_CONTROLS + _OTHER_ALPHABETS, _octal))
+
+
+def _yaml_number(character: str) -> str:
+    return _backslash_number(character, "X", last_x="\xff")
+
+
+def _go_number(character: str) -> str:
+    return _backslash_number(character, "x", last_x="\x7f")
+
+
+def _backslash_number(character: str, case: str, *, last_x: str) -> str:
+    letter, digits = ("x", 2) if character <= last_x else ("u", 4) if character <= "\uffff" else ("U", 8)
+    return f"\\{letter}{ord(character):0{digits}{case}}"
+
+
+def _octal(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in _raw(character))
+
+
+def _for_tables() -> Iterator[Encoder]:
+    """As SQL, CSV and YAML in single quotes double their quotes; drivers for SQL also double percent signs."""
+    for doubled in ("'", '"', "%", "'%", "\\'%"):
+        yield _mapped({character: character * 2 for character in doubled})
+
+
+def _for_markup() -> Iterator[Encoder]:
+    """As HTML and XML write texts and attributes, with names and with numbers."""
+    for quotes in (
+        *({}, {'"': "&quot;"}, {'"': "&quot;", "'": "&#x27;"}, {'"': "&quot;", "'": "&#39;"}),
+        *({'"': "&quot;", "'": "&apos;"}, {'"': "&#34;", "'": "&#39;"}),
+        *({'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": tab} for tab in ("&#9;", "&#09;")),
+    ):
+        yield _both(_text_of_markup, _mapped(quotes))
+    yield _both(_text_of_markup, _replaced(_OTHER_ALPHABETS, _named))
+    for write in ("&#{:d};", "&#x{:x};", "&#x{:X};"):
+        yield _both(_text_of_markup, _replaced(_OTHER_ALPHABETS, _numbered(write)))
+        yield _replaced(r"^A-Za-z0-9_.\-", _numbered(write))
+
+
+def _text_of_markup(value: str) -> str:
+    return escape(value, quote=False)
+
+
+def _named(character: str) -> str:
+    name = codepoint2name.get(ord(character))
+    return character if name is None else f"&{name};"
+
+
+def _numbered(form: str) -> Encoder:
+    return lambda character: form.format(ord(character))
+
+
+def _for_shells() -> Iterator[Encoder]:
     """Within quotes of either kind, and with a backslash before what means something to a shell."""
-    yield value.replace("'", "'\"'\"'")
-    yield value.replace("'", r"'\''")
-    for unsafe in (_DOUBLE_QUOTED_UNSAFE, *_SHELL_UNSAFE):
-        yield unsafe.sub(lambda found: f"\\{found[0]}", value)
+    yield _mapped({"'": "'\"'\"'"})
+    yield _mapped({"'": r"'\''"})
+    for characters in (r'"$`\\', *(f"^{safe}" for safe in _SHELL_SAFE)):
+        yield _replaced(characters, lambda character: f"\\{character}")
 
 
-def _for_urls(raw: bytes) -> Iterator[str]:
-    """With capital and with small digits."""
-    whole = quote(raw, safe="")
-    forms = [whole.replace("%20", "+")]
+def _for_urls() -> Iterator[Encoder]:
+    """With capital and with small digits, and with a plus sign for a space."""
     for safe in _URL_SAFE:
-        form = whole
-        for code, character in safe.items():
-            form = form.replace(code, character)
-        forms.append(form)
-    for form in forms:
-        yield form
-        head, *rest = form.split("%")
-        yield "%".join([head, *(part[:2].lower() + part[2:] for part in rest)])
+        characters = rf"^A-Za-z0-9_.~\-{re.escape(safe)}"
+        for case in ("X", "x"):
+            write = _percent(case)
+            yield _replaced(characters, write)
+            yield _both(_replaced(f"{characters} ", write), _mapped({" ": "+"}))
+
+
+def _percent(case: str) -> Encoder:
+    return lambda character: "".join(f"%{byte:02{case}}" for byte in _raw(character))
+
+
+def _raw(value: str) -> bytes:
+    """Lone surrogates stand for bytes that were not UTF-8 when they were read."""
+    return value.encode(errors="surrogatepass")

@@ -5,8 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from typing import Final
 
-Span = tuple[int, int]
-"""Start and end in a text."""
+from holdtrue.core.spans import Span
 
 LINE_LENGTH: Final = 32
 """So many characters of base64's alphabets stand before a break: shorter lines are no wrapped text, but words.

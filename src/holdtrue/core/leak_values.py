@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from holdtrue.core.redaction import refusal
+from holdtrue.core.forms import refusal
 from holdtrue.errors import RejectedError
 from holdtrue.models.leak import KnownValue
 

@@ -19,7 +19,8 @@ from typing import Any, Final, TypeVar
 
 from pydantic import SecretStr
 
-from holdtrue.core.redaction import REPLACEMENT, Redactor, StreamRedactor, refusal
+from holdtrue.core.forms import REPLACEMENT, refusal
+from holdtrue.core.redaction import Redactor, StreamRedactor
 
 Data = TypeVar("Data")
 

@@ -12,7 +12,7 @@ from holdtrue.adapters.pulumi.evidence import Evidence
 from holdtrue.adapters.pulumi.failures import translate
 from holdtrue.adapters.pulumi.journal import Journal
 from holdtrue.adapters.pulumi.messages import Diagnostic, Failed, Message, Snapshot, Step, write_message
-from holdtrue.core.redaction import REPLACEMENT
+from holdtrue.core.forms import REPLACEMENT
 from holdtrue.errors import UnavailableError
 from holdtrue.models.base import Progress
 from holdtrue.runtime.redaction import SECRETS, register_secret

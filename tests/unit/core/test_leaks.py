@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from holdtrue.adapters.ssh import generate_key_pair
+from holdtrue.core.forms import refusal
 from holdtrue.core.leak_report import conclude, describe
 from holdtrue.core.leak_values import parse_values
 from holdtrue.core.leaks import Found, NeedleIndex, StreamSearch, search_bytes
-from holdtrue.core.redaction import refusal
 from holdtrue.errors import RejectedError
 from holdtrue.models.leak import Form, KnownValue, Leak, LeakVerdict, NotSearched
 

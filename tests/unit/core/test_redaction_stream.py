@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from holdtrue.core.redaction import REPLACEMENT, Redactor, StreamRedactor
+from holdtrue.core.forms import REPLACEMENT
+from holdtrue.core.redaction import Redactor, StreamRedactor
 from tests.unit.core.encoders import ENCODERS
 
 SECRETS = st.lists(st.text("abcd\n", min_size=8, max_size=20), max_size=3)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from holdtrue.core.redaction import REPLACEMENT
+from holdtrue.core.forms import REPLACEMENT
 from holdtrue.runtime import log_guard
 from holdtrue.runtime.log_guard import guard_logging
 from holdtrue.runtime.redaction import SECRETS, register_secret

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from holdtrue.core.redaction import REPLACEMENT
+from holdtrue.core.forms import REPLACEMENT
 from holdtrue.runtime.redaction import SECRETS, SecretRegistry, redact_data, redact_shown, redact_text, register_secret
 
 VALUE = "s3cr3t-canary/value"

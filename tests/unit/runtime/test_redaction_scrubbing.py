@@ -10,7 +10,7 @@ from types import MappingProxyType
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from holdtrue.core.redaction import REPLACEMENT
+from holdtrue.core.forms import REPLACEMENT
 from holdtrue.errors import AccessDenied, ServiceUnreachable, is_transient
 from holdtrue.runtime.redaction import SECRETS, register_secret
 from holdtrue.runtime.scrubbing import scrubbed, scrubs_errors

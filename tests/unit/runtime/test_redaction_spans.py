@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 from opentelemetry.util._once import Once
 from pydantic import SecretStr
 
-from holdtrue.core.redaction import REPLACEMENT
+from holdtrue.core.forms import REPLACEMENT
 from holdtrue.runtime import tracing
 from holdtrue.runtime.redaction import SECRETS, register_secret
 from holdtrue.runtime.span_redaction import RedactingProcessor

@@ -1,0 +1,137 @@
+"""One text found again however its characters are escaped: each may stand there in any of its spellings."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from math import prod
+from typing import Final
+
+from holdtrue.core.escapes import PLAIN, is_plain, plain_stretches, spellings
+from holdtrue.core.spans import Span
+
+Unit = tuple[str, ...]
+"""The spellings of one character, or a stretch of characters that nobody escapes."""
+
+ANCHOR_LENGTH: Final = 8
+END_LENGTH: Final = 4
+"""So many characters of a text's beginning or end are enough where another program has cut the rest."""
+
+
+class Spelling:
+    """A text that is looked up by its anchor, where it is spelled in the fewest ways, and compared from there on.
+
+    The anchor is in the middle, if possible: secrets of one kind begin alike (`hvs.`, `eyJhbGciOi`).
+    """
+
+    __slots__ = ("_anchor", "_anchor_length", "_spell", "_text")
+
+    def __init__(self, text: str, anchor_length: int = ANCHOR_LENGTH, spell: Callable[[str], Unit] = spellings) -> None:
+        self._text = text
+        self._anchor = _anchor(text, anchor_length, spell)
+        self._anchor_length = anchor_length
+        self._spell = spell
+
+    @property
+    def longest(self) -> int:
+        """Characters of the longest spelling."""
+        escaped = {*self._text}.difference(PLAIN)
+        more = sum(self._text.count(item) * (max(map(len, self._spell(item))) - 1) for item in escaped)
+        return len(self._text) + more
+
+    def anchors(self) -> set[str]:
+        """The characters of the anchor, in every spelling."""
+        return _beginnings(self._units(self._anchor), self._anchor_length)
+
+    def heads(self) -> set[str]:
+        """What the text begins with, in every spelling: END_LENGTH characters."""
+        return _beginnings(self._units(), END_LENGTH)
+
+    def tails(self) -> set[str]:
+        """What the text ends with, in every spelling: END_LENGTH characters."""
+        units = [*self._units(len(self._text) - END_LENGTH)]
+        backwards = (tuple(spelled[::-1] for spelled in unit) for unit in reversed(units))
+        return {beginning[::-1] for beginning in _beginnings(backwards, END_LENGTH)}
+
+    def match(self, text: str, at: int) -> Span | None:
+        """The whole text, when its anchor begins here; the longest of several readings."""
+        ends, starts = {at}, {at}
+        for unit in self._units(self._anchor):
+            ends = _ends(text, ends, unit)
+            if not ends:
+                return None
+        for unit in reversed([*self._units(0, self._anchor)]):
+            starts = _starts(text, starts, unit)
+            if not starts:
+                return None
+        return min(starts), max(ends)
+
+    def match_head(self, text: str, start: int, stops: Collection[int]) -> Span | None:
+        """What begins here and was cut at one of these places, also in the middle of an escape."""
+        ends = {start}
+        for unit in self._units():
+            for stop in stops:
+                if any(end <= stop and _is_cut(text[end:stop], unit, str.startswith) for end in ends):
+                    return start, stop
+            ends = _ends(text, ends, unit)
+            if not ends:
+                return None
+        return None
+
+    def match_tail(self, text: str, end: int, stops: Collection[int]) -> Span | None:
+        """What ends here and was cut at one of these places, also in the middle of an escape."""
+        starts = {end}
+        for unit in reversed([*self._units()]):
+            for stop in stops:
+                if any(stop <= start and _is_cut(text[stop:start], unit, str.endswith) for start in starts):
+                    return stop, end
+            starts = _starts(text, starts, unit)
+            if not starts:
+                return None
+        return None
+
+    def _units(self, start: int = 0, end: int | None = None) -> Iterator[Unit]:
+        """The text from here to there as stretches that no program escapes, and single characters."""
+        text = self._text[start:end]
+        at = 0
+        for plain_start, plain_end in plain_stretches(text):
+            yield from map(self._spell, text[at:plain_start])
+            yield (text[plain_start:plain_end],)
+            at = plain_end
+        yield from map(self._spell, text[at:])
+
+
+def _ends(text: str, starts: set[int], unit: Unit) -> set[int]:
+    return {start + len(spelled) for start in starts for spelled in unit if text.startswith(spelled, start)}
+
+
+def _starts(text: str, ends: set[int], unit: Unit) -> set[int]:
+    return {end - len(spelled) for end in ends for spelled in unit if text.endswith(spelled, 0, end)}
+
+
+def _is_cut(left: str, unit: Unit, holds: Callable[[str, str], bool]) -> bool:
+    return any(len(left) < len(spelled) and holds(spelled, left) for spelled in unit)
+
+
+def _anchor(text: str, length: int, spell: Callable[[str], Unit]) -> int:
+    """Where so many characters begin that are spelled in the fewest ways, the closest to the middle."""
+    last = len(text) - length
+    middle = last // 2
+    if is_plain(text[middle : middle + length]):
+        return middle
+    plain = (stretch for stretch in plain_stretches(text) if stretch[1] - stretch[0] >= length)
+    candidates = [min(max(middle, start), end - length) for start, end in plain]
+
+    def cost(at: int) -> tuple[int, int]:
+        return prod(len(spell(character)) for character in text[at : at + length]), abs(at - middle)
+
+    return min(candidates or range(last + 1), key=cost)
+
+
+def _beginnings(units: Iterable[Unit], length: int) -> set[str]:
+    whole: set[str] = set()
+    begun = {""}
+    for unit in units:
+        longer = {beginning + spelled for beginning in begun for spelled in unit}
+        whole.update(beginning[:length] for beginning in longer if len(beginning) >= length)
+        begun = {beginning for beginning in longer if len(beginning) < length}
+        if not begun:
+            break
+    return whole
