@@ -49,9 +49,9 @@ def refusal(value: str) -> str | None:
     return None
 
 
-def is_armour(text: str) -> bool:
-    """Whether this is the first or last line of a PEM text, which says nothing about the key."""
-    return _ARMOUR.fullmatch(text.strip()) is not None
+def says_nothing(text: str) -> bool:
+    """Whether a part of a secret gives nothing away: a ruler, or the first or last line of a PEM text."""
+    return not any(map(str.isalnum, text)) or _ARMOUR.fullmatch(text.strip()) is not None
 
 
 def forms(secret: str) -> frozenset[str]:

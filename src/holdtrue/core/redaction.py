@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 from holdtrue.core.folding import LINE_LENGTH, find_across_folds, longest_folded
-from holdtrue.core.forms import REPLACEMENT, forms, is_armour, lines
+from holdtrue.core.forms import REPLACEMENT, forms, lines, says_nothing
 from holdtrue.core.shortening import REACH
 from holdtrue.core.spans import Span, merge
 from holdtrue.core.spelling import Spelling
@@ -75,7 +75,7 @@ class Redactor:
         return [
             *self._index.find(text),
             *find_across_folds(text, self._index.find, self._longest),
-            *(span for span in self._index.find_cut(text, self._longest) if not is_armour(text[slice(*span)])),
+            *(span for span in self._index.find_cut(text, self._longest) if not says_nothing(text[slice(*span)])),
         ]
 
 

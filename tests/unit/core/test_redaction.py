@@ -82,7 +82,7 @@ BREAKS = ["\n", "\r\n", r"\n", r"\r\n", r"\\n", "\n    "]
 
 
 @pytest.mark.parametrize("line_break", BREAKS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     secret=SECRETS,
     before=st.binary(max_size=200),
@@ -101,6 +101,7 @@ def test_base64_of_a_longer_text_is_found_wherever_its_lines_cut_it(
     assert (clean == folded) == (redact(whole, [secret]) == whole)
 
 
+@settings(max_examples=40)
 @given(secret=SECRETS, before=st.binary(max_size=200))
 def test_mime_lines(secret: str, before: bytes) -> None:
     raw = before + secret.encode() + b"." * 60
@@ -116,6 +117,7 @@ def test_lines_of_words_are_no_wrapped_text() -> None:
     assert redact(text, ["abcdefghijklmnop"]) == text
 
 
+@settings(max_examples=40)
 @given(secret=SECRETS, before=st.binary(max_size=7), after=st.binary(max_size=7), url_safe=st.booleans())
 @example(secret="\u00ff\u00fe\u00ff\u00fe\u00ff\u00fe\u00ff\u00fe", before=b"", after=b"", url_safe=True)
 def test_no_alignment_of_base64_survives(secret: str, before: bytes, after: bytes, *, url_safe: bool) -> None:
@@ -150,6 +152,7 @@ def test_lower_case_percent_encoding() -> None:
     assert redact(f"https://h.example/{form}", ["pass/word/é"]) == f"https://h.example/{REPLACEMENT}"
 
 
+@settings(max_examples=40)
 @given(text=TEXTS, short=st.text(max_size=MINIMUM_LENGTH - 1))
 def test_short_values_are_left_alone(text: str, short: str) -> None:
     assert redact(f"{text}{short}{text}", [short]) == f"{text}{short}{text}"
@@ -161,6 +164,7 @@ def test_other_text_is_left_alone(text: str, secret: str) -> None:
     assert redact(text, [secret]) == text
 
 
+@settings(max_examples=40)
 @given(secret=SECRETS, before=TEXTS, after=TEXTS)
 def test_redacting_twice_changes_nothing_more(secret: str, before: str, after: str) -> None:
     redactor = Redactor([secret])
