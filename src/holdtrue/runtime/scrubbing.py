@@ -12,6 +12,8 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final, ParamSpec, TypeVar
 
+from pydantic import ValidationError
+
 from holdtrue.runtime.redaction import SECRETS, redact_data, redact_text
 
 P = ParamSpec("P")
@@ -157,10 +159,15 @@ def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
 def _leaks(error: BaseException) -> bool:
     """Whether a logger, a state or a span that prints it would still print a registered value."""
     texts = [str(note) for note in getattr(error, "__notes__", ())]
-    for render in (str, repr):
+    for render in (str, repr, _refused_inputs):
         with suppress(Exception):
             texts.append(render(error))
     return any(redact_text(text) != text for text in texts)
+
+
+def _refused_inputs(error: BaseException) -> str:
+    """What pydantic keeps of its inputs: the whole of them, where its text shows a beginning and an end."""
+    return str(error.errors(include_url=False)) if isinstance(error, ValidationError) else ""
 
 
 def _shown(error: BaseException) -> str:

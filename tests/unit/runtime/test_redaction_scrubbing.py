@@ -16,6 +16,8 @@ from holdtrue.runtime.redaction import SECRETS, register_secret
 from holdtrue.runtime.scrubbing import scrubbed, scrubs_errors
 
 VALUE = "s3cr3t-canary/value"
+LONG = "".join(f"{number:02}Qk" for number in range(40, 60))
+"""Longer than what pydantic shows of its input."""
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +145,24 @@ def test_what_cannot_be_changed_is_replaced_and_keeps_its_chain(name: str) -> No
     assert clean.__traceback__ is error.__traceback__
     assert f"note {REPLACEMENT}" in rendered(clean)
     assert VALUE not in rendered(clean)
+
+
+@pytest.mark.parametrize(
+    "given", [LONG, [LONG], {"user": "app", "token": LONG}, {"a": "." * 40, "token": LONG, "z": "." * 40}]
+)
+def test_a_validation_error_that_shows_or_keeps_a_part_of_it(given: object) -> None:
+    error = raised(lambda: Model.model_validate({"number": given}))
+    assert isinstance(error, ValidationError)
+    assert LONG not in str(error)
+    assert LONG in str(error.errors()), "positive control"
+    assert scrubbed(error) is error, "positive control: it is not registered"
+
+    register_secret(SecretStr(LONG), name="long")
+    clean = scrubbed(error)
+
+    assert isinstance(clean, RuntimeError)
+    assert "ValidationError" in str(clean)
+    assert [LONG[at : at + 4] for at in range(len(LONG) - 3) if LONG[at : at + 4] in rendered(clean)] == []
 
 
 def test_a_signal_that_cannot_be_changed_is_replaced_by_one_that_passes_the_same_handlers() -> None:
