@@ -103,7 +103,16 @@ def _written(characters: str) -> frozenset[tuple[str, ...]]:
 def _encoders() -> tuple[Encoder, ...]:
     return tuple(
         encode
-        for family in (_for_json, _for_python, _for_strings, _for_tables, _for_markup, _for_shells, _for_urls)
+        for family in (
+            _for_json,
+            _for_python,
+            _for_strings,
+            _for_tables,
+            _for_markup,
+            _for_shells,
+            _for_urls,
+            _for_lines,
+        )
         for encode in family()
     )
 
@@ -227,6 +236,13 @@ def _for_urls() -> Iterator[Encoder]:
             write = _percent(case)
             yield _replaced(characters, write)
             yield _both(_replaced(f"{characters} ", write), _mapped({" ": "+"}))
+
+
+def _for_lines() -> Iterator[Encoder]:
+    """As YAML and textwrap break a long line at a space, with the next line's indent."""
+    for indent in ("", *(" " * width for width in (2, 4, 6, 8))):
+        yield _mapped({" ": f"\n{indent}"})
+        yield _mapped({" ": f"\\\n{indent}\\ "})
 
 
 def _percent(case: str) -> Encoder:
