@@ -2,19 +2,25 @@
 
 import base64
 import gzip
+import html
 import json
 import os
 import secrets
+import shlex
 import sqlite3
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from urllib.parse import quote
+from xml.sax import saxutils
 
+import httpx
 import pytest
+import yaml
 
-VALUE = "pl@nted/value+of=the leak-test"
+VALUE = "pl@nted/value+of='the' \"leak\"-tést"
+DOUBLED = VALUE.replace("'", "''")
 
 
 def search(*arguments: str, values: str = f"planted={VALUE}\n") -> tuple[int, dict[str, object]]:
@@ -39,6 +45,12 @@ def search(*arguments: str, values: str = f"planted={VALUE}\n") -> tuple[int, di
         json.dumps({"a": VALUE}),
         VALUE.encode().hex(),
         base64.b64encode(b"x" + VALUE.encode() + b"yz").decode(),
+        json.dumps({"a": shlex.quote(json.dumps(VALUE))}),
+        saxutils.escape(VALUE, {"'": "&apos;", '"': "&quot;"}),
+        html.escape(f"password: '{DOUBLED}'"),
+        yaml.safe_dump({"a": VALUE}, default_style='"'),
+        str(httpx.URL("https://h.example", username="app", password=VALUE)),
+        repr(["INSERT INTO t VALUES", DOUBLED]),
     ],
 )
 def test_each_form_is_found_plain_packed_and_in_a_database(tmp_path: Path, text: str) -> None:

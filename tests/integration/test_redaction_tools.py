@@ -22,13 +22,16 @@ from pydantic import SecretStr
 
 from holdtrue.adapters.program_tests import run_program_tests
 from holdtrue.core.forms import MINIMUM_LENGTH, REPLACEMENT
+from holdtrue.core.leaks import NeedleIndex
 from holdtrue.core.redaction import redact
 from holdtrue.errors import ProgramTestsFailed
 from holdtrue.models.base import Progress
+from holdtrue.models.leak import KnownValue
 from holdtrue.runtime.log_guard import guard_logging
 from holdtrue.runtime.process import ToolRun, ToolTimeout, run_tool, tool_environment
 from holdtrue.runtime.redaction import SECRETS, register_secret
 from holdtrue.runtime.scrubbing import scrubbed
+from sandbox import Sandbox
 
 VALUE = "s3cr3t-canary/value+é"
 QUOTED = 's3cr3t "it\'s" $(value) `x` \\ #~!é'
@@ -105,6 +108,47 @@ def test_a_failed_assertion_that_shows_it(tmp_path: Path) -> None:
     assert f"assert '{REPLACEMENT}' == 'x'" in shown
     assert VALUE not in shown
     assert VALUE.encode("unicode_escape").decode() not in shown, "as pytest names a case"
+
+
+FORMS = "*&=<b>Kq7+/it's\"\\Wx4 é"
+
+
+def is_found(shown: str, secret: str) -> bool:
+    """By redaction and by `holdtrue leaks`."""
+    index = NeedleIndex([KnownValue(name="it", value=SecretStr(secret))])
+    return REPLACEMENT in redact(shown, [secret]) and index.holds_any(shown.encode())
+
+
+def test_as_openbao_writes_json_within_json(sandbox: Sandbox) -> None:
+    client = sandbox.openbao.client()
+
+    def stored(value: str) -> str:
+        path = "secret/data/forms"
+        client.write_data(path, data={"data": {"value": value}})
+        address, headers = f"{sandbox.openbao.address}/v1/{path}", {"X-Vault-Token": client.token}
+        return str(client.session.get(address, headers=headers).text)
+
+    once = stored(FORMS)
+    twice = stored(once)
+
+    assert r"\u003cb\u003eKq7" in once, "positive control: Go's JSON"
+    assert r"\\u003cb\\u003eKq7" in twice, "positive control: Go's JSON in Go's JSON"
+    for shown in (once, twice):
+        assert is_found(shown, FORMS)
+        assert "Kq7" not in redact(shown, [FORMS])
+    assert not is_found(twice, FORMS[::-1])
+
+
+def test_as_httpx_logs_an_address_with_a_password(echo: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    address = httpx.URL(echo, username="app", password=FORMS)
+    with httpx.Client() as client:
+        client.get(address, headers={"Referer": str(address)})
+
+    shown = str(address)
+    assert "*&%3D" in shown, "positive control: httpx quotes some of it"
+    assert is_found(shown, FORMS)
+    assert "Kq7" not in redact(shown + caplog.text, [FORMS])
 
 
 @pytest.mark.parametrize("form", ["%q", "%s"])

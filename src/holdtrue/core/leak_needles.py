@@ -60,7 +60,7 @@ class Needle:
         """Which form of the value was found, told by undoing it."""
         if self.form is not Form.PLAIN or not isinstance(self.content, str):
             return self.form
-        return _form_of(found.encode("latin-1").decode(errors="surrogatepass"), self.content)
+        return _form_of(found.encode("latin-1").decode(errors="replace"), self.content)
 
 
 def needles_of(value: KnownValue) -> Iterator[Needle]:

@@ -51,7 +51,10 @@ class Spelling:
         return {beginning[::-1] for beginning in _beginnings(backwards, END_LENGTH)}
 
     def match(self, text: str, at: int) -> Span | None:
-        """The whole text, when its anchor begins here; the longest of several readings."""
+        """The whole text, when its anchor begins here: as it is, or the longest of several readings."""
+        start = at - self._anchor
+        if start >= 0 and text.startswith(self._text, start):
+            return start, start + len(self._text)
         ends, starts = {at}, {at}
         for unit in self._units(self._anchor):
             ends = _ends(text, ends, unit)
