@@ -107,7 +107,7 @@ def _encoders() -> tuple[Encoder, ...]:
             _for_json,
             _for_python,
             _for_strings,
-            _for_tables,
+            _for_doubled_quotes,
             _for_markup,
             _for_shells,
             _for_urls,
@@ -179,15 +179,15 @@ def _go_number(character: str) -> str:
 
 
 def _backslash_number(character: str, case: str, *, last_x: str) -> str:
-    letter, digits = ("x", 2) if character <= last_x else ("u", 4) if character <= "\uffff" else ("U", 8)
-    return f"\\{letter}{ord(character):0{digits}{case}}"
+    letter, width = ("x", 2) if character <= last_x else ("u", 4) if character <= "\uffff" else ("U", 8)
+    return f"\\{letter}{ord(character):0{width}{case}}"
 
 
 def _octal(character: str) -> str:
     return "".join(f"\\{byte:03o}" for byte in _raw(character))
 
 
-def _for_tables() -> Iterator[Encoder]:
+def _for_doubled_quotes() -> Iterator[Encoder]:
     """As SQL, CSV and YAML in single quotes double their quotes; drivers for SQL also double percent signs."""
     for doubled in ("'", '"', "%", "'%", "\\'%"):
         yield _mapped({character: character * 2 for character in doubled})

@@ -84,13 +84,10 @@ class WordIndex:
     def _add(self, needle: Needle) -> None:
         size = next(size for size in _WORDS if needle.has_plain(2 * size - 1) or size == min(_WORDS))
         spelling = needle.spelling(2 * size - 1)
-        for anchor in spelling.anchors():
-            content = anchor.encode("latin-1")
-            for offset in range(size):
-                word = int.from_bytes(content[offset : offset + size], sys.byteorder)
-                entries = self._words[size].setdefault(word, [])
-                if (needle, spelling, offset) not in entries:
-                    entries.append((needle, spelling, offset))
+        anchors = [anchor.encode("latin-1") for anchor in spelling.anchors()]
+        for word, offset in {(anchor[at : at + size], at) for anchor in anchors for at in range(size)}:
+            entries = self._words[size].setdefault(int.from_bytes(word, sys.byteorder), [])
+            entries.append((needle, spelling, offset))
         self.longest = max(self.longest, spelling.longest)
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
+from typing import Final
 
 from holdtrue.core.folding import LINE_LENGTH, find_across_folds, longest_folded
 from holdtrue.core.forms import REPLACEMENT, forms, lines, says_nothing
@@ -10,6 +11,9 @@ from holdtrue.core.shortening import REACH
 from holdtrue.core.spans import Span, merge
 from holdtrue.core.spelling import Spelling
 from holdtrue.core.spelling_index import SpellingIndex
+
+_CONTEXT: Final = max(LINE_LENGTH, REACH)
+"""So many characters before a secret may decide whether it is one."""
 
 
 class Redactor:
@@ -89,7 +93,7 @@ class StreamRedactor:
         self._redactor = redactor
         self._text = ""
         self._given = 0
-        """So many characters at the begin of the text were given out; a line that they are part of may be a fold."""
+        """So many characters at the begin of the text were given out; they may be a part of a fold, or the mark of a cut."""
         self._covered = 0
         """So many characters after them are part of a stretch whose replacement has been given out."""
 
@@ -123,7 +127,7 @@ class StreamRedactor:
                 pieces += (text[at:start], REPLACEMENT)
             at = end
         pieces.append(text[at:decided])
-        self._given = min(decided, LINE_LENGTH)
+        self._given = min(decided, _CONTEXT)
         self._text, self._covered = text[decided - self._given :], max(at - decided, 0)
         return "".join(pieces)
 

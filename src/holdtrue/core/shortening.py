@@ -21,7 +21,7 @@ _LOOSE: Final = "\"'`\\ \t[](){}<>"
 _LOOSE_LENGTH: Final = 8
 """So many quotes, brackets and spaces may stand between a mark and what was left."""
 
-REACH: Final = 80
+REACH: Final = 96
 """Characters that a mark and what stands around it may have."""
 
 

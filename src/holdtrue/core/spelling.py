@@ -14,6 +14,9 @@ ANCHOR_LENGTH: Final = 8
 END_LENGTH: Final = 4
 """So many characters of a text's beginning or end are enough where another program has cut the rest."""
 
+_AROUND_MIDDLE: Final = 50
+"""So far from its middle an anchor is looked for in a text that has no plain stretch."""
+
 
 class Spelling:
     """A text that is looked up by its anchor, where it is spelled in the fewest ways, and compared from there on.
@@ -121,11 +124,12 @@ def _anchor(text: str, length: int, spell: Callable[[str], Unit]) -> int:
         return middle
     plain = (stretch for stretch in plain_stretches(text) if stretch[1] - stretch[0] >= length)
     candidates = [min(max(middle, start), end - length) for start, end in plain]
+    around = range(max(middle - _AROUND_MIDDLE, 0), min(middle + _AROUND_MIDDLE, last) + 1)
 
     def cost(at: int) -> tuple[int, int]:
         return prod(len(spell(character)) for character in text[at : at + length]), abs(at - middle)
 
-    return min(candidates or range(last + 1), key=cost)
+    return min(candidates or around, key=cost)
 
 
 def _beginnings(units: Iterable[Unit], length: int) -> set[str]:

@@ -27,6 +27,8 @@ LIST: Final = TypeAdapter(list[int])
 
 PADDING: Final = "·" * 130
 
+LONG_MARK: Final = f"[{'.' * 28} truncated {'.' * 28}]"
+
 Shorten = Callable[[str], str]
 
 
@@ -120,7 +122,7 @@ def test_text_with_an_ellipsis_stays(shown: str) -> None:
 @given(
     head=st.integers(0, len(HOSTILE)),
     tail=st.integers(0, len(HOSTILE)),
-    mark=st.sampled_from(["...", "…", " ... ", "[12 chars]", " (99 characters truncated) ... "]),
+    mark=st.sampled_from(["...", "…", " ... ", "[12 chars]", " (99 characters truncated) ... ", LONG_MARK]),
     write=st.sampled_from([str, repr, ascii, lambda value: value.replace("'", "''")]),
     size=st.integers(1, 60),
 )
