@@ -93,7 +93,7 @@ class StreamRedactor:
         self._redactor = redactor
         self._text = ""
         self._given = 0
-        """So many characters at the begin of the text were given out; they may be a part of a fold, or the mark of a cut."""
+        """So many characters at the begin of the text were given out; a fold or a mark of a cut may be among them."""
         self._covered = 0
         """So many characters after them are part of a stretch whose replacement has been given out."""
 

@@ -35,7 +35,9 @@ class Spelling:
     @property
     def longest(self) -> int:
         """Characters of the longest spelling."""
-        escaped = {*self._text}.difference(PLAIN)
+        if is_plain(self._text):
+            return len(self._text)
+        escaped = {*self._text} - PLAIN
         more = sum(self._text.count(item) * (max(map(len, self._spell(item))) - 1) for item in escaped)
         return len(self._text) + more
 
