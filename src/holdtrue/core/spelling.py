@@ -43,16 +43,18 @@ class Spelling:
 
     def anchors(self) -> set[str]:
         """The characters of the anchor, in every spelling."""
-        return _beginnings(self._units(self._anchor), self._anchor_length)
+        return self._beginnings(self._anchor, self._anchor_length)
 
     def heads(self) -> set[str]:
         """What the text begins with, in every spelling: END_LENGTH characters."""
-        return _beginnings(self._units(), END_LENGTH)
+        return self._beginnings(0, END_LENGTH)
 
     def tails(self) -> set[str]:
         """What the text ends with, in every spelling: END_LENGTH characters."""
-        units = [*self._units(len(self._text) - END_LENGTH)]
-        backwards = (tuple(spelled[::-1] for spelled in unit) for unit in reversed(units))
+        end = self._text[-END_LENGTH:]
+        if is_plain(end):
+            return {end}
+        backwards = (tuple(spelled[::-1] for spelled in unit) for unit in reversed([*_units(end, self._spell)]))
         return {beginning[::-1] for beginning in _beginnings(backwards, END_LENGTH)}
 
     def match(self, text: str, at: int) -> Span | None:
@@ -61,11 +63,11 @@ class Spelling:
         if start >= 0 and text.startswith(self._text, start):
             return start, start + len(self._text)
         ends, starts = {at}, {at}
-        for unit in self._units(self._anchor):
+        for unit in _units(self._text[self._anchor :], self._spell):
             ends = _ends(text, ends, unit)
             if not ends:
                 return None
-        for unit in reversed([*self._units(0, self._anchor)]):
+        for unit in reversed([*_units(self._text[: self._anchor], self._spell)]):
             starts = _starts(text, starts, unit)
             if not starts:
                 return None
@@ -74,7 +76,7 @@ class Spelling:
     def match_head(self, text: str, start: int, stops: Collection[int]) -> Span | None:
         """What begins here and was cut at one of these places, also in the middle of an escape."""
         ends = {start}
-        for unit in self._units():
+        for unit in _units(self._text, self._spell):
             for stop in stops:
                 if any(end <= stop and _is_cut(text[end:stop], unit, str.startswith) for end in ends):
                     return start, stop
@@ -86,7 +88,7 @@ class Spelling:
     def match_tail(self, text: str, end: int, stops: Collection[int]) -> Span | None:
         """What ends here and was cut at one of these places, also in the middle of an escape."""
         starts = {end}
-        for unit in reversed([*self._units()]):
+        for unit in reversed([*_units(self._text, self._spell)]):
             for stop in stops:
                 if any(stop <= start and _is_cut(text[stop:start], unit, str.endswith) for start in starts):
                     return stop, end
@@ -95,15 +97,19 @@ class Spelling:
                 return None
         return None
 
-    def _units(self, start: int = 0, end: int | None = None) -> Iterator[Unit]:
-        """The text from here to there as stretches that no program escapes, and single characters."""
-        text = self._text[start:end]
-        at = 0
-        for plain_start, plain_end in plain_stretches(text):
-            yield from map(self._spell, text[at:plain_start])
-            yield (text[plain_start:plain_end],)
-            at = plain_end
-        yield from map(self._spell, text[at:])
+    def _beginnings(self, start: int, length: int) -> set[str]:
+        beginning = self._text[start : start + length]
+        return {beginning} if is_plain(beginning) else _beginnings(_units(self._text[start:], self._spell), length)
+
+
+def _units(text: str, spell: Callable[[str], Unit]) -> Iterator[Unit]:
+    """A text as stretches that no program escapes, and single characters."""
+    at = 0
+    for start, end in plain_stretches(text):
+        yield from map(spell, text[at:start])
+        yield (text[start:end],)
+        at = end
+    yield from map(spell, text[at:])
 
 
 def _ends(text: str, starts: set[int], unit: Unit) -> set[int]:
