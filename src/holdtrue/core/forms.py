@@ -55,12 +55,9 @@ def says_nothing(text: str) -> bool:
 
 
 def forms(secret: str) -> frozenset[str]:
-    """A value as it is, in hex, and in base64, also base64 of what programs escaped; empty for a short one.
-
-    A value and the same without surrounding white space are both meant.
-    """
+    """A value as it is, in hex, and in base64, also base64 of what programs escaped; empty for a short one."""
     found: set[str] = set()
-    for value in _meant(secret):
+    for value in readings(secret):
         raw = _bytes(value)
         found |= {value, raw.hex(), raw.hex().upper()}
         for text in {value, *escaped(value)}:
@@ -74,7 +71,7 @@ def lines(secret: str) -> frozenset[str]:
     PEM's first and last line alone are left out, and so is a line that would be refused as a secret.
     """
     found: set[str] = set()
-    for value in _meant(secret):
+    for value in readings(secret):
         found.update(_lines(value))
         found.update(_base64_lines(_bytes(value)))
     return _long_enough(found)
@@ -85,7 +82,8 @@ def base64_forms(raw: bytes) -> frozenset[str]:
     return _long_enough({*_base64_groups(raw), *_base64_lines(raw)})
 
 
-def _meant(secret: str) -> set[str]:
+def readings(secret: str) -> set[str]:
+    """What may be meant by a value: itself, without surrounding white space, and as requests puts it into a URL."""
     return {secret, secret.strip(), _normalised(secret)} if len(secret) >= MINIMUM_LENGTH else set()
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import unquote, unquote_plus
 
 from holdtrue.core.escapes import plain_stretches, spellings
-from holdtrue.core.forms import base64_forms, forms, lines, refusal
+from holdtrue.core.forms import base64_forms, forms, lines, readings, refusal
 from holdtrue.core.spelling import Spelling, Unit
 from holdtrue.models.leak import Form, KnownValue
 
@@ -76,10 +76,15 @@ def needles_of(value: KnownValue) -> Iterator[Needle]:
 
 def _whole(text: str) -> Iterator[tuple[Form, str]]:
     variants = {text, text.strip()}
-    hexadecimal = {_bytes(variant).hex() for variant in variants}
+    kinds = {
+        **{_bytes(reading).hex(): Form.HEX for reading in readings(text)},
+        **{_bytes(reading).hex().upper(): Form.HEX for reading in readings(text)},
+        **dict.fromkeys(readings(text), Form.URL),
+        **dict.fromkeys(variants, Form.PLAIN),
+    }
     for form in forms(text):
         if len(form) > _LINE or _COMMON.sub("", form):
-            yield Form.PLAIN if form in variants else Form.HEX if form.lower() in hexadecimal else Form.BASE64, form
+            yield kinds.get(form, Form.BASE64), form
     for line in lines(text):
         if len(line) > _LINE or _COMMON.sub("", line):
             yield Form.LINE if line in text else Form.BASE64 if _is_base64_of(line, text) else Form.ESCAPED, line
