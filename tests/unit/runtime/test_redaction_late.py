@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import SecretStr
 
-from holdtrue.core.redaction import REPLACEMENT
+from holdtrue.core.forms import REPLACEMENT
 from holdtrue.runtime.log_guard import guard_logging
 from holdtrue.runtime.redaction import LINGER_SECONDS, SECRETS, redact_text, register_secret
 from holdtrue.runtime.scrubbing import scrubbed

@@ -291,8 +291,8 @@ def test_a_thousand_runs_leave_nothing(registry: SecretRegistry) -> None:
             registry.register(SecretStr(VALUE), name="canary")
             lease.release()
     assert not registry
-    assert (registry._holders, registry._lingering, registry._redactor._forms) == ({}, {}, {})
-    assert registry._redactor._windows == {}
+    assert (registry._holders, registry._lingering, registry._redactor._spellings) == ({}, {}, {})
+    assert not registry._redactor._times_known
 
 
 # After the last holder
@@ -315,7 +315,7 @@ def test_a_text_that_comes_out_after_the_run_is_still_redacted(clock: list[float
     clock[0] += 2
     assert registry.redact(VALUE) == VALUE
     assert not registry
-    assert registry._redactor._forms == {}
+    assert registry._redactor._spellings == {}
 
 
 def test_what_is_held_again_meanwhile_is_not_forgotten(clock: list[float]) -> None:
