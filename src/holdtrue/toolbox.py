@@ -6,11 +6,12 @@ Adapters are imported when a tool is asked for, so that an audit does not pay fo
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from holdtrue.credentials.reference import CredentialReference
+from holdtrue.credentials.scope import current_scope
 from holdtrue.models.base import Progress, ProgressLevel, ProgressSink, ignore_progress
 from holdtrue.models.configuration import Configurator
 from holdtrue.models.credentials import HostAccess, SshAccess
@@ -85,6 +86,7 @@ def _fleet() -> Path:
 @contextmanager
 def _stack_engine(load: ReferenceLoader, environment: Environment) -> Iterator[StackEngine]:
     from holdtrue.adapters.pulumi.engine import PulumiEngine  # noqa: PLC0415
+    from holdtrue.adapters.pulumi.identity import PlanBinding  # noqa: PLC0415
     from holdtrue.credentials.aws import VaultAwsCredentials  # noqa: PLC0415
     from holdtrue.credentials.pulumi import PulumiBackend  # noqa: PLC0415
 
@@ -96,6 +98,8 @@ def _stack_engine(load: ReferenceLoader, environment: Environment) -> Iterator[S
         access=load(PulumiBackend, environment.credentials.pulumi).open(cloud, operation_seconds=limit),
         timeout_seconds=limit,
         update_plan=environment.infrastructure.update_plan,
+        # A function, because only a preview needs the ledger for it.
+        binding=PlanBinding(environment.name, cache(lambda: current_scope().ledger().approvals.key(environment.name))),
         python=partial(_program_python, environment),
     )
 

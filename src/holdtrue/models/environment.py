@@ -171,6 +171,12 @@ class Policy(Value):
     approval_timeout_seconds: int = Field(
         default=0, ge=0, le=86_400, description="How long a run waits for approval; 0 ends it at once."
     )
+    approval_expires_seconds: int = Field(
+        default=3600,
+        ge=1,
+        le=604_800,
+        description="How long after a run has asked for an approval its plan may be approved and applied.",
+    )
     max_changes: int | None = Field(default=None, ge=0, description="Largest number of changes in a plan that may run.")
     lock_wait_seconds: int = Field(
         default=300, ge=0, le=86_400, description="How long a run waits while another one holds the environment's lock."

@@ -1,7 +1,8 @@
-"""The ledger as a whole: what runs hold of other systems, the environments they have locked, and handlers they owe."""
+"""The ledger as a whole: what runs hold of other systems, locks of environments, pending handlers and approvals."""
 
 from typing import Protocol
 
+from holdtrue.models.approval import Approvals
 from holdtrue.models.handlers import HandlerNotes
 from holdtrue.models.lease import LeaseLedger
 from holdtrue.models.lock import EnvironmentLocks
@@ -17,3 +18,7 @@ class Ledger(LeaseLedger, Protocol):
     @property
     def handlers(self) -> HandlerNotes:
         """The handlers that were notified and have not run."""
+
+    @property
+    def approvals(self) -> Approvals:
+        """The approvals of plans."""

@@ -43,6 +43,22 @@ class ResourceChange(Value):
         return self.urn.rsplit("::", 1)[-1]
 
 
+class PlanPart(StrEnum):
+    """What a plan's digest covers, in the order in which differences are named."""
+
+    PLACE = "place"
+    PROGRAM = "program"
+    CONFIGURATION = "configuration"
+    STATE = "state"
+    STEPS = "steps"
+    INPUTS = "inputs"
+    OUTPUTS = "outputs"
+
+
+PlanParts = dict[PlanPart, dict[str, str]]
+"""For each part the keyed hash of each item, by the item's name: a file, a setting, a URN."""
+
+
 class Plan(Value):
     """What an apply would do, for one version of the program and the state."""
 
@@ -52,8 +68,12 @@ class Plan(Value):
     )
     unchanged: int = Field(ge=0)
     digest: str = Field(
-        description="SHA-256 over the stack, its planned changes, its unchanged resources and the names of its "
-        "outputs, not their values. Approvals and verdicts refer to it."
+        description="SHA-256 over the environment, the project, stack and backend, the program's files, the stack's "
+        "configuration, the state it starts from, and each step with its properties, secret ones included. Of outputs "
+        "it covers the names. Approvals and verdicts refer to it."
+    )
+    parts: PlanParts = Field(
+        default_factory=dict, exclude=True, repr=False, description="What the digest was made of; not in reports."
     )
 
 

@@ -20,7 +20,7 @@ from holdtrue.adapters.ledger.failures import passwords, shown, translate
 from holdtrue.errors import AccessDenied, RejectedError, ServiceNotReady, SettingInvalid, ToolMissing
 from holdtrue.runtime.redaction import register_secret
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest migration; a test compares it with the folder."""
 
 _WAIT_SECONDS: Final = 10

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row, delete, exists, insert, or_, select, update
 
+from holdtrue.adapters.ledger.approvals import SqlApprovals
 from holdtrue.adapters.ledger.database import transaction
 from holdtrue.adapters.ledger.failures import shown
 from holdtrue.adapters.ledger.handlers import SqlHandlers
@@ -26,6 +27,7 @@ class SqlLedger:
         self._engine = engine
         self.locks: Final = SqlLocks(engine)
         self.handlers: Final = SqlHandlers(engine)
+        self.approvals: Final = SqlApprovals(engine)
 
     def __repr__(self) -> str:
         return f"SqlLedger({shown(self._engine.url)!r})"

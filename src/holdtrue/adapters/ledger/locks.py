@@ -1,20 +1,17 @@
 """Locks of environments: who gets one is decided by a single statement of the database."""
 
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row, String, exists, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from holdtrue.adapters.ledger.database import transaction
+from holdtrue.adapters.ledger.dialects import insert_into
 from holdtrue.adapters.ledger.failures import shown
 from holdtrue.adapters.ledger.rows import holder_of, silence
 from holdtrue.adapters.ledger.tables import HOLDERS, LOCKS, NOW
 from holdtrue.errors import RejectedError
 from holdtrue.models.lock import EnvironmentLock
-
-_INSERT: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-"""Both know ON CONFLICT, which SQLAlchemy's own insert does not."""
 
 
 class SqlLocks:
@@ -62,7 +59,7 @@ class SqlLocks:
         """
         columns = ("environment", "fence", "holder", "acquired_at")
         taker = select(literal(environment, String), literal(1), HOLDERS.c.id, NOW)
-        new = _INSERT[self._engine.dialect.name](LOCKS).from_select(
+        new = insert_into(self._engine, LOCKS).from_select(
             columns, taker.where(HOLDERS.c.id == holder, HOLDERS.c.closed_at.is_(None))
         )
         is_free = LOCKS.c.holder.is_(None)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -100,3 +101,30 @@ HANDLERS: Final = Table(
     Column("handler", String(512), primary_key=True),
     Column("notified_at", UtcDateTime, nullable=False),
 )
+
+APPROVALS: Final = Table(
+    "approvals",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("environment", String(63), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("parts", Text, nullable=False),
+    Column("requested_by", String(64), nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("refused", Boolean, nullable=False),
+    Column("approver", Text, nullable=True),
+    Column("is_proved", Boolean, nullable=True),
+    Column("reason", Text, nullable=True),
+    Column("answered_at", UtcDateTime, nullable=True),
+    Column("used_by", String(64), nullable=True),
+    Index(None, "digest"),
+)
+
+PLAN_KEYS: Final = Table(
+    "plan_keys",
+    METADATA,
+    Column("environment", String(63), primary_key=True),
+    Column("key", String(64), nullable=False),
+)
+"""One random key for each environment: it keys the hashes in `approvals`, and gives access to nothing."""

@@ -1,7 +1,5 @@
-"""Converts the engine's steps to typed changes, and computes the digest of a plan. Pure."""
+"""Converts the engine's steps to typed changes. Pure."""
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
@@ -91,30 +89,17 @@ def outputs_of(values: Mapping[str, Json]) -> StackOutputs:
     )
 
 
-def plan_digest(
-    stack: str, changes: tuple[ResourceChange, ...], unchanged: Iterable[str], outputs: Mapping[str, Json]
-) -> str:
-    """SHA-256 over the stack, its planned changes, its unchanged resources and its outputs.
-
-    A preview passes only the names of its outputs, with None for each value.
-    """
-    content = {
-        "stack": stack,
-        "changes": [change.model_dump(mode="json") for change in changes],
-        "unchanged": sorted(unchanged),
-        "outputs": dict(outputs),
-    }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def compare(before: Mapping[str, Json], after: Mapping[str, Json]) -> tuple[PropertyChange, ...]:
     """Every value that differs, with Pulumi's property paths: `tags.Owner`, `rules[0].port`, `tags["a.b"]`."""
     return tuple(sorted(_differences("", dict(before), dict(after)), key=lambda change: change.path))
 
 
 def _changed_inputs(step: Step) -> tuple[PropertyChange, ...]:
-    """The property changes of a planned step: inputs of a create, differences of an update, none of a delete."""
+    """The property changes of a planned step: inputs of a create or a delete, differences of an update."""
+    if operation_of(step) is Operation.DELETE and step.before is not None:
+        return tuple(
+            PropertyChange(path=path, before=value, kind="delete") for path, value in sorted(step.before.inputs.items())
+        )
     if step.after is None or operation_of(step) in {Operation.DELETE, Operation.READ}:
         return ()
     if step.before is None:

@@ -21,12 +21,14 @@ import semver
 from pulumi import automation
 
 from holdtrue.adapters.pulumi.events import to_message
+from holdtrue.adapters.pulumi.hashes import keyed_hash
 from holdtrue.adapters.pulumi.messages import (
     UNCHANGING,
     Command,
     Diagnostic,
     Failed,
     Finished,
+    Inputs,
     Message,
     Request,
     Restarted,
@@ -39,11 +41,13 @@ from holdtrue.adapters.pulumi.messages import (
 from holdtrue.adapters.pulumi.program import enter_program, program_function
 from holdtrue.adapters.pulumi.provider import PACKAGE, dynamic_provider
 from holdtrue.adapters.pulumi.references import PrivateBackend, export_state
-from holdtrue.adapters.pulumi.state import state_messages
+from holdtrue.adapters.pulumi.registrations import Registrations
+from holdtrue.adapters.pulumi.state import state_hashes, state_messages
 
 _MAXIMUM_LINE_CHARACTERS = 1_000_000
 """`run_tool` cuts lines at 1 MiB; JSON escapes everything beyond ASCII, so characters are bytes."""
 
+_PER_MESSAGE = 500
 _WATCH_SECONDS = 0.5
 _ORPHAN_GRACE_SECONDS = 30.0
 
@@ -85,6 +89,8 @@ class Channel:
         self._lock = threading.Lock()
         self.lost: Failed | None = None
         """Why an event was not passed on. The SDK discards exceptions of its callbacks."""
+        self.changing: set[str] = set()
+        """URNs of the resources for which a step was announced that changes something."""
 
     def send(self, message: Message) -> None:
         """Write one line."""
@@ -93,6 +99,8 @@ class Channel:
             about = getattr(message, "urn", "") or "the stack"
             self.lost = Failed(f"{about}: {len(line)} characters, more than {_MAXIMUM_LINE_CHARACTERS}", "message")
             return
+        if isinstance(message, Step) and message.phase == "started" and message.operation not in UNCHANGING:
+            self.changing.add(message.urn)
         with self._lock:
             self._stream.write(line + "\n")
             self._stream.flush()
@@ -126,11 +134,13 @@ class Channel:
 class StateReader:
     """Exports the state in parallel, for what the engine's events do not contain."""
 
-    def __init__(self, workspace: automation.LocalWorkspace, stack: str) -> None:
+    def __init__(self, workspace: automation.LocalWorkspace, stack: str, key: bytes) -> None:
         self._workspace = workspace
         self._stack = stack
+        self._key = key
         self._backend_url = os.environ["PULUMI_BACKEND_URL"]
         self._messages: list[Message] = []
+        self._hashes: dict[str, str] = {}
         self._failure: Failed | None = None
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -142,12 +152,25 @@ class StateReader:
             channel.send(message)
         return self._failure
 
+    def require_unmoved(self) -> Failed | None:
+        """Read once more: did the state stay the same while the engine worked?"""
+        before = self._hashes
+        self._read()
+        return self._failure or (None if self._hashes == before else Failed("", "moved"))
+
+    def require(self, state_hash: str) -> Failed | None:
+        """Is this the state that the plan starts from?"""
+        self._thread.join()
+        is_same = keyed_hash(self._key, dict(self._hashes)) == state_hash
+        return self._failure or (None if is_same else Failed("", "moved"))
+
     def _read(self) -> None:
         try:
-            exported = export_state(self._workspace, self._stack, self._backend_url)
-            self._messages = list(state_messages(exported.get("deployment")))
+            deployment = export_state(self._workspace, self._stack, self._backend_url).get("deployment")
+            self._messages = list(state_messages(deployment, self._key))
+            self._hashes = state_hashes(deployment or {}, self._key) if self._key else {}
         except automation.StackNotFoundError:
-            return  # There is no state yet.
+            self._messages, self._hashes = [], {}  # There is no state yet.
         except Exception as error:  # noqa: BLE001 - whatever it is, the state is not known
             self._failure = Failed(str(error), "state")
 
@@ -185,25 +208,40 @@ def run(request: Request, channel: Channel) -> None:
         os.environ["PULUMI_DEBUG_PROVIDERS"] = ",".join(filter(None, [given, f"{PACKAGE}:{port}"]))
         watch = WorkerWatch()
         enter_program(program)
+        registrations = Registrations()
         workspace = automation.LocalWorkspace(
             work_dir=request.folder,
-            program=program_function(program),
+            program=program_function(program, registrations.watch),
             secrets_provider=request.secrets_provider,
             pulumi_command=KnownCommand(request.cli_version),
         )
-        reader = None if request.command is Command.APPLY else StateReader(workspace, request.stack)
+        key = bytes.fromhex(request.hash_key)
+        reader = StateReader(workspace, request.stack, key) if key or request.command is not Command.APPLY else None
         try:
+            if reader is not None and request.state_hash and (moved := reader.require(request.state_hash)):
+                reader.tell(channel)
+                channel.send(moved)
+                return
             _carry_out(request, KnownStack(request.stack, workspace), channel)
         except automation.CommandError as error:
             if reader is not None:
                 reader.tell(channel)
             channel.send(Failed(str(error)))
         else:
-            unread = reader.tell(channel) if reader is not None else None
-            channel.send(channel.lost or unread or Finished())
+            failure = channel.lost or (reader.tell(channel) if reader is not None else None)
+            if reader is not None and request.command is Command.PREVIEW:
+                _tell_inputs(registrations.hashes(key, channel.changing), channel)
+                failure = failure or reader.require_unmoved()
+            channel.send(failure or Finished())
         finally:
             if watch.orphaned:
                 shutil.rmtree(request.folder, ignore_errors=True)
+
+
+def _tell_inputs(hashes: Mapping[str, str], channel: Channel) -> None:
+    items = [*hashes.items()]
+    for start in range(0, len(items), _PER_MESSAGE):
+        channel.send(Inputs(dict(items[start : start + _PER_MESSAGE])))
 
 
 def _carry_out(request: Request, stack: KnownStack, channel: Channel) -> None:

@@ -65,6 +65,11 @@ def unfinished(undone: Sequence[str], place: str) -> ProgramFailed:
     )
 
 
+def moved(found: Sequence[str], place: str) -> ProgramFailed:
+    """The error for a plan that no longer fits what it was made from; nothing was applied."""
+    return ProgramFailed(f"the plan is out of date: {'; '.join(found)}", where=place, next_step=PROVISION_AGAIN)
+
+
 def _end(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 

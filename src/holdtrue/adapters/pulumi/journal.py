@@ -9,6 +9,7 @@ from holdtrue.adapters.pulumi.messages import (
     Failed,
     FailureSource,
     Finished,
+    Inputs,
     Json,
     Recorded,
     Restarted,
@@ -64,6 +65,8 @@ class Journal:
         self.diagnostics: list[Diagnostic] = []
         self.recorded: dict[str, Recorded] = {}
         self.cut_short: tuple[str, ...] = ()
+        self.state_hashes: dict[str, str] = {}
+        self.input_hashes: dict[str, str] = {}
         self.stack_absent = False
         self.unplanned: Unplanned | None = None
         self.failure: str | None = None
@@ -86,6 +89,8 @@ class Journal:
                 self._restart(message)
             case State():
                 self._record(message)
+            case Inputs():
+                self.input_hashes |= message.hashes
             case StackAbsent():
                 self.stack_absent = True
                 self._tell("the stack does not exist yet: every resource is planned as new")
@@ -133,6 +138,7 @@ class Journal:
             paths = (*earlier.ignored_paths, *resource.ignored_paths)
             self.recorded[resource.urn] = replace(resource, ignored_paths=tuple(dict.fromkeys(paths)))
         self.cut_short += state.cut_short
+        self.state_hashes |= state.hashes
 
     def _tell_step(self, step: Step) -> None:
         operation = operation_of(step)

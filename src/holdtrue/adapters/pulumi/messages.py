@@ -11,9 +11,9 @@ Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json
 SECRET = "[secret]"  # noqa: S105 - the placeholder, not a secret
 UNKNOWN = "[unknown]"
 
-FailureSource: TypeAlias = Literal["engine", "message", "event", "state"]
+FailureSource: TypeAlias = Literal["engine", "message", "event", "state", "moved"]
 """Where a failure comes from: the engine and its CLI, a message that is too large, an event that this version cannot
-read, or the export of the state."""
+read, the export of the state, or a state that is not the one that the plan starts from."""
 
 UNCHANGING = frozenset({"same", "refresh", "read"})
 """Operations that may come unplanned, because they change nothing. Any operation not listed here counts as a change."""
@@ -29,7 +29,7 @@ class Command(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One operation on one stack. It never contains secrets: the child gets them as environment variables."""
+    """One operation on one stack. Credentials are not in it: the child gets them as environment variables."""
 
     command: Command
     folder: str
@@ -49,6 +49,10 @@ class Request:
     """Whether an apply creates the stack first."""
     allowed: dict[str, list[str]] | None = None
     """The operations, by URN, that an apply without an update plan may start; None for no check."""
+    hash_key: str = field(default="", repr=False)
+    """The key of the hashes that bind a plan, in hex; empty for a command that needs none."""
+    state_hash: str = ""
+    """The hash of the state that the plan of an apply starts from."""
 
 
 def write_request(request: Request) -> str:
@@ -131,7 +135,17 @@ class State:
     resources: tuple[Recorded, ...]
     cut_short: tuple[str, ...] = ()
     """URNs that a killed engine was creating; the state does not record whether they exist."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """A keyed hash of what the state records about each resource, by URN."""
     kind: Literal["state"] = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Keyed hashes of what the program gives to the resources that change, by URN; sent in parts."""
+
+    hashes: dict[str, str]
+    kind: Literal["inputs"] = "inputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +173,11 @@ class Finished:
     kind: Literal["finished"] = "finished"
 
 
-Message: TypeAlias = Step | Diagnostic | StackAbsent | Restarted | State | Unplanned | Failed | Finished
+Message: TypeAlias = Step | Diagnostic | StackAbsent | Restarted | State | Inputs | Unplanned | Failed | Finished
 
 
 _FLAT: dict[str, Callable[..., Message]] = {
+    "inputs": Inputs,
     "diagnostic": Diagnostic,
     "absent": StackAbsent,
     "unplanned": Unplanned,
@@ -192,10 +207,10 @@ def parse_message(line: str) -> Message:
             recorded = (
                 Recorded(**{**item, "ignored_paths": tuple(item["ignored_paths"])}) for item in raw["resources"]
             )
-            return State(resources=tuple(recorded), cut_short=tuple(raw["cut_short"]))
+            return State(resources=tuple(recorded), cut_short=tuple(raw["cut_short"]), hashes=raw["hashes"])
         case {"kind": "restarted"}:
             return Restarted(stacks=tuple(raw["stacks"]))
-        case {"kind": "diagnostic" | "absent" | "unplanned" | "failed" | "finished" as kind}:
+        case {"kind": "diagnostic" | "absent" | "inputs" | "unplanned" | "failed" | "finished" as kind}:
             return _FLAT[kind](**raw)
         case _:
             raise ValueError(f"not a message of the engine's child: {line[:80]}")

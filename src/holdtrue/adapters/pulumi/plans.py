@@ -7,11 +7,12 @@ encrypted with the data key of the same settings file. If it is lost, the previe
 import json
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final
 
 from holdtrue.adapters.pulumi.messages import UNCHANGING, UNKNOWN, Json, Step
+from holdtrue.models.stack import PlanParts
 
 _KEPT: Final = 8
 _UNKNOWN_OUTPUT: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -38,6 +39,8 @@ class SavedPlan:
     """The steps that the engine announced, without those that change nothing."""
     outputs: Mapping[str, Json]
     """The stack's outputs as far as the preview knew them."""
+    parts: PlanParts = field(default_factory=dict)
+    """What the plan's digest was made of."""
 
     def urns(self) -> frozenset[str]:
         """Every resource in the update plan."""

@@ -19,8 +19,8 @@ def enter_program(program: Path) -> None:
     sys.argv = [str(program)]
 
 
-def program_function(program: Path) -> Callable[[], None]:
-    """A function that executes the program, each time as if its modules had not been imported before.
+def program_function(program: Path, on_start: Callable[[], None]) -> Callable[[], None]:
+    """A function that calls `on_start` and executes the program, as if its modules had not been imported before.
 
     The program may run more than once in a process (the preview of an absent stack starts again). Modules that the
     first run imported from the project are removed, because otherwise the second run would not declare their resources.
@@ -31,6 +31,7 @@ def program_function(program: Path) -> Callable[[], None]:
         for name in set(sys.modules) - known:
             if _belongs_to(sys.modules[name], program):
                 del sys.modules[name]
+        on_start()
         runpy.run_path(str(program), run_name="__main__")
 
     return run

@@ -198,6 +198,15 @@ def secret_values(access: StackAccess) -> tuple[str, ...]:
     )
 
 
+def locations(access: StackAccess) -> dict[str, str]:
+    """The URLs and regions in the engine's environment, which say where an apply changes something."""
+    return {
+        name: value.get_secret_value()
+        for name, value in access.environment.items()
+        if _PLACES.fullmatch(name) and "@" not in value.get_secret_value()
+    }
+
+
 def _recorded_key(access: StackAccess, project: str, stack: str) -> dict[str, str]:
     """The encrypted data key, or passphrase salt, in the checkpoint of a `file://` backend; empty without one."""
     location = urlsplit(access.backend_url)
