@@ -11,6 +11,7 @@ from holdtrue.core.drift import environment_unknown, overall
 from holdtrue.core.render_drift import drift_line, drift_sections
 from holdtrue.core.render_sweep import sweep_line, sweep_sections
 from holdtrue.errors import HoldtrueError
+from holdtrue.models.approval import Approval
 from holdtrue.models.audit import AuditCounts, AuditVerdict, NotAudited
 from holdtrue.models.audit_changes import AuditChanges, EnvironmentAudit, FleetAudit
 from holdtrue.models.configuration import ConfigurationRun
@@ -22,6 +23,7 @@ from holdtrue.models.stack import ApplyResult, Plan
 from holdtrue.models.sweep import FolderOutcome, SweepOutcome, SweepReport
 from holdtrue.models.traffic import TrafficShift
 from holdtrue.models.validation import Verdict, VerdictOutcome
+from tasks.approval import APPROVAL
 from tasks.fleet import FLEET, Fleet
 from tasks.hosts import hosts_of
 from tasks.journal import Journal
@@ -36,6 +38,7 @@ def provision_report(environment: str, journal: Journal) -> ProvisionReport:
         program_tests=journal.result("test program", ProgramTests),
         audit=journal.result("audit before changes", EnvironmentAudit),
         plan=journal.result("preview stack", Plan),
+        approval=journal.result(APPROVAL, Approval),
         applied=journal.result("apply stack", ApplyResult),
         hosts=hosts_of(journal),
         configured=journal.result("configure hosts", ConfigurationRun),

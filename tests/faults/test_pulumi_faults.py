@@ -187,9 +187,9 @@ def test_drift_in_the_tiny_cloud_is_only_read(deployed: Tiny) -> None:
 
 
 def test_a_step_off_the_plan_is_refused_before_it_runs(deployed: Tiny) -> None:
-    deployed.write(PROGRAM.replace('"one"', '"uno"'))
+    deployed.write_outside(PROGRAM.replace('"one"', '"uno"'))
     plan = deployed.engine().preview()
-    deployed.write(PROGRAM.replace('"one"', '"uno"').replace('"two"', '"due"'))
+    deployed.write_outside(PROGRAM.replace('"one"', '"uno"').replace('"two"', '"due"'))
     with pytest.raises(ProgramFailed, match="Thing b"):
         deployed.engine().apply(plan)
     assert deployed.things()["b"] == "two"
@@ -198,9 +198,9 @@ def test_a_step_off_the_plan_is_refused_before_it_runs(deployed: Tiny) -> None:
 
 def test_a_refused_step_shows_no_secret(deployed: Tiny) -> None:
     program = PROGRAM.replace('"two"', 'pulumi.Output.secret("hunter2hunter2")')
-    deployed.write(program)
+    deployed.write_outside(program)
     plan = deployed.engine().preview()
-    deployed.write(program.replace("hunter2", "hunter3"))
+    deployed.write_outside(program.replace("hunter2", "hunter3"))
     lines: list[Progress] = []
     with pytest.raises(ProgramFailed, match="Thing b") as refusal:
         deployed.engine().apply(plan, lines.append)
@@ -228,8 +228,9 @@ def test_a_program_in_a_subfolder_runs_there_with_its_settings(tiny: Tiny) -> No
 
 
 def test_a_deletion_off_the_plan_is_refused(deployed: Tiny) -> None:
+    deployed.write_outside(PROGRAM)
     plan = deployed.engine().preview()
-    deployed.write('from things import Thing\nThing("a", "one")\n')
+    deployed.write_outside('from things import Thing\nThing("a", "one")\n')
     with pytest.raises(ProgramFailed, match="Thing b"):
         deployed.engine().apply(plan)
     assert set(deployed.things()) == {"a", "b"}

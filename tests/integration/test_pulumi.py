@@ -194,7 +194,7 @@ def test_a_program_that_changed_since_the_preview_is_refused(
             pytest.raises(ProgramFailed) as refusal,
         ):
             stack.engine.apply(plan)
-    assert "aws:" in refusal.value.what
+    assert "program changed: infrastructure.py; the configuration changed: demo:owner" in refusal.value.what
     tags = sandbox.aws.client("s3").get_bucket_tagging(Bucket=stack.bucket("assets"))["TagSet"]
     assert {"Key": "Owner", "Value": "mallory"} in tags, "the refused step must not have run"
     tag(sandbox, stack.bucket("assets"), "platform")

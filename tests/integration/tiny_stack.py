@@ -85,6 +85,14 @@ class Tiny:
     def write(self, program: str) -> None:
         (self.project / "__main__.py").write_text(program)
 
+    def write_outside(self, program: str) -> None:
+        """Write a program beside the project, where a plan's digest does not see that it changes."""
+        (self.cloud.parent / "outside.py").write_text(program)
+        self.write(
+            "import os, runpy\nfrom pathlib import Path\n"
+            "runpy.run_path(str(Path(os.environ['THINGS']).parent / 'outside.py'))\n"
+        )
+
     def engine(
         self,
         environment: Mapping[str, str] = MappingProxyType({}),

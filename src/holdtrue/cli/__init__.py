@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, assert_never
 
+from holdtrue.cli.approvals import add_approvals
 from holdtrue.cli.arguments import Parser, as_name, as_path
 from holdtrue.cli.audit import add_audit
 from holdtrue.cli.fix import add_fix
@@ -99,6 +100,11 @@ def _build_parser() -> argparse.ArgumentParser:
     add_acknowledge(
         commands.add_parser(
             "acknowledge", help="the work of a handler is done: 0 noted, 2 no such handler, 3 no ledger"
+        )
+    )
+    add_approvals(
+        commands.add_parser(
+            "approvals", help="list the approvals that plans needed: 0 none is open, 1 one is open, 3 no ledger"
         )
     )
     _add_leaks(

@@ -1,7 +1,6 @@
 """Does an approval cover a plan? If it does not, this says why."""
 
-from datetime import datetime
-
+from holdtrue.core.approval_text import as_time
 from holdtrue.core.plan_identity import differences
 from holdtrue.models.approval import Approval
 from holdtrue.models.stack import Plan
@@ -24,11 +23,11 @@ def objections(asked: Approval | None, plan: Plan, environment: str) -> tuple[st
 
 def _history(asked: Approval) -> tuple[str, ...]:
     if asked.used_by:
-        return (f"it was used at {_time(asked.answered_at)} by flow run {asked.used_by}: an approval counts once",)
+        return (f"it was used at {as_time(asked.answered_at)} by flow run {asked.used_by}: an approval counts once",)
     if asked.refused:
-        return (f"a person refused that plan at {_time(asked.answered_at)}",)
+        return (f"a person refused that plan at {as_time(asked.answered_at)}",)
     if asked.is_expired:
-        return (f"it expired at {_time(asked.expires_at)}",)
+        return (f"it expired at {as_time(asked.expires_at)}",)
     return ()
 
 
@@ -37,7 +36,3 @@ def _difference(asked: Approval, plan: Plan) -> tuple[str, ...]:
         return ()
     found = differences(asked.parts, plan.parts) or ("the plan is another one",)
     return tuple(f"since it was asked for, {line}" for line in found)
-
-
-def _time(moment: datetime | None) -> str:
-    return "an unknown time" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S UTC")

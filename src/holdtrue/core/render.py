@@ -1,11 +1,12 @@
 """Reports as markdown for people, and as the one line that goes into a state message."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from pydantic import JsonValue
 
+from holdtrue.core.approval_text import approval_rows
 from holdtrue.core.audit_output.phrases import gap_lines
 from holdtrue.core.excerpt import excerpt
 from holdtrue.core.neutral import for_markdown
@@ -31,13 +32,13 @@ def cell(value: object) -> str:
     return for_markdown(excerpt(str(value), CELL_LIMIT), CELL_LIMIT)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A markdown table, cut at 500 rows with a line that says how many are left out."""
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, limit: int = _ROW_LIMIT) -> str:
+    """A markdown table, cut at `limit` rows with a line that says how many are left out."""
     listed = list(rows)
     lines = [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
-    lines += [f"| {' | '.join(cell(value) for value in row)} |" for row in listed[:_ROW_LIMIT]]
-    if len(listed) > _ROW_LIMIT:
-        lines.append(f"\n{len(listed) - _ROW_LIMIT} more rows are left out.")
+    lines += [f"| {' | '.join(cell(value) for value in row)} |" for row in listed[:limit]]
+    if len(listed) > limit:
+        lines.append(f"\n{len(listed) - limit} more rows are left out.")
     return "\n".join(lines)
 
 
@@ -89,16 +90,14 @@ def changes_table(changes: Sequence[ResourceChange]) -> str:
     )
 
 
-def plan_table(changes: Sequence[ResourceChange]) -> str:
+PLAN_HEADINGS: Final = ("Operation", "Resource", "Type", "Property", "Before", "After")
+
+
+def plan_rows(changes: Iterable[ResourceChange]) -> Iterator[Sequence[object]]:
     """Planned changes with the values of their properties, one row per property; secrets are placeholders in them."""
-    return table(
-        ("Operation", "Resource", "Type", "Property", "Before", "After"),
-        (
-            (change.operation, change.name, change.type, item.path, _value(item.before), _value(item.after))
-            for change in changes
-            for item in change.changes or (PropertyChange(path=""),)
-        ),
-    )
+    for change in changes:
+        for item in change.changes or (PropertyChange(path=""),):
+            yield change.operation, change.name, change.type, item.path, _value(item.before), _value(item.after)
 
 
 def _value(value: JsonValue) -> str:
@@ -168,6 +167,8 @@ def provision_sections(report: ProvisionReport) -> str:
         sections.append(section("Program tests", without_tests(report.program_tests.none_because)))
     if report.audit is not None:
         sections.append(section("Dependencies", _dependencies(report.audit)))
+    if report.approval is not None:
+        sections.append(section("Approval", table(("Approval", ""), approval_rows(report.approval))))
     if report.applied is not None:
         sections.append(section("Infrastructure", _applied(report.applied)))
     elif report.plan is not None:
@@ -204,7 +205,9 @@ def _applied(applied: ApplyResult) -> str:
 def _plan(plan: Plan) -> str:
     if not plan.changes:
         return "The plan has no changes."
-    return f"Nothing of it was applied. Its digest is `{plan.digest}`.\n\n{plan_table(plan.changes)}"
+    return (
+        f"Nothing of it was applied. Its digest is `{plan.digest}`.\n\n{table(PLAN_HEADINGS, plan_rows(plan.changes))}"
+    )
 
 
 def _configuration(run: ConfigurationRun) -> str:

@@ -23,7 +23,9 @@ class ApprovalRequest(Value):
 
     environment: str
     digest: str = Field(description="The plan's digest, which binds everything that was shown.")
-    parts: PlanParts = Field(repr=False, description="Hashes of what the digest is made of, to say what differs.")
+    parts: PlanParts = Field(
+        default_factory=dict, exclude=True, repr=False, description="What the digest is made of, to say what differs."
+    )
     requested_by: str = Field(description="Id of the flow run that asked.")
 
 

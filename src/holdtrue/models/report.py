@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from holdtrue.models.approval import Approval
 from holdtrue.models.audit_changes import EnvironmentAudit
 from holdtrue.models.base import Value
 from holdtrue.models.configuration import ConfigurationRun
@@ -34,6 +35,7 @@ class ProvisionReport(FlowReport):
     program_tests: ProgramTests | None = None
     audit: EnvironmentAudit | None = None
     plan: Plan | None = None
+    approval: Approval | None = Field(default=None, description="Who let the plan run; null when nobody had to.")
     applied: ApplyResult | None = None
     hosts: tuple[Host, ...] = ()
     configured: ConfigurationRun | None = Field(default=None, description="The first run of the playbook.")
