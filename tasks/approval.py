@@ -7,6 +7,7 @@ from prefect import runtime
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.base import ServerType
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 
 from holdtrue.core.approval_text import approver_text, as_time
 from holdtrue.core.audit_output.text import for_terminal, one_line
@@ -147,10 +148,15 @@ def _place(environment: Environment, digest: str) -> str:
 
 
 def _starter() -> Approver:
-    """Who started this run. Prefect Cloud authenticates its users; a server of one's own knows nobody."""
+    """Who started this run, as far as Prefect knows."""
     with get_client(sync_client=True) as client:
-        created_by = client.read_flow_run(UUID(str(runtime.flow_run.id))).created_by
-        is_cloud = client.server_type == ServerType.CLOUD
+        flow_run = client.read_flow_run(UUID(str(runtime.flow_run.id)))
+        return starter_of(flow_run, is_cloud=client.server_type == ServerType.CLOUD)
+
+
+def starter_of(flow_run: FlowRun, *, is_cloud: bool) -> Approver:
+    """Who started a run, as an approver. Only Prefect Cloud authenticates its users, so only there one is proved."""
+    created_by = flow_run.created_by
     if created_by is None:
         return Approver(name="")
     name = one_line(redact_text(created_by.display_value or ""), NAME_LIMIT)

@@ -156,10 +156,8 @@ def test_a_foreign_lock_beside_our_own_keeps_both(tiny: Tiny, tmp_path: Path) ->
 
 
 def test_the_lock_of_a_run_that_lives_is_never_removed(tiny: Tiny, tmp_path: Path) -> None:
-    tiny.write_outside(PROGRAM)
     apply(tiny)
-    plan = tiny.engine().preview()
-    tiny.write_outside(PROGRAM.replace('"one"', '"slow"'))
+    tiny.write(PROGRAM.replace('"one"', '"slow"'))
     worker = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)])
     wait_until((tiny.cloud / "started").exists)
     os.kill(worker.pid, signal.SIGSTOP)
@@ -167,6 +165,7 @@ def test_the_lock_of_a_run_that_lives_is_never_removed(tiny: Tiny, tmp_path: Pat
     engine_pid = json.loads(lock.read_text())["pid"]
     os.kill(engine_pid, signal.SIGSTOP)
     try:
+        plan = tiny.engine().preview()
         with pytest.raises(StackLocked, match=str(engine_pid)):
             tiny.engine().apply(plan)
         assert lock.exists()
