@@ -65,11 +65,11 @@ def require_approval(environment: Environment, plan: Plan, approved_plan: str | 
 def _take_answer(approvals: Approvals, environment: Environment, asked: Approval, answer: ApprovalForm) -> None:
     """Record the answer. A plan is made once more, for the world may have changed while the person thought."""
     person = Approver(name=one_line(redact_text(answer.approver), NAME_LIMIT))
-    reason = redact_text(answer.reason)
+    reason = one_line(redact_text(answer.reason), REASON_LIMIT)
     if not answer.approve:
         approvals.refuse(environment.name, asked.digest, person, reason=reason)
         raise ApprovalRequired(
-            f"the plan was refused by {approver_text(person)}: {one_line(reason, REASON_LIMIT) or 'no reason given'}",
+            f"the plan was refused by {approver_text(person)}: {reason or 'no reason given'}",
             where=_place(environment, asked.digest),
             next_step="change the program, then run provision again",
         )

@@ -153,13 +153,13 @@ class StateReader:
         return self._failure
 
     def require_unmoved(self) -> Failed | None:
-        """Read once more: did the state stay the same while the engine worked?"""
+        """Read once more; a failure if the state did not stay the same while the engine worked."""
         before = self._hashes
         self._read()
         return self._failure or (None if self._hashes == before else Failed("", "moved"))
 
     def require(self, state_hash: str) -> Failed | None:
-        """Is this the state that the plan starts from?"""
+        """A failure if this is not the state that the plan starts from."""
         self._thread.join()
         is_same = keyed_hash(self._key, dict(self._hashes)) == state_hash
         return self._failure or (None if is_same else Failed("", "moved"))
@@ -215,27 +215,32 @@ def run(request: Request, channel: Channel) -> None:
             secrets_provider=request.secrets_provider,
             pulumi_command=KnownCommand(request.cli_version),
         )
-        key = bytes.fromhex(request.hash_key)
-        reader = StateReader(workspace, request.stack, key) if key or request.command is not Command.APPLY else None
+        reader = _state_reader(request, workspace)
         try:
-            if reader is not None and request.state_hash and (moved := reader.require(request.state_hash)):
-                reader.tell(channel)
-                channel.send(moved)
-                return
-            _carry_out(request, KnownStack(request.stack, workspace), channel)
+            moved = reader.require(request.state_hash) if reader is not None and request.state_hash else None
+            if moved is None:
+                _carry_out(request, KnownStack(request.stack, workspace), channel)
         except automation.CommandError as error:
             if reader is not None:
                 reader.tell(channel)
             channel.send(Failed(str(error)))
         else:
-            failure = channel.lost or (reader.tell(channel) if reader is not None else None)
+            unread = reader.tell(channel) if reader is not None else None
+            failure = channel.lost or moved or unread
             if reader is not None and request.command is Command.PREVIEW:
-                _tell_inputs(registrations.hashes(key, channel.changing), channel)
+                _tell_inputs(registrations.hashes(bytes.fromhex(request.hash_key), channel.changing), channel)
                 failure = failure or reader.require_unmoved()
             channel.send(failure or Finished())
         finally:
             if watch.orphaned:
                 shutil.rmtree(request.folder, ignore_errors=True)
+
+
+def _state_reader(request: Request, workspace: automation.LocalWorkspace) -> StateReader | None:
+    """None for an apply that repeats another one, and so starts from no state that a plan knows."""
+    if request.command is Command.APPLY and not request.state_hash:
+        return None
+    return StateReader(workspace, request.stack, bytes.fromhex(request.hash_key))
 
 
 def _tell_inputs(hashes: Mapping[str, str], channel: Channel) -> None:

@@ -36,5 +36,8 @@ def _files(project: Path) -> Iterator[Path]:
 
 
 def _content_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"  # For the program too, which this user runs.
