@@ -1,5 +1,6 @@
 """Attacks on approvals, on the real engine and in both ledgers: an approval lets pass what was seen, once, there."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,7 +15,6 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
 from holdtrue.adapters.ledger import open_ledger
-from holdtrue.adapters.pulumi import plans
 from holdtrue.adapters.pulumi.engine import PulumiEngine
 from holdtrue.adapters.pulumi.identity import PlanBinding
 from holdtrue.core.plan_approval import objections
@@ -29,9 +29,10 @@ from tests.integration.tiny_stack import PASSPHRASE, Tiny
 
 SAM = Approver(name="sam")
 PIN = "8341"
-THINGS = "import os, pulumi\nfrom things import Thing\n"
-GUARDED = THINGS + "Thing('a', pulumi.Output.secret(os.environ['PIN']))\nThing('b', 'two')\n"
-LENGTH = THINGS + "Thing('length', '{}')\n"
+GUARDED = (
+    "import os, pulumi\nfrom things import Thing\n"
+    "Thing('a', pulumi.Output.secret(os.environ['PIN']))\nThing('b', 'two')\n"
+)
 
 
 @dataclass
@@ -80,11 +81,24 @@ def desk(tmp_path: Path, sqlite_ledger: Ledger) -> Desk:
     return Desk(Tiny(tmp_path), sqlite_ledger)
 
 
-@pytest.fixture
-def deployed(desk: Desk) -> Desk:
+@pytest.fixture(scope="module")
+def deployed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny stack that was applied once for all tests of this module."""
+    folder = tmp_path_factory.mktemp("deployed")
+    desk = Desk(Tiny(folder), open_ledger(f"sqlite:///{folder / 'ledger.db'}"))
     desk.tiny.write(GUARDED)
     desk.engine().apply(desk.engine().preview())
-    return desk
+    return folder
+
+
+@pytest.fixture
+def deployed(deployed_folder: Path, tmp_path: Path, sqlite_ledger: Ledger) -> Desk:
+    """A copy of it, with a ledger of its own."""
+    for name in ("project", "cloud", "state"):
+        shutil.copytree(deployed_folder / name, tmp_path / name)
+    found = Desk(Tiny(tmp_path), sqlite_ledger)
+    found.tiny.write(GUARDED)
+    return found
 
 
 PREVIEW = """
@@ -94,16 +108,16 @@ from holdtrue.adapters.ledger import open_ledger
 from tests.faults.test_approvals import Desk
 from tests.integration.tiny_stack import Tiny
 
-tiny = object.__new__(Tiny)
-folder = Path(sys.argv[1])
-tiny.project, tiny.cloud, tiny.backend = folder / "project", folder / "cloud", folder / "state"
+program = Path(sys.argv[1], "project/__main__.py").read_text()
+tiny = Tiny(Path(sys.argv[1]))
+tiny.write(program)
 print("digest", Desk(tiny, open_ledger(sys.argv[2])).engine().preview().digest)
 """
 
 
-def digest_in_another_process(folder: Path, url: str) -> str:
+def digest_in_another_process(folder: Path) -> str:
     found = subprocess.run(
-        [sys.executable, "-c", PREVIEW, str(folder), url],
+        [sys.executable, "-c", PREVIEW, str(folder), f"sqlite:///{folder / 'ledger.db'}"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -113,77 +127,55 @@ def digest_in_another_process(folder: Path, url: str) -> str:
     return found.stdout.split("digest ")[1].strip()
 
 
-@pytest.mark.parametrize("update_plan", [True, False], ids=["plan", "events"])
-def test_the_approval_of_an_unchanged_plan_counts_once(deployed: Desk, *, update_plan: bool) -> None:
-    """The positive control: nothing moved, so what was approved is what runs."""
-    deployed.tiny.write(GUARDED.replace("Thing('b', 'two')\n", "pulumi.export('pid', os.getpid())\n"))
-    asked = deployed.engine(update_plan=update_plan).preview()
+def test_two_processes_give_one_plan_one_digest(desk: Desk, tmp_path: Path) -> None:
+    """A first plan, which is made in a private backend with a key of its own, and with values that differ each time."""
+    desk.tiny.write(GUARDED + "pulumi.export('pid', os.getpid())\n")
+    assert digest_in_another_process(tmp_path) == desk.engine().preview().digest
+
+
+def test_two_processes_give_a_plan_of_a_stack_that_exists_one_digest(deployed: Desk, tmp_path: Path) -> None:
+    deployed.tiny.write(GUARDED.replace("'two'", "'three'") + "pulumi.export('pid', os.getpid())\n")
+    assert digest_in_another_process(tmp_path) == deployed.engine().preview().digest
+
+
+def test_an_approval_binds_what_was_seen_and_counts_once(deployed: Desk, tmp_path: Path) -> None:
+    """Old and new secret look alike in a plan: each is a placeholder."""
+    asked_for = {"PIN": "1111"}
+    asked = deployed.engine(given=asked_for).preview()
     deployed.ask(asked)
-    plans._plans.clear()  # As in another process.
-    engine = deployed.engine(update_plan=update_plan)
+
+    def refusal(environment: str = "demo", *, given: Mapping[str, str] = asked_for, backend: Path | None = None) -> str:
+        plan = deployed.engine(environment, given=given, backend=backend).preview()
+        return "; ".join(deployed.use(asked.digest, plan, environment))
+
+    assert refusal(given={"PIN": "2222"}).endswith("other inputs or secrets for pulumi-python:dynamic:Thing a")
+
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(deployed.tiny.backend, elsewhere)
+    assert refusal(backend=elsewhere) == "since it was asked for, another backend"
+    assert refusal("twin", backend=elsewhere) == "it was asked for in environment demo, not in twin"
+
+    deployed.tiny.write(GUARDED + "# nothing else\n")
+    assert refusal() == "since it was asked for, the program changed: __main__.py"
+    deployed.tiny.write(GUARDED)
+
+    (deployed.tiny.cloud / "b").write_text("by hand")
+    assert refusal() == "since it was asked for, other steps are planned for pulumi-python:dynamic:Thing b"
+    (deployed.tiny.cloud / "b").write_text("two")
+
+    configure = f"cd {deployed.tiny.project} && PULUMI_BACKEND_URL={deployed.tiny.backend.as_uri()} pulumi config"
+    deployed.tiny.run(f"{configure} set --secret pin 3333 --stack dev")
+    assert refusal() == "since it was asked for, the configuration changed: tiny:pin"
+    (deployed.tiny.project / "Pulumi.dev.yaml").unlink()
+
+    engine = deployed.engine(given=asked_for)
     plan = engine.preview()
-    assert deployed.use(asked.digest, plan) == ()
-    engine.apply(plan)
-    assert set(deployed.tiny.things()) == {"a"}
+    assert deployed.use(asked.digest, plan) == (), "what was approved passes"
     assert "an approval counts once" in deployed.use(asked.digest, plan)[0]
 
-
-def test_two_processes_give_one_plan_one_digest(desk: Desk, tmp_path: Path) -> None:
-    """Also a first plan, which is made in a private backend with a key of its own; and with values that differ."""
-    desk.tiny.write(GUARDED + "pulumi.export('pid', os.getpid())\n")
-    url = f"sqlite:///{tmp_path}/ledger.db"
-    first = desk.engine().preview()
-    assert digest_in_another_process(tmp_path, url) == first.digest
-    desk.engine().apply(first)
-    desk.tiny.write(GUARDED.replace("'two'", "'three'"))
-    assert digest_in_another_process(tmp_path, url) == desk.engine().preview().digest
-
-
-def test_the_approval_of_another_environment_or_backend_is_refused(desk: Desk, tmp_path: Path) -> None:
-    desk.tiny.write(GUARDED)
-    elsewhere = tmp_path / "other-state"
-    elsewhere.mkdir()
-    asked = desk.engine("demo").preview()
-    desk.ask(asked)
-    twin = desk.engine("twin", backend=elsewhere).preview()
-    moved = desk.engine("demo", backend=elsewhere).preview()
-    assert "environment demo" in desk.use(asked.digest, twin, "twin")[0]
-    assert desk.use(asked.digest, moved) == ("since it was asked for, another backend",)
-    assert desk.use(asked.digest, desk.engine("demo").preview()) == ()
-
-
-def test_another_secret_is_another_plan(deployed: Desk) -> None:
-    """Old and new value look alike in the plan: each is a placeholder."""
-    asked = deployed.engine(given={"PIN": "1111"}).preview()
-    deployed.ask(asked)
-    other = deployed.engine(given={"PIN": "2222"}).preview()
-    assert asked.changes == other.changes
-    (line,) = deployed.use(asked.digest, other)
-    assert line.endswith("other inputs or secrets for pulumi-python:dynamic:Thing a")
-    assert deployed.use(asked.digest, deployed.engine(given={"PIN": "1111"}).preview()) == ()
-
-
-def test_another_secret_in_the_configuration_is_another_plan(deployed: Desk) -> None:
-    where = f"cd {deployed.tiny.project} && PULUMI_BACKEND_URL={deployed.tiny.backend.as_uri()}"
-    deployed.tiny.write(GUARDED + "Thing('c', pulumi.Config().require_secret('pin'))\n")
-    deployed.tiny.run(f"{where} pulumi config set --secret pin 1111 --stack dev")
-    asked = deployed.engine().preview()
-    deployed.ask(asked)
-    deployed.tiny.run(f"{where} pulumi config set --secret pin 2222 --stack dev")
-    found = deployed.use(asked.digest, deployed.engine().preview())
-    assert "since it was asked for, the configuration changed: tiny:pin" in found
-    assert any("Thing c" in line for line in found)
-
-
-def test_a_program_that_changed_is_another_plan(deployed: Desk) -> None:
-    asked = deployed.engine().preview()
-    deployed.ask(asked)
-    deployed.tiny.write(GUARDED + "# nothing else\n")
-    plan = deployed.engine().preview()
-    assert deployed.use(asked.digest, plan) == ("since it was asked for, the program changed: __main__.py",)
     (deployed.tiny.project / "later.py").write_text("")
     with pytest.raises(ProgramFailed, match=r"the program changed: later\.py"):
-        deployed.engine().apply(plan)
+        engine.apply(plan)
 
 
 def test_a_delete_that_was_approved_is_asked_for_again(deployed: Desk) -> None:
@@ -204,33 +196,22 @@ def test_a_delete_that_was_approved_is_asked_for_again(deployed: Desk) -> None:
 
 
 @pytest.mark.parametrize("update_plan", [True, False], ids=["plan", "events"])
-def test_what_somebody_else_applied_since_is_not_overwritten(desk: Desk, *, update_plan: bool) -> None:
-    """12 to 20 was approved; then somebody applied 31. Pulumi's update plan would let 31 become 20."""
-    desk.tiny.write(LENGTH.format(12))
-    desk.engine().apply(desk.engine().preview())
-    desk.tiny.write(LENGTH.format(20))
-    engine = desk.engine(update_plan=update_plan)
+def test_what_somebody_else_applied_since_is_not_overwritten(deployed: Desk, *, update_plan: bool) -> None:
+    """Two to twenty was approved; then somebody applied thirty. Pulumi's update plan would let thirty become twenty."""
+    twenty = GUARDED.replace("'two'", "'twenty'")
+    deployed.tiny.write(twenty)
+    engine = deployed.engine(update_plan=update_plan)
     asked = engine.preview()
-    desk.ask(asked)
-    desk.tiny.write(LENGTH.format(31))
-    desk.engine().apply(desk.engine().preview())
-    desk.tiny.write(LENGTH.format(20))
-
-    found = desk.use(asked.digest, desk.engine(update_plan=update_plan).preview())
-    assert "since it was asked for, the state moved: pulumi-python:dynamic:Thing length" in found
-    with pytest.raises(ProgramFailed, match="the state moved: pulumi-python:dynamic:Thing length"):
-        engine.apply(asked)
-    assert desk.tiny.things() == {"length": "31"}
-
-
-def test_a_change_in_the_cloud_is_another_plan(deployed: Desk) -> None:
-    """The state did not move, but the refresh of the new preview finds another value."""
-    deployed.tiny.write(GUARDED.replace("'two'", "'three'"))
-    asked = deployed.engine().preview()
     deployed.ask(asked)
-    (deployed.tiny.cloud / "b").write_text("by hand")
-    found = deployed.use(asked.digest, deployed.engine().preview())
-    assert found == ("since it was asked for, other steps are planned for pulumi-python:dynamic:Thing b",)
+    deployed.tiny.write(GUARDED.replace("'two'", "'thirty'"))
+    deployed.engine().apply(deployed.engine().preview())
+    deployed.tiny.write(twenty)
+
+    found = deployed.use(asked.digest, deployed.engine(update_plan=update_plan).preview())
+    assert any("the state moved" in line and "Thing b" in line for line in found)
+    with pytest.raises(ProgramFailed, match=r"the state moved: .*Thing b"):
+        engine.apply(asked)
+    assert deployed.tiny.things()["b"] == "thirty"
 
 
 def test_neither_ledger_nor_digest_can_be_searched_for_a_short_secret(deployed: Desk, tmp_path: Path) -> None:

@@ -29,15 +29,14 @@ def digest_of(parts: PlanParts) -> str:
 
 def differences(before: PlanParts, after: PlanParts) -> tuple[str, ...]:
     """What differs between two plans, one line for each part; names only, never a value."""
-    return tuple(
-        _ABOUT[part].format(names=_listed(names))
-        for part in PlanPart
-        if (names := _differing(before.get(part, {}), after.get(part, {})))
-    )
+    found = {part: _differing(before.get(part, {}), after.get(part, {})) for part in PlanPart}
+    # Where other steps are planned, other inputs are no news.
+    found[PlanPart.INPUTS] -= found[PlanPart.STEPS]
+    return tuple(_ABOUT[part].format(names=_listed(sorted(names))) for part, names in found.items() if names)
 
 
-def _differing(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+def _differing(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
 def _listed(names: list[str]) -> str:
