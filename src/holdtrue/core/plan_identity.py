@@ -30,7 +30,7 @@ def digest_of(parts: PlanParts) -> str:
 def differences(before: PlanParts, after: PlanParts) -> tuple[str, ...]:
     """What differs between two plans, one line for each part; names only, never a value."""
     found = {part: _differing(before.get(part, {}), after.get(part, {})) for part in PlanPart}
-    # Where other steps are planned, other inputs are no news.
+    # A resource with other steps often has other inputs too: it is named once.
     found[PlanPart.INPUTS] -= found[PlanPart.STEPS]
     return tuple(_ABOUT[part].format(names=_listed(sorted(names))) for part, names in found.items() if names)
 

@@ -1,7 +1,7 @@
 """Runs the engine's child and its CLI for one stack, each in a private folder and within the time limit."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -57,11 +57,9 @@ class Runner:
         """The stack, as messages name it."""
         return f"stack {self._stack} of {self._folder}"
 
-    @contextmanager
-    def open(self, project: Project, settings: str | None = None) -> Iterator[Workspace]:
+    def open(self, project: Project, settings: str | None = None) -> AbstractContextManager[Workspace]:
         """A private folder for one operation."""
-        with open_workspace(project, self._stack, self._access, settings=settings) as workspace:
-            yield workspace
+        return open_workspace(project, self._stack, self._access, settings=settings)
 
     def child(
         self,
