@@ -159,4 +159,4 @@ def test_the_state_tells_who_manages_what_is_ignored_and_what_was_cut_short() ->
 def test_a_large_state_is_told_in_parts() -> None:
     resources = [{"urn": f"urn:{number}", "custom": True} for number in range(2500)]
     messages = list(state_messages({"resources": resources, "pending_operations": None}))
-    assert [len(message.resources) for message in messages] == [1000, 1000, 500]
+    assert [len(message.resources) for message in messages] == [500] * 5
