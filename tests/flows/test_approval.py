@@ -21,7 +21,7 @@ from holdtrue.adapters.ledger.approvals import SqlApprovals
 from holdtrue.errors import ServiceUnreachable
 from holdtrue.models.report import ProvisionReport
 from holdtrue.models.stack import Operation, Plan, PlanPart, PropertyChange, ResourceChange
-from holdtrue.runtime.redaction import register_secret
+from holdtrue.runtime.redaction import SECRETS, register_secret
 from holdtrue.testing import FakeStackEngine
 from tasks.approval import starter_of
 from tests.flows.conftest import OUTPUTS, FakeTools
@@ -142,7 +142,6 @@ def test_the_report_says_who_approved_and_that_nobody_has_proved_it() -> None:
 
 def test_the_form_shows_every_change_with_its_properties_and_no_secret(waiting_tools: FakeTools) -> None:
     secret = "v3ry-s3cret-t0ken"
-    register_secret(SecretStr(secret), name="a test's")
     other = ResourceChange(
         urn="urn:pulumi:d::d::aws:Bucket::web\x1b[2J\n# forged | <script>",
         type="aws:Bucket",
@@ -154,7 +153,8 @@ def test_the_form_shows_every_change_with_its_properties_and_no_secret(waiting_t
     )
     plan = DELETE.model_copy(update={"changes": (*DELETE.changes, other)})
     waiting_tools.engine = FakeStackEngine(plans=(plan,), stack_outputs=(OUTPUTS,))
-    with person({"approve": False, "approver": "sam"}) as told:
+    with SECRETS.open(), person({"approve": False, "approver": "sam"}) as told:
+        register_secret(SecretStr(secret), name="canary")
         state = end_of(provision, "demo")
 
     for text in (json.loads(told[0]), artifacts_of(state)["plan-demo"]):

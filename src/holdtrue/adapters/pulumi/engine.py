@@ -30,7 +30,7 @@ from holdtrue.adapters.pulumi.plans import (
     without_output_values,
 )
 from holdtrue.adapters.pulumi.refreshed import found_in
-from holdtrue.adapters.pulumi.runner import Binding, Runner
+from holdtrue.adapters.pulumi.runner import Runner
 from holdtrue.adapters.pulumi.workspace import Project, Workspace, read_project
 from holdtrue.core.plan_identity import differences, digest_of
 from holdtrue.errors import keeping_done
@@ -176,7 +176,7 @@ class PulumiEngine:
                 Command.PREVIEW,
                 journal,
                 update_plan=self._update_plan,
-                binding=Binding(self._binding.key()),
+                hash_key=self._binding.key(),
             )
             if journal.failure_source == "moved":
                 raise moved(("the state moved while the plan was made",), self._runner.where)
@@ -217,6 +217,7 @@ class PulumiEngine:
             if saved.content is not None:
                 workspace.plan_file.write_bytes(saved.content)
             allowed = saved.steps if saved.content is None else None
+            key = self._binding.key()
             carry_out = partial(
                 self._runner.child,
                 project,
@@ -225,7 +226,8 @@ class PulumiEngine:
                 create_stack=saved.stack_absent,
                 update_plan=self._update_plan,
                 allowed=allowed,
-                binding=Binding(self._binding.key(), state_hash(self._binding.key(), saved.parts[PlanPart.STATE])),
+                hash_key=key,
+                state_hash=state_hash(key, saved.parts[PlanPart.STATE]),
             )
             journal = Journal(on_progress, self._runner.secrets, len(plan.changes))
             with keeping_done(lambda: _carried_out(journal, released)):

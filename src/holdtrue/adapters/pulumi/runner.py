@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,15 +22,6 @@ from holdtrue.runtime.process import ToolRun, ToolTimeout, run_tool
 
 _GRACE_SECONDS: Final = 30.0
 """How long an interrupted engine may take to finish the steps under way and to save its state."""
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What ties a child's work to a plan: the key of its hashes, and the state that an apply starts from."""
-
-    key: bytes
-    state_hash: str = ""
-    """Empty for a preview."""
 
 
 class Runner:
@@ -71,9 +62,22 @@ class Runner:
         create_stack: bool = False,
         update_plan: bool = False,
         allowed: Steps | None = None,
-        binding: Binding | None = None,
+        hash_key: bytes = b"",
+        state_hash: str = "",
     ) -> ToolRun:
-        """Run one command in a child; the journal collects its messages."""
+        """Run one command in a child; the journal collects its messages.
+
+        Args:
+            project: The project.
+            workspace: The private folder of the operation.
+            command: What the child does.
+            journal: Where its messages go.
+            create_stack: Whether an apply creates the stack first.
+            update_plan: Whether a preview saves an update plan, and an apply is held to it.
+            allowed: The steps that an apply without an update plan may start; None for no check.
+            hash_key: The key of the hashes that bind a plan.
+            state_hash: The hash of the state that an apply has to start from; empty for no check.
+        """
         self.leftovers(project, workspace).tidy()
         with claim(self._place(project), workspace.folder, locks=command is Command.APPLY) as claimed:
             request = Request(
@@ -88,8 +92,8 @@ class Runner:
                 processes_file=str(claimed.processes_file),
                 create_stack=create_stack,
                 allowed=None if allowed is None else {urn: [*operations] for urn, operations in allowed.items()},
-                hash_key=binding.key.hex() if binding is not None else "",
-                state_hash=binding.state_hash if binding is not None else "",
+                hash_key=hash_key.hex(),
+                state_hash=state_hash,
             )
             python = self._python()
             arguments = python_command(python, "-P", module="holdtrue.adapters.pulumi.child", folder=workspace.folder)
