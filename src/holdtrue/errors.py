@@ -187,7 +187,7 @@ class LockLost(RejectedError):
 
 
 class ApprovalRequired(RejectedError):
-    """The plan holds changes that a person must approve, and nobody has."""
+    """The plan has changes that a person must approve, and no approval that counts covers it."""
 
     state_name = "ApprovalRequired"
 
