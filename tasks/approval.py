@@ -10,7 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 
 from holdtrue.core.approval_text import approver_text, as_time
-from holdtrue.core.audit_output.text import for_terminal, one_line
+from holdtrue.core.neutral import for_terminal, one_line
 from holdtrue.core.plan_approval import objections
 from holdtrue.core.plan_policy import review_plan
 from holdtrue.core.render_approval import FORM_BYTES, PAGE_BYTES, plan_page, question

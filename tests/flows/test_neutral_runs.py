@@ -34,6 +34,7 @@ from holdtrue.models.stack import Operation, Plan, PropertyChange, RefreshResult
 from holdtrue.models.validation import CheckOutcome, CheckResult
 from holdtrue.runtime import log_guard
 from holdtrue.testing import FakeConfigurator, FakeHostChecks, FakeStackEngine
+from tasks.approval_form import NAME_LIMIT, REASON_LIMIT
 from tests.flows.conftest import CONFIGURED, OUTPUTS, FakeTools
 from tests.flows.runs import artifacts_of, descriptions_of, end_of, report_of
 from tests.flows.test_approval import person, waiting_tools
@@ -225,7 +226,8 @@ def test_checks_as_junit_and_as_a_table(tools: FakeTools, terminal: io.StringIO,
 @pytest.mark.usefixtures("waiting_tools")
 def test_who_approves_and_why(terminal: io.StringIO) -> None:
     text = "\n".join(text for text in TEXTS if "\ud800" not in text)  # An HTTP request holds UTF-8.
-    with person({"approve": True, "approver": text, "reason": text}) as told:
+    answer = {"approve": True, "approver": text[:NAME_LIMIT], "reason": text[:REASON_LIMIT]}
+    with person(answer) as told:
         state = end_of(provision, "demo")
 
     assert state.name == "Provisioned"

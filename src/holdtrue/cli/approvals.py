@@ -3,7 +3,7 @@
 import argparse
 
 from holdtrue.cli.locks import open_configured_ledger
-from holdtrue.cli.session import ExitCode, plain, show, unwound_on_termination
+from holdtrue.cli.session import ExitCode, show_json, show_lines, unwound_on_termination
 
 
 def add_approvals(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def run_approvals(options: argparse.Namespace) -> ExitCode:
     with unwound_on_termination():
         found = ApprovalList(approvals=tuple(open_configured_ledger().approvals.all()))
     if options.json:
-        show(found.model_dump_json(indent=2), is_document=True)
+        show_json(found)
     else:
-        show("\n".join(plain(approval_line(item)) for item in found.approvals) or "no plan has needed an approval")
+        show_lines([approval_line(item) for item in found.approvals] or ["no plan has needed an approval"])
     return ExitCode.FINDINGS if any(item.is_open for item in found.approvals) else ExitCode.GOOD

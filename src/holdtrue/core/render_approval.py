@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from holdtrue.core.approval_text import as_time
-from holdtrue.core.audit_output.text import for_markdown
+from holdtrue.core.neutral import for_markdown
 from holdtrue.core.render import PLAN_HEADINGS, count, plan_rows, table
 from holdtrue.models.stack import Plan, ResourceChange
 

@@ -16,13 +16,13 @@ from holdtrue.core.neutral import several_lines
 from holdtrue.core.render import (
     cell,
     changes_table,
-    plan_table,
     provision_sections,
     report_page,
     section,
     table,
     validation_sections,
 )
+from holdtrue.core.render_approval import PAGE_BYTES, plan_page
 from holdtrue.core.render_drift import drift_sections, environment_page
 from holdtrue.core.render_sweep import sweep_sections
 from holdtrue.models.audit_changes import FleetAudit
@@ -48,7 +48,7 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "changes of an audit": lambda text: changes_markdown(filled(FleetAudit, text)),
     "frame": lambda text: report_page(text, _ended(text, line="word"), section(text, "body")),
     "question of an approval": lambda text: changes_table(filled(Plan, text).changes),
-    "planned properties": lambda text: plan_table(filled(Plan, text).changes),
+    "planned properties": lambda text: plan_page(text, filled(Plan, text), (), limit_bytes=PAGE_BYTES, whole=""),
     "table": lambda text: table(("a", "b"), [(text, text), ("x", text)]),
 }
 _PARSER: Final = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
