@@ -5,12 +5,14 @@ from enum import Enum
 from itertools import cycle, islice
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from uuid import UUID
 
 from pydantic import BaseModel, JsonValue
 
 M = TypeVar("M", bound=BaseModel)
 
 _MOMENT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+_ID = UUID(int=7)
 
 
 def filled(kind: type[M], text: str) -> M:
@@ -37,7 +39,7 @@ def variants(kind: Any, text: str) -> list[Any]:  # noqa: PLR0911 - one return a
         return list(kind)
     if issubclass(kind, BaseModel):
         return _models(kind, text)
-    return [{str: text, datetime: _MOMENT, date: _MOMENT.date(), bool: True, int: 1, float: 1.0}[kind]]
+    return [{str: text, datetime: _MOMENT, date: _MOMENT.date(), bool: True, int: 1, float: 1.0, UUID: _ID}[kind]]
 
 
 def _models(kind: type[BaseModel], text: str) -> list[BaseModel]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 from xml.etree import ElementTree as ET
 
@@ -22,7 +23,7 @@ from holdtrue.core.render import (
     table,
     validation_sections,
 )
-from holdtrue.core.render_approval import PAGE_BYTES, plan_page
+from holdtrue.core.render_approval import PAGE_BYTES, plan_page, question
 from holdtrue.core.render_drift import drift_sections, environment_page
 from holdtrue.core.render_sweep import sweep_sections
 from holdtrue.models.audit_changes import FleetAudit
@@ -47,19 +48,27 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "audit": lambda text: to_markdown(filled(FleetAudit, text)),
     "changes of an audit": lambda text: changes_markdown(filled(FleetAudit, text)),
     "frame": lambda text: report_page(text, _ended(text, line="word"), section(text, "body")),
-    "question of an approval": lambda text: changes_table(filled(Plan, text).changes),
-    "planned properties": lambda text: plan_page(text, filled(Plan, text), (), limit_bytes=PAGE_BYTES, whole=""),
+    "changes": lambda text: changes_table(filled(Plan, text).changes),
+    "question of an approval": lambda text: question(_plan_page(text), _MOMENT, (text,)),
     "table": lambda text: table(("a", "b"), [(text, text), ("x", text)]),
 }
+_MOMENT: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _PARSER: Final = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 _ADDRESS: Final = re.compile(r"(?<!\]\()(?:https?://|www\.)[\w.-]+", re.IGNORECASE)
 """What GitHub and Prefect's UI make a link of by themselves."""
 
 
 def _planned(text: str) -> ProvisionReport:
-    report = filled(ProvisionReport, text)
-    plan = filled(Plan, text).model_copy(update={"digest": "0" * 64})  # A digest is always ours.
-    return report.model_copy(update={"applied": None, "plan": plan})
+    return filled(ProvisionReport, text).model_copy(update={"applied": None, "plan": _plan(text)})
+
+
+def _plan(text: str) -> Plan:
+    return filled(Plan, text).model_copy(update={"digest": "0" * 64})  # A digest is always ours.
+
+
+def _plan_page(text: str) -> str:
+    plan = _plan(text)
+    return plan_page(text, plan, plan.changes[:1], limit_bytes=PAGE_BYTES, whole="elsewhere")
 
 
 def _ended(text: str, line: str) -> RunOutcome:
