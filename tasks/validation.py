@@ -12,7 +12,7 @@ from holdtrue.core.gate import decide
 from holdtrue.core.hosts import parse_hosts, placeholders
 from holdtrue.core.junit import render_junit
 from holdtrue.core.neutral import several_lines
-from holdtrue.core.template import fill, template_uses, unfilled
+from holdtrue.core.template import fill_url, template_uses, unfilled
 from holdtrue.errors import RejectedError, ValidationFailed, ValidationInconclusive
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.credentials import HostAccess
@@ -109,7 +109,7 @@ def _run_checks(environment: Environment, access: HostAccess) -> tuple[CheckResu
     reachable = [host for host in access.hosts if host.name in up]
     suites = tools.host_checks(environment, access.ssh).run(reachable, watch) if reachable else ()
     questions = [
-        (probe, fill(probe.url, placeholders(access.outputs, host), where=f"probe {probe.name}"), host.name)
+        (probe, fill_url(probe.url, placeholders(access.outputs, host), where=f"probe {probe.name}"), host.name)
         for host in access.hosts
         for probe in environment.validation.probes
     ]

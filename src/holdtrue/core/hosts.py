@@ -1,20 +1,25 @@
 """From a stack's outputs to hosts."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from pydantic import JsonValue, ValidationError
+from pydantic_core import ErrorDetails
 
 from holdtrue.errors import RejectedError
 from holdtrue.models.host import Host
 from holdtrue.models.stack import StackOutputs
+
+_NAMED_PROBLEMS: Final = 5
 
 
 def parse_hosts(outputs: StackOutputs, output: str) -> tuple[Host, ...]:
     """Read the output named `output`: a list of `{name, address, port, user, variables}`.
 
     Raises:
-        RejectedError: no such output, not a list of hosts, no host at all, or a name twice.
+        RejectedError: no such output, not a list of hosts, no host at all, a name twice, or data that a host may not
+            set; it names the host, the place in the output and each refused field.
     """
     where = f"stack output '{output}'"
     advice = "export a list of {name, address, port, user, variables} from the program"
@@ -33,13 +38,30 @@ def parse_hosts(outputs: StackOutputs, output: str) -> tuple[Host, ...]:
 
 
 def _parse_host(item: JsonValue, where: str, advice: str) -> Host:
+    if isinstance(item, dict) and isinstance(name := item.get("name"), str):
+        where = f"host {name if re.fullmatch(r'[A-Za-z0-9._-]{1,253}', name) else ascii(name[:80])}, {where}"
     try:
         # Pulumi hands every number over as a float; a port is a whole number.
         return Host.model_validate(_whole_numbers(item))
+    except RecursionError as error:
+        raise RejectedError("the data is nested too deeply", where=where, next_step=advice) from error
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in problem["loc"]) or "value"
-        raise RejectedError(f"{field}: {problem['msg']}", where=where, next_step=advice) from error
+        raise RejectedError(_problems(error), where=where, next_step=advice) from error
+
+
+def _problems(error: ValidationError) -> str:
+    """Every field that is refused and why; what the host's data calls its own fields is shown as ASCII."""
+    found = error.errors(include_url=False, include_input=False)
+    texts = [_problem(problem) for problem in found[:_NAMED_PROBLEMS]]
+    if len(found) > _NAMED_PROBLEMS:
+        texts.append(f"and {len(found) - _NAMED_PROBLEMS} more")
+    return "; ".join(texts)
+
+
+def _problem(problem: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in problem["loc"]) or "value"
+    reason = problem["ctx"]["error"] if problem["type"] == "value_error" else problem["msg"]
+    return f"{path if path.isascii() and path.isprintable() else ascii(path)}: {reason}"
 
 
 def _whole_numbers(value: JsonValue) -> JsonValue:

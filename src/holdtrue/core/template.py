@@ -1,8 +1,11 @@
 """Fill the `{name}` placeholders in the manifest, and find those that nothing will fill."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
@@ -10,6 +13,7 @@ from holdtrue.core.hosts import HOST_PLACEHOLDERS, placeholders
 from holdtrue.errors import RejectedError
 from holdtrue.models.environment import Environment
 from holdtrue.models.host import Host
+from holdtrue.models.host_names import is_reserved
 from holdtrue.models.stack import StackOutputs
 from holdtrue.models.template import split_template
 
@@ -139,6 +143,42 @@ def fill(template: str, values: Mapping[str, JsonValue], *, where: str) -> str:
     except ValueError as error:
         raise RejectedError(str(error), where=where, next_step="correct the template in the manifest") from error
     return "".join(literal + _value(name, values, where) for literal, name in parts)
+
+
+def fill_url(template: str, values: Mapping[str, JsonValue], *, where: str) -> str:
+    """The same for a URL that is asked; an IPv6 `address` gets the brackets that it needs in one.
+
+    The manifest says what kind of URL it is. Values must not add credentials or break out of a line, and must not lead
+    to an address that no host can have, such as the metadata service of a cloud.
+
+    Raises:
+        RejectedError: as for `fill`, or the values give such a URL.
+    """
+    address = values.get("address")
+    if isinstance(address, str) and ":" in address and "[{address}" not in template:
+        values = {**values, "address": f"[{address}]"}
+    url = fill(template, values, where=where)
+    if problem := _url_problem(url, template):
+        raise RejectedError(
+            problem, where=where, next_step="correct the stack outputs and host variables that this URL is filled from"
+        )
+    return url
+
+
+def _url_problem(url: str, template: str) -> str:
+    if re.search(r"[\x00-\x20\x7f\\]", url):
+        return "the filled URL contains a space, a backslash or a control character"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the filled URL is not a URL"
+    if "@" in parts.netloc and "@" not in template:
+        return "the values of the placeholders add a user or password to the URL"
+    try:
+        reserved = is_reserved(ip_address(parts.hostname or ""))
+    except ValueError:
+        return ""
+    return "the filled URL leads to a link-local, metadata or multicast address" if reserved else ""
 
 
 def _value(name: str | None, values: Mapping[str, JsonValue], where: str) -> str:

@@ -1,35 +1,19 @@
 """Hosts as the stack's outputs name them."""
 
-from typing import Annotated
-
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import Field
 
 from holdtrue.models.base import Value
-
-HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$")]
-"""Never starts with `-`: a host named `-oProxyCommand=...` would be an option to ssh."""
-
-
-def _plain_for_ansible(variables: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    structured = [
-        name for name, value in variables.items() if name.startswith("ansible_") and isinstance(value, list | dict)
-    ]
-    if structured:
-        raise ValueError(f"Ansible variable {structured[0]} must be a string, number or boolean")
-    return variables
-
-
-HostVariables = Annotated[dict[str, JsonValue], AfterValidator(_plain_for_ansible)]
-"""Any JSON value; only Ansible's own variables, which decide how a host is reached, must be plain values."""
+from holdtrue.models.host_names import HostAddress, HostName, HostUser
+from holdtrue.models.host_variables import HostVariables
 
 
 class Host(Value):
-    """One machine reachable by SSH."""
+    """One machine reachable by SSH. Its data is checked here, before any tool sees it."""
 
     name: HostName
-    address: HostName
+    address: HostAddress
     port: int = Field(default=22, ge=1, le=65_535)
-    user: str = Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")
+    user: HostUser
     variables: HostVariables = Field(
         default_factory=dict,
         description="Extra host variables, lists and mappings included. Plain values can also be used as placeholders.",

@@ -6,30 +6,23 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-_IDENTIFIER: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+from holdtrue.models.ansible_names import IDENTIFIER, SET_BY_ANSIBLE, is_of_ansible
+
 _KEYWORDS: Final = frozenset({*keyword.kwlist, "true", "false", "none"})
 """Templates cannot refer to variables with these names: keywords (Ansible's "Creating valid variable names") and
 Jinja's own constants."""
 
 _ALLOWED_VARIABLES: Final = frozenset({"ansible_become", "ansible_become_method", "ansible_become_user"})
 _ALLOWED_SECRETS: Final = frozenset({"ansible_become_password", "ansible_become_pass"})
-_MAGIC: Final = frozenset(
-    {
-        *("groups", "group_names", "hostvars", "inventory_dir", "inventory_file", "inventory_hostname"),
-        *("inventory_hostname_short", "omit", "play_hosts", "playbook_dir", "role_name", "role_names", "role_path"),
-        *("role_uuid", "vars"),
-    }
-)
-"""Ansible sets these itself, over whatever is given (VariableManager, INTERNAL_STATIC_VARS)."""
 
 
 def _name(name: str) -> str:
-    if not re.fullmatch(_IDENTIFIER, name) or name in _KEYWORDS:
+    if not re.fullmatch(IDENTIFIER, name) or name in _KEYWORDS:
         raise ValueError(
             f"'{name}' is not a valid Ansible variable name: use letters, digits and underscores, without a digit "
             "at the beginning, and no keyword of Python or Jinja"
         )
-    if name in _MAGIC:
+    if name in SET_BY_ANSIBLE:
         raise ValueError(f"Ansible sets '{name}' itself, so a value given here would be ignored; choose another name")
     return name
 
@@ -48,7 +41,7 @@ def _of_secret(name: str) -> str:
 
 def _not_of_ansible(name: str, allowed: frozenset[str]) -> str:
     """Ansible's own variables decide how and where code runs, also on this worker, so only known ones are allowed."""
-    if name.lstrip("_").startswith("ansible_") and name not in allowed:
+    if is_of_ansible(name) and name not in allowed:
         raise ValueError(
             f"'{name}' is one of Ansible's own variables, which decide how and where code runs; of those only "
             f"{', '.join(sorted(allowed))} may be given here"
@@ -57,7 +50,7 @@ def _not_of_ansible(name: str, allowed: frozenset[str]) -> str:
 
 
 def _schema(description: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": _IDENTIFIER, "description": description})
+    return WithJsonSchema({"type": "string", "pattern": IDENTIFIER, "description": description})
 
 
 VariableName = Annotated[str, AfterValidator(_of_variable), _schema("Name of an Ansible variable.")]

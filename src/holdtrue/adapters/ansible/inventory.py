@@ -7,12 +7,7 @@ import yaml
 from pydantic import JsonValue
 
 from holdtrue.models.host import Host
-
-GROUPS = "groups"
-"""Host variable with the host's groups, as a list or as a string separated by commas.
-
-It does not become a variable of Ansible, which reserves the name for its own.
-"""
+from holdtrue.models.host_variables import GROUPS, group_names
 
 
 class _Data(dict[str, JsonValue]):
@@ -48,7 +43,7 @@ def render_inventory(hosts: Sequence[Host]) -> str:
     """
     groups: dict[str, dict[str, dict[str, None]]] = {}
     for host in hosts:
-        for group in _groups(host):
+        for group in group_names(host.variables):
             groups.setdefault(group, {"hosts": {}})["hosts"][host.name] = None
     return _dump({"all": {"hosts": {host.name: _host_variables(host) for host in hosts}, "children": groups}})
 
@@ -61,12 +56,6 @@ def _host_variables(host: Host) -> _Data:
     }
     variables = {"address": host.address, **host.variables, **reached}
     return _Data({name: value for name, value in variables.items() if name != GROUPS})
-
-
-def _groups(host: Host) -> list[str]:
-    declared = host.variables.get(GROUPS)
-    names = declared if isinstance(declared, list) else str(declared or "").split(",")
-    return [str(name).strip() for name in names if str(name).strip()]
 
 
 def _dump(content: Mapping[str, object]) -> str:

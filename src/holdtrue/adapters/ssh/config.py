@@ -6,11 +6,9 @@ from pathlib import Path
 
 from holdtrue.errors import ConfigurationFailed
 from holdtrue.models.host import Host
+from holdtrue.models.host_variables import HOST_KEY_ALIAS
 
-HOST_KEY_ALIAS = "host_key_alias"
-"""Host variable that names the principal of the host's certificate, where that is not the host's address."""
-
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_WORD = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:-]*")
 """Nothing that ssh_config could read as a second line, a pattern, a token (`%h`) or an option."""
 
 _AUTHORITY = "@cert-authority"

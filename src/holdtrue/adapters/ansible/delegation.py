@@ -1,0 +1,75 @@
+"""Keeps data about hosts from choosing the worker as the place of a task; runs inside `ansible-playbook`.
+
+To Ansible, `localhost` is this worker. With `delegate_to: "{{ peer }}"`, a host whose `peer` is `localhost` would have
+a task of the playbook run here. A playbook may run tasks on the worker, but it has to say so in its own words.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import wraps
+from typing import Any, Final
+
+from ansible.constants import LOCALHOST
+from ansible.errors import AnsibleError
+from ansible.template import is_trusted_as_template
+from ansible.vars.manager import VariableManager
+from jinja2 import Environment, TemplateSyntaxError
+from jinja2.meta import find_undeclared_variables
+
+_DEEPEST: Final = 20
+"""How many variables are followed from one to the next; a playbook does not have more in a row."""
+
+
+def guard_delegation() -> None:
+    """Refuse each task that data of a host, and not the playbook, would run on the worker.
+
+    `get_delegated_vars_and_hostname` is the one place where ansible-core fills in `delegate_to`, for every item of a
+    loop too (executor/task_executor.py, 2.19 to 2.21), and no plugin is asked there. It is called for each task.
+    """
+    original = VariableManager.get_delegated_vars_and_hostname
+
+    @wraps(original)
+    def guarded(manager: Any, templar: Any, task: Any, variables: Mapping[str, Any]) -> Any:
+        declared = task.delegate_to
+        delegated = original(manager, templar, task, variables)
+        name = delegated[1]
+        if isinstance(name, str) and name.startswith("-"):
+            raise AnsibleError(f"delegate_to must not begin with '-': {name[:80]!r}")
+        if name in LOCALHOST:
+            _require_foreseen("delegate_to", declared, name, variables, manager.extra_vars)
+        if templar.is_template(task.connection):
+            filled = templar.template(task.connection)
+            _require_foreseen("connection", task.connection, str(filled), variables, manager.extra_vars)
+        return delegated
+
+    VariableManager.get_delegated_vars_and_hostname = guarded
+
+
+def _require_foreseen(
+    keyword: str, declared: str, value: str, variables: Mapping[str, Any], given: Mapping[str, Any]
+) -> None:
+    """Check that an author wrote the value: in the task, or in a variable that the task leads to.
+
+    What an author wrote is trusted by Ansible as a template, or is an extra variable, which comes from the manifest.
+    Data of hosts is neither, whether it is from the inventory, a fact or a result.
+    """
+    word = re.compile(rf"(?<![\w.:-]){re.escape(value)}(?![\w.:-])")
+    if is_trusted_as_template(value) or any(map(word.search, _written(declared, variables, given, _DEEPEST))):
+        return
+    raise AnsibleError(
+        f"{keyword} '{declared}' would run this task on the worker or over another connection, because data of a host"
+        f" says {value[:80]!r}: write that value into the task, into a variable of the playbook or into the manifest"
+        " if it is meant"
+    )
+
+
+def _written(text: str, variables: Mapping[str, Any], given: Mapping[str, Any], depth: int) -> Iterator[str]:
+    yield text
+    try:
+        names = find_undeclared_variables(Environment(autoescape=True).parse(text)) if depth else set()
+    except TemplateSyntaxError:  # Ansible has evaluated it, by rules of its own.
+        names = set()
+    for name in names:
+        value = given.get(name, variables.get(name))
+        if isinstance(value, str) and (name in given or is_trusted_as_template(value)):
+            yield from _written(value, variables, given, depth - 1)

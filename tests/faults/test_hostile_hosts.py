@@ -1,0 +1,302 @@
+"""Data about hosts that wants to run code on the worker: in the state, in outputs, in what a playbook reads.
+
+The sentinel is a file outside of every host's folder, which each attack would create.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+
+from flows.drift import drift
+from flows.provision import provision
+from flows.validate import validate
+from holdtrue.adapters.ansible import AnsibleConfigurator
+from holdtrue.adapters.testinfra import TestinfraChecks
+from holdtrue.core.hosts import parse_hosts
+from holdtrue.errors import ConfigurationFailed, HoldtrueError, RejectedError
+from holdtrue.models.configuration import ConfigurationRun, TaskOutcome
+from holdtrue.models.credentials import SshAccess
+from holdtrue.models.host import Host
+from holdtrue.models.stack import StackOutputs
+from holdtrue.models.validation import CheckOutcome
+from sandbox import Sandbox
+from tests.integration.flow_stage import STACK_FILES, Stage
+from tests.integration.host_access import access_to, hosts_of
+from tests.long_form import long_form
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Path:
+    """The file that must not come into being."""
+    return tmp_path / "sentinel"
+
+
+@pytest.fixture(scope="module")
+def hosts(sandbox: Sandbox) -> list[Host]:
+    return hosts_of(sandbox)
+
+
+@pytest.fixture(scope="module")
+def access(sandbox: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
+    with access_to(sandbox, hosts) as opened:
+        yield opened
+
+
+def python_that_tells(sentinel: Path) -> str:
+    """A program that creates the sentinel where it runs, and then does what Python does."""
+    program = sentinel.with_name("interpreter")
+    program.write_text(f'#!/bin/sh\ntouch {sentinel}\nexec /usr/bin/env python3 "$@"\n')
+    program.chmod(0o755)
+    return str(program)
+
+
+def attacks(sentinel: Path) -> dict[str, dict[str, JsonValue]]:
+    """Variables of a host, each of which runs code on the worker when Ansible takes it."""
+    program, touch = python_that_tells(sentinel), f"touch {sentinel}"
+    return {
+        "connection": {"ansible_connection": "local", "ansible_python_interpreter": program},
+        "common-args": {"ansible_ssh_common_args": f"-o ControlPath=none -o ProxyCommand='{touch}'"},
+        "extra-args": {"ansible_ssh_extra_args": f"-o ControlPath=none -o ProxyCommand='{touch}'"},
+        "executable": {"ansible_ssh_executable": program},
+    }
+
+
+def run_playbook(
+    folder: Path, tasks: str, hosts: Sequence[Host], access: SshAccess, head: str = "hosts: all"
+) -> ConfigurationRun:
+    playbook = folder / "play.yml"
+    playbook.write_text(f"- {head}\n  gather_facts: false\n  tasks:\n{tasks}")
+    return AnsibleConfigurator(playbook=playbook, hosts=hosts, access=access, timeout_seconds=120).apply()
+
+
+class TestVariablesOfAHost:
+    @pytest.mark.parametrize("attack", ["connection", "common-args", "extra-args", "executable"])
+    def test_the_sentinel_notices_when_the_boundary_is_missing(
+        self, attack: str, sentinel: Path, hosts: list[Host], access: SshAccess, tmp_path: Path
+    ) -> None:
+        """The positive control: the same variables in a host that nothing has checked."""
+        host = hosts[0].model_copy(update={"variables": hosts[0].variables | attacks(sentinel)[attack]})
+        with suppress(HoldtrueError):
+            run_playbook(tmp_path, "    - ansible.builtin.ping:\n", [host], access)
+        assert sentinel.exists()
+
+    @pytest.mark.parametrize("attack", ["connection", "common-args", "extra-args", "executable"])
+    def test_are_refused_by_name(self, attack: str, sentinel: Path, hosts: list[Host]) -> None:
+        variables = attacks(sentinel)[attack]
+        record = hosts[0].model_dump(mode="json") | {"variables": variables}
+        with pytest.raises(RejectedError) as refusal:
+            parse_hosts(StackOutputs(values={"hosts": [record]}), "hosts")
+        assert [name for name in variables if name not in refusal.value.what] == []
+        assert hosts[0].name in refusal.value.where
+
+
+HOSTILE_TEXTS = (
+    *("{{ lookup('pipe', 'touch SENTINEL') }}", "{% for x in lookup('pipe', 'touch SENTINEL') %}{% endfor %}"),
+    *("{# x #}{{ query('pipe', 'touch SENTINEL') }}", "!unsafe {{ 1 }}", "$(touch SENTINEL)", "`touch SENTINEL`"),
+    *("; touch SENTINEL;", "a\n- hosts: localhost\n", "-oProxyCommand=touch SENTINEL", "ssh://x?ssh_config=/dev/null"),
+    *("%h %C", "\x1b]0;title\x07", "\u202e\u2028", "\x00", "localhost", "169.254.169.254", "x@y", "../../evil", ""),
+)
+HOSTILE_NAMES = (
+    *("ansible_connection", "ansible_ssh_executable", "ansible_become_exe", "ansible_shell_executable", "hostvars"),
+    *("ansible_ssh_common_args", "ansible_facts", "_ansible_x", "ansible_perl_interpreter", "ansible_become_method"),
+    *("ansible_python_interpreter", "ansible_host", "playbook_dir", "groups", "host_key_alias", "a b", "a\nb", ""),
+)
+FIELDS = ("name", "address", "user", "port", "more")
+
+
+def hostile_records(seed: int, sentinel: Path, base: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Records of hosts, each with some values of the lists above; one in four only among ordinary variables."""
+    random = Random(seed)  # noqa: S311 - the same records in each run
+
+    def text() -> str:
+        return random.choice(HOSTILE_TEXTS).replace("SENTINEL", str(sentinel))
+
+    def value(depth: int = 2) -> JsonValue:
+        match random.randrange(5 if depth else 2):
+            case 0 | 1:
+                return text()
+            case 2:
+                return [value(depth - 1) for _ in range(2)]
+            case 3:
+                return {text(): value(depth - 1)}
+            case _:
+                return random.choice([None, True, 0, 1.5, 1e300, -1])
+
+    records = []
+    for index in range(count):
+        record = base | {"name": f"web-{index}", "variables": {"payload": value(), "more": value()}}
+        for _ in range(random.randrange(4)):
+            if random.random() < 0.5:
+                record["variables"][random.choice(HOSTILE_NAMES)] = value()
+            else:
+                record[random.choice(FIELDS)] = value()
+        records.append(record)
+    return records
+
+
+@pytest.mark.soak
+def test_no_hostile_record_runs_code_on_the_worker(
+    sentinel: Path, hosts: list[Host], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What is refused is refused as bad input. What is accepted reaches the host as it is, through every tool."""
+    accepted: list[Host] = []
+    refusals: list[str] = []
+    base = hosts[0].model_dump(mode="json")
+    for record in hostile_records(20_261, sentinel, base, long_form(600, 20_000)):
+        try:
+            accepted += parse_hosts(StackOutputs(values={"hosts": [record]}), "hosts")
+        except RejectedError as refusal:
+            refusals.append(str(refusal))
+    assert [text for text in refusals if not (text.isascii() and text.isprintable())] == []
+    assert min(len(accepted), len(refusals)) > 100, "too few of one kind for the rest to prove anything"
+    known = {name for host in accepted for name in host.variables if "ansible" in name}
+    assert known <= {"ansible_python_interpreter"}
+
+    reached = [
+        hosts[0].model_copy(update={"name": host.name, "variables": hosts[0].variables | host.variables})
+        for host in accepted[:8]
+    ]
+    tasks = """\
+    - ansible.builtin.debug: {var: more}
+    - ansible.builtin.copy: {content: "{{ payload | to_json }}", dest: "{{ root }}/{{ inventory_hostname }}.json"}
+"""
+    suite = tmp_path / "test_suite.py"
+    suite.write_text("def test_host(host):\n    assert host.run('true').rc == 0\n")
+    with access_to(sandbox, reached) as opened:
+        run_playbook(tmp_path, tasks, reached, opened)
+        checks = TestinfraChecks(suites=[suite], access=opened, timeout_seconds=60).run(reached)
+    assert {check.outcome for check in checks} == {CheckOutcome.PASSED}
+    for host in reached:
+        written = (sandbox.hosts[0].world / f"{host.name}.json").read_text()
+        assert json.loads(written) == host.variables["payload"]
+    assert not sentinel.exists()
+
+
+DELEGATED = """\
+    - name: Touch the sentinel where {{{{ peer }}}} is
+      ansible.builtin.command: {{argv: [touch, "{sentinel}"], creates: "{sentinel}"}}
+      {keyword}: {value}
+"""
+
+
+class TestPlaceOfATask:
+    """A host's data gives `localhost`, or `local`, where a playbook takes the place of a task from a variable."""
+
+    @pytest.mark.parametrize(
+        ("keyword", "value"),
+        [
+            ("delegate_to", '"{{ peer }}"'),
+            ("delegate_to", "\"{{ hostvars[inventory_hostname]['peer'] | lower }}\""),
+            ("delegate_to", '"{{ through }}"'),
+            ("delegate_to", '"{{ item }}"\n      loop: "{{ peers }}"'),
+            ("connection", '"{{ transport }}"'),
+        ],
+        ids=["variable", "hostvars", "through-group-vars", "loop", "connection"],
+    )
+    def test_is_not_taken_from_data(
+        self, keyword: str, value: str, sentinel: Path, hosts: list[Host], access: SshAccess, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ConfigurationFailed, match=keyword):
+            self._run(keyword, value, sentinel, hosts, access, tmp_path)
+        assert not sentinel.exists()
+
+    @pytest.mark.parametrize(
+        ("keyword", "value"),
+        [
+            ("delegate_to", "localhost"),
+            ("delegate_to", "\"{{ none_such | default('localhost') }}\""),
+            ("delegate_to", '"{{ deploy_from }}"'),
+            ("delegate_to", '"{{ computed }}"'),
+            ("delegate_to", '"{{ item }}"\n      loop: [localhost]'),
+            ("delegate_to", "\"{{ hostvars[inventory_hostname]['deploy_from'] }}\""),
+            ("connection", "local"),
+            ("connection", '"{{ author_transport }}"'),
+        ],
+        ids=["literal", "default", "group-vars", "computed", "loop", "hostvars", "connection", "connection-group-vars"],
+    )
+    def test_is_the_worker_when_the_playbook_says_so(
+        self, keyword: str, value: str, sentinel: Path, hosts: list[Host], access: SshAccess, tmp_path: Path
+    ) -> None:
+        """The positive control, and what an author may do."""
+        self._run(keyword, value, sentinel, hosts, access, tmp_path)
+        assert sentinel.exists()
+
+    def _run(
+        self, keyword: str, value: str, sentinel: Path, hosts: list[Host], access: SshAccess, folder: Path
+    ) -> None:
+        (folder / "group_vars").mkdir()
+        (folder / "group_vars/all.yml").write_text(
+            "through: '{{ peer }}'\ndeploy_from: localhost\nauthor_transport: local\n"
+            "computed: \"{{ lookup('env', 'NONE_SUCH') | default('localhost', true) }}\"\n"
+        )
+        data: dict[str, JsonValue] = {"peer": "localhost", "peers": ["localhost"], "transport": "local"}
+        host = hosts[0].model_copy(update={"variables": hosts[0].variables | data})
+        tasks = DELEGATED.format(sentinel=sentinel, keyword=keyword, value=value)
+        run = run_playbook(folder, tasks, [host], access)
+        assert {result.outcome for result in run.results} <= {TaskOutcome.CHANGED}
+
+    def test_is_another_host_when_data_names_one(
+        self, sentinel: Path, hosts: list[Host], access: SshAccess, tmp_path: Path
+    ) -> None:
+        peers = [
+            host.model_copy(
+                update={"variables": host.variables | {"peer": hosts[1].name, "peers": [], "transport": ""}}
+            )
+            for host in hosts
+        ]
+        tasks = DELEGATED.format(sentinel="{{ root }}/peer", keyword="delegate_to", value='"{{ peer }}"')
+        run_playbook(tmp_path, tasks, peers, access)
+        assert not sentinel.exists()
+
+
+@contextmanager
+def hosts_in_state(stage: Stage, **changes: JsonValue) -> Iterator[None]:
+    """The state says something else about the first host, as whoever can write the state could make it say."""
+    path = stage.sandbox.state_directory / ".pulumi/stacks" / STACK_FILES["tiny"]
+    before = path.read_bytes()
+    state = json.loads(before)
+    outputs = next(
+        resource["outputs"]
+        for resource in state["checkpoint"]["latest"]["resources"]
+        if resource["type"] == "pulumi:pulumi:Stack"
+    )
+    outputs["hosts"][0] |= changes
+    path.write_text(json.dumps(state))
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+class TestFlows:
+    @pytest.mark.parametrize("attack", ["connection", "common-args"])
+    def test_edited_state_is_refused_by_drift_and_validate(self, attack: str, stage: Stage, sentinel: Path) -> None:
+        variables = attacks(sentinel)[attack]
+        with hosts_in_state(stage, variables=variables):
+            drifted = stage.run(drift, ["tiny"])
+            validated = stage.run(validate, "tiny")
+        stage.require(drifted, "Incomplete", "web-1", *variables)
+        stage.require(validated, "Incomplete", "web-1", *variables)
+        assert not sentinel.exists()
+
+    def test_outputs_of_the_program_are_refused_before_the_hosts_are_configured(
+        self, stage: Stage, sentinel: Path
+    ) -> None:
+        outputs = json.loads((stage.fleet.root / "pulumi/tiny/outputs.json").read_text())
+        good = json.dumps(outputs)
+        outputs["hosts"][0]["variables"] = attacks(sentinel)["connection"]
+        try:
+            stage.fleet.write("pulumi/tiny/outputs.json", json.dumps(outputs))
+            refused = stage.run(provision, "tiny")
+            stage.require(refused, "Rejected", "web-1", "ansible_connection")
+            assert not sentinel.exists()
+        finally:
+            stage.fleet.write("pulumi/tiny/outputs.json", good)
+            repaired = stage.run(provision, "tiny")
+        assert repaired.name in {"Provisioned", "Unchanged"}, repaired.message
