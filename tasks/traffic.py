@@ -9,7 +9,7 @@ from prefect import task
 
 from holdtrue.core.gate import admit
 from holdtrue.core.hosts import placeholders
-from holdtrue.core.template import fill, fill_url
+from holdtrue.core.template import fill_path, fill_url
 from holdtrue.core.traffic import plan_steps, require_in_service
 from holdtrue.credentials.environment_lock import HeldLock
 from holdtrue.errors import ValidationFailed
@@ -52,7 +52,7 @@ def shift_traffic(
     probes = [
         (probe, fill_url(probe.url, values, where=f"probe {probe.name}"), traffic.backend) for probe in traffic.probes
     ]
-    switch = toolbox().traffic_switch(traffic, fill(traffic.socket, values, where="traffic.socket"))
+    switch = toolbox().traffic_switch(traffic, fill_path(traffic.socket, values, where="traffic.socket"))
     place = f"environment {environment.name}, backend {traffic.backend}"
 
     def gate() -> None:

@@ -18,6 +18,7 @@ from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.credentials import HostAccess
 from holdtrue.models.drift import LayerDrift
 from holdtrue.models.environment import Environment, HttpProbe
+from holdtrue.models.host import Host
 from holdtrue.models.stack import StackOutputs
 from holdtrue.models.validation import CheckOutcome, CheckResult, Verdict, VerdictOutcome
 from tasks.journal import staged, watch
@@ -69,7 +70,7 @@ def check_runtime(environment: Environment, access: HostAccess) -> LayerDrift:
 
 
 def require_templates(environment: Environment, outputs: StackOutputs) -> None:
-    """Stop before the hosts are configured when the outputs of the apply do not fill every template.
+    """Stop before the hosts are configured when the outputs of the apply do not fill every template, or fill it badly.
 
     Raises:
         RejectedError: naming each field and placeholder.
@@ -82,6 +83,7 @@ def require_templates(environment: Environment, outputs: StackOutputs) -> None:
             where=f"environment {environment.name}",
             next_step="; ".join(dict.fromkeys(item.next_step for item in found)),
         )
+    _host_probes(environment, outputs, hosts)
 
 
 def require_pass(verdict: Verdict) -> None:
@@ -108,17 +110,27 @@ def _run_checks(environment: Environment, access: HostAccess) -> tuple[CheckResu
     up = {result.target for result in reached if result.outcome is CheckOutcome.PASSED}
     reachable = [host for host in access.hosts if host.name in up]
     suites = tools.host_checks(environment, access.ssh).run(reachable, watch) if reachable else ()
-    questions = [
-        (probe, fill_url(probe.url, placeholders(access.outputs, host), where=f"probe {probe.name}"), host.name)
-        for host in access.hosts
-        for probe in environment.validation.probes
-    ]
-    probed = ask_probes(questions)
+    probed = ask_probes(_host_probes(environment, access.outputs, access.hosts))
     for result in (*reached, *probed):  # The suites have told theirs as they ran.
         if result.outcome in {CheckOutcome.FAILED, CheckOutcome.ERROR}:
             line = f"{result.target} | {result.outcome} | {result.name}: {result.detail}"
             watch(Progress(message=line, level=ProgressLevel.WARNING))
     return (*reached, *suites, *probed)
+
+
+def _host_probes(
+    environment: Environment, outputs: StackOutputs, hosts: Sequence[Host]
+) -> list[tuple[HttpProbe, str, str]]:
+    """Each probe of each host, with its URL and the host's name.
+
+    Raises:
+        RejectedError: a URL cannot be filled, or not to one that may be asked.
+    """
+    return [
+        (probe, fill_url(probe.url, placeholders(outputs, host), where=f"probe {probe.name} of {host.name}"), host.name)
+        for host in hosts
+        for probe in environment.validation.probes
+    ]
 
 
 def ask_probes(questions: Sequence[tuple[HttpProbe, str, str]]) -> tuple[CheckResult, ...]:

@@ -12,7 +12,7 @@ from holdtrue.adapters.vault import VaultSession
 from holdtrue.adapters.vault.failures import Call
 from holdtrue.core.forms import refusal
 from holdtrue.core.hosts import parse_hosts, placeholders
-from holdtrue.core.template import fill, template_uses, unfilled
+from holdtrue.core.template import fill_path, template_uses, unfilled
 from holdtrue.core.traffic import plan_steps, require_in_service
 from holdtrue.credentials.aws import VaultAwsCredentials
 from holdtrue.credentials.logins import AppRoleAuth, UserpassAuth
@@ -285,7 +285,7 @@ def _ask_fleet(chain: _Chain, environment: Environment, outputs: StackOutputs, t
     if traffic is None:
         return
     try:
-        socket = fill(traffic.socket, placeholders(outputs), where="traffic.socket")
+        socket = fill_path(traffic.socket, placeholders(outputs), where="traffic.socket")
     except RejectedError:
         chain.skip("load balancer", "traffic.socket cannot be filled")
     else:

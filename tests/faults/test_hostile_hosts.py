@@ -67,33 +67,40 @@ def attacks(sentinel: Path) -> dict[str, dict[str, JsonValue]]:
     }
 
 
-def run_playbook(
-    folder: Path, tasks: str, hosts: Sequence[Host], access: SshAccess, head: str = "hosts: all"
-) -> ConfigurationRun:
+def with_variables(host: Host, **variables: JsonValue) -> Host:
+    """The host with these variables too, without a check of them."""
+    return host.model_copy(update={"variables": host.variables | variables})
+
+
+def run_playbook(folder: Path, tasks: str, hosts: Sequence[Host], access: SshAccess) -> ConfigurationRun:
     playbook = folder / "play.yml"
-    playbook.write_text(f"- {head}\n  gather_facts: false\n  tasks:\n{tasks}")
-    return AnsibleConfigurator(playbook=playbook, hosts=hosts, access=access, timeout_seconds=120).apply()
+    playbook.write_text(f"- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}")
+    return AnsibleConfigurator(
+        playbook=playbook, hosts=hosts, access=access, timeout_seconds=120, variables={"given": "localhost"}
+    ).apply()
 
 
 class TestVariablesOfAHost:
-    @pytest.mark.parametrize("attack", ["connection", "common-args", "extra-args", "executable"])
     def test_the_sentinel_notices_when_the_boundary_is_missing(
-        self, attack: str, sentinel: Path, hosts: list[Host], access: SshAccess, tmp_path: Path
+        self, hosts: list[Host], sandbox: Sandbox, tmp_path: Path
     ) -> None:
-        """The positive control: the same variables in a host that nothing has checked."""
-        host = hosts[0].model_copy(update={"variables": hosts[0].variables | attacks(sentinel)[attack]})
-        with suppress(HoldtrueError):
-            run_playbook(tmp_path, "    - ansible.builtin.ping:\n", [host], access)
-        assert sentinel.exists()
+        """The positive control: the same variables in hosts that nothing has checked."""
+        sentinels = {name: tmp_path / name / "sentinel" for name in attacks(tmp_path / "sentinel")}
+        unchecked = []
+        for name, sentinel in sentinels.items():
+            sentinel.parent.mkdir()
+            unchecked.append(with_variables(hosts[0], **attacks(sentinel)[name]).model_copy(update={"name": name}))
+        with access_to(sandbox, unchecked) as opened, suppress(HoldtrueError):
+            run_playbook(tmp_path, "    - ansible.builtin.ping:\n", unchecked, opened)
+        assert {name for name, sentinel in sentinels.items() if sentinel.exists()} == set(sentinels)
 
-    @pytest.mark.parametrize("attack", ["connection", "common-args", "extra-args", "executable"])
-    def test_are_refused_by_name(self, attack: str, sentinel: Path, hosts: list[Host]) -> None:
-        variables = attacks(sentinel)[attack]
-        record = hosts[0].model_dump(mode="json") | {"variables": variables}
-        with pytest.raises(RejectedError) as refusal:
-            parse_hosts(StackOutputs(values={"hosts": [record]}), "hosts")
-        assert [name for name in variables if name not in refusal.value.what] == []
-        assert hosts[0].name in refusal.value.where
+    def test_are_refused_by_name(self, sentinel: Path, hosts: list[Host]) -> None:
+        for variables in attacks(sentinel).values():
+            record = hosts[0].model_dump(mode="json") | {"variables": variables}
+            with pytest.raises(RejectedError) as refusal:
+                parse_hosts(StackOutputs(values={"hosts": [record]}), "hosts")
+            assert [name for name in variables if name not in refusal.value.what] == []
+            assert refusal.value.where == f"host {hosts[0].name}, stack output 'hosts'[0]"
 
 
 HOSTILE_TEXTS = (
@@ -159,8 +166,7 @@ def test_no_hostile_record_runs_code_on_the_worker(
     assert known <= {"ansible_python_interpreter"}
 
     reached = [
-        hosts[0].model_copy(update={"name": host.name, "variables": hosts[0].variables | host.variables})
-        for host in accepted[:8]
+        with_variables(hosts[0], **host.variables).model_copy(update={"name": host.name}) for host in accepted[:8]
     ]
     tasks = """\
     - ansible.builtin.debug: {var: more}
@@ -178,81 +184,81 @@ def test_no_hostile_record_runs_code_on_the_worker(
     assert not sentinel.exists()
 
 
-DELEGATED = """\
-    - name: Touch the sentinel where {{{{ peer }}}} is
-      ansible.builtin.command: {{argv: [touch, "{sentinel}"], creates: "{sentinel}"}}
-      {keyword}: {value}
+GROUP_VARS = """\
+through: "{{ peer }}"
+deploy_from: localhost
+computed: "{{ lookup('env', 'NONE_SUCH') | default('localhost', true) }}"
+author_transport: local
+"""
+DATA: dict[str, JsonValue] = {"peer": "localhost", "peers": ["localhost"], "transport": "local", "option": "-oX=y"}
+FROM_DATA = (
+    'delegate_to: "{{ peer }}"',
+    "delegate_to: \"{{ hostvars[inventory_hostname]['peer'] | lower }}\"",
+    'delegate_to: "{{ through }}"',
+    'delegate_to: "{{ remembered }}"',
+    'delegate_to: "{{ item }}"\n      loop: "{{ peers }}"',
+    'delegate_to: "{{ option }}"',
+    'connection: "{{ transport }}"',
+)
+FROM_THE_AUTHOR = (
+    "delegate_to: localhost",
+    "delegate_to: \"{{ none_such | default('localhost') }}\"",
+    'delegate_to: "{{ deploy_from }}"',
+    'delegate_to: "{{ computed }}"',
+    'delegate_to: "{{ given }}"',
+    'delegate_to: "{{ item }}"\n      loop: [localhost]',
+    "delegate_to: \"{{ hostvars[inventory_hostname]['deploy_from'] }}\"",
+    "connection: local",
+    'connection: "{{ author_transport }}"',
+)
+
+
+def touching(sentinel: Path, place: str, number: int) -> str:
+    return f"""\
+    - name: Touch {number}
+      ansible.builtin.command: {{argv: [touch, "{sentinel}-{number}"]}}
+      register: touched_{number}
+      ignore_errors: true
+      {place}
 """
 
 
 class TestPlaceOfATask:
     """A host's data gives `localhost`, or `local`, where a playbook takes the place of a task from a variable."""
 
-    @pytest.mark.parametrize(
-        ("keyword", "value"),
-        [
-            ("delegate_to", '"{{ peer }}"'),
-            ("delegate_to", "\"{{ hostvars[inventory_hostname]['peer'] | lower }}\""),
-            ("delegate_to", '"{{ through }}"'),
-            ("delegate_to", '"{{ item }}"\n      loop: "{{ peers }}"'),
-            ("connection", '"{{ transport }}"'),
-        ],
-        ids=["variable", "hostvars", "through-group-vars", "loop", "connection"],
-    )
-    def test_is_not_taken_from_data(
-        self, keyword: str, value: str, sentinel: Path, hosts: list[Host], access: SshAccess, tmp_path: Path
-    ) -> None:
-        with pytest.raises(ConfigurationFailed, match=keyword):
-            self._run(keyword, value, sentinel, hosts, access, tmp_path)
-        assert not sentinel.exists()
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        (tmp_path / "group_vars").mkdir()
+        (tmp_path / "group_vars/all.yml").write_text(GROUP_VARS)
+        return tmp_path
 
-    @pytest.mark.parametrize(
-        ("keyword", "value"),
-        [
-            ("delegate_to", "localhost"),
-            ("delegate_to", "\"{{ none_such | default('localhost') }}\""),
-            ("delegate_to", '"{{ deploy_from }}"'),
-            ("delegate_to", '"{{ computed }}"'),
-            ("delegate_to", '"{{ item }}"\n      loop: [localhost]'),
-            ("delegate_to", "\"{{ hostvars[inventory_hostname]['deploy_from'] }}\""),
-            ("connection", "local"),
-            ("connection", '"{{ author_transport }}"'),
-        ],
-        ids=["literal", "default", "group-vars", "computed", "loop", "hostvars", "connection", "connection-group-vars"],
-    )
+    def test_is_not_taken_from_data(self, sentinel: Path, hosts: list[Host], access: SshAccess, folder: Path) -> None:
+        tasks = '    - ansible.builtin.set_fact: {remembered: "{{ peer }}"}\n'
+        for number, place in enumerate(FROM_DATA):
+            tasks += touching(sentinel, place, number)
+        refused = " and ".join(f"touched_{number} is failed" for number in range(len(FROM_DATA)))
+        tasks += f"    - ansible.builtin.assert: {{that: '{refused}'}}\n"
+        run_playbook(folder, tasks, [with_variables(hosts[0], **DATA)], access)
+        assert list(sentinel.parent.glob("sentinel-*")) == []
+
     def test_is_the_worker_when_the_playbook_says_so(
-        self, keyword: str, value: str, sentinel: Path, hosts: list[Host], access: SshAccess, tmp_path: Path
+        self, sentinel: Path, hosts: list[Host], access: SshAccess, folder: Path
     ) -> None:
         """The positive control, and what an author may do."""
-        self._run(keyword, value, sentinel, hosts, access, tmp_path)
-        assert sentinel.exists()
+        tasks = "".join(touching(sentinel, place, number) for number, place in enumerate(FROM_THE_AUTHOR))
+        run_playbook(folder, tasks, [with_variables(hosts[0], **DATA)], access)
+        missing = [place for number, place in enumerate(FROM_THE_AUTHOR) if not Path(f"{sentinel}-{number}").exists()]
+        assert missing == []
 
-    def _run(
-        self, keyword: str, value: str, sentinel: Path, hosts: list[Host], access: SshAccess, folder: Path
+    def test_the_refusal_names_the_value_and_what_to_do(
+        self, sentinel: Path, hosts: list[Host], access: SshAccess, folder: Path
     ) -> None:
-        (folder / "group_vars").mkdir()
-        (folder / "group_vars/all.yml").write_text(
-            "through: '{{ peer }}'\ndeploy_from: localhost\nauthor_transport: local\n"
-            "computed: \"{{ lookup('env', 'NONE_SUCH') | default('localhost', true) }}\"\n"
-        )
-        data: dict[str, JsonValue] = {"peer": "localhost", "peers": ["localhost"], "transport": "local"}
-        host = hosts[0].model_copy(update={"variables": hosts[0].variables | data})
-        tasks = DELEGATED.format(sentinel=sentinel, keyword=keyword, value=value)
-        run = run_playbook(folder, tasks, [host], access)
-        assert {result.outcome for result in run.results} <= {TaskOutcome.CHANGED}
-
-    def test_is_another_host_when_data_names_one(
-        self, sentinel: Path, hosts: list[Host], access: SshAccess, tmp_path: Path
-    ) -> None:
-        peers = [
-            host.model_copy(
-                update={"variables": host.variables | {"peer": hosts[1].name, "peers": [], "transport": ""}}
-            )
-            for host in hosts
-        ]
-        tasks = DELEGATED.format(sentinel="{{ root }}/peer", keyword="delegate_to", value='"{{ peer }}"')
-        run_playbook(tmp_path, tasks, peers, access)
-        assert not sentinel.exists()
+        peers = [with_variables(host, peer=hosts[1].name) for host in hosts]
+        run = run_playbook(folder, touching(sentinel, FROM_DATA[0], 0), peers, access)
+        assert {result.outcome for result in run.results} == {TaskOutcome.CHANGED}, "a host of the stack is a place"
+        tasks = touching(sentinel, FROM_DATA[0], 1).replace("ignore_errors: true", "ignore_errors: false")
+        with pytest.raises(ConfigurationFailed, match=r"delegate_to .*'localhost'"):
+            run_playbook(folder, tasks, [with_variables(hosts[0], **DATA)], access)
 
 
 @contextmanager
@@ -275,9 +281,8 @@ def hosts_in_state(stage: Stage, **changes: JsonValue) -> Iterator[None]:
 
 
 class TestFlows:
-    @pytest.mark.parametrize("attack", ["connection", "common-args"])
-    def test_edited_state_is_refused_by_drift_and_validate(self, attack: str, stage: Stage, sentinel: Path) -> None:
-        variables = attacks(sentinel)[attack]
+    def test_edited_state_is_refused_by_drift_and_validate(self, stage: Stage, sentinel: Path) -> None:
+        variables = attacks(sentinel)["connection"]
         with hosts_in_state(stage, variables=variables):
             drifted = stage.run(drift, ["tiny"])
             validated = stage.run(validate, "tiny")

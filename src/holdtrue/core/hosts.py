@@ -43,8 +43,6 @@ def _parse_host(item: JsonValue, where: str, advice: str) -> Host:
     try:
         # Pulumi hands every number over as a float; a port is a whole number.
         return Host.model_validate(_whole_numbers(item))
-    except RecursionError as error:
-        raise RejectedError("the data is nested too deeply", where=where, next_step=advice) from error
     except ValidationError as error:
         raise RejectedError(_problems(error), where=where, next_step=advice) from error
 

@@ -145,6 +145,23 @@ def fill(template: str, values: Mapping[str, JsonValue], *, where: str) -> str:
     return "".join(literal + _value(name, values, where) for literal, name in parts)
 
 
+def fill_path(template: str, values: Mapping[str, JsonValue], *, where: str) -> str:
+    """The same for a path on this machine.
+
+    Raises:
+        RejectedError: as for `fill`, or the values give a path with a control character. One that begins with NUL would
+            be an abstract socket (unix(7)).
+    """
+    path = fill(template, values, where=where)
+    if re.search(r"[\x00-\x1f\x7f]", path):
+        raise RejectedError(
+            "the filled path contains a control character",
+            where=where,
+            next_step="correct the stack outputs that this path is filled from",
+        )
+    return path
+
+
 def fill_url(template: str, values: Mapping[str, JsonValue], *, where: str) -> str:
     """The same for a URL that is asked; an IPv6 `address` gets the brackets that it needs in one.
 

@@ -53,7 +53,7 @@ def test_a_value_that_is_given_twice_is_written_twice() -> None:
 
 
 def test_a_host_is_reached_by_its_name_as_its_user() -> None:
-    inventory = _load(render_inventory([_host("web-1", http_port=8080, ansible_host="elsewhere", ansible_user="x")]))
+    inventory = _load(render_inventory([_host("web-1", http_port=8080)]))
     assert inventory["all"]["hosts"]["web-1"] == {
         "!": "unsafe",
         "address": "10.0.0.1",

@@ -47,6 +47,10 @@ def test_a_host_has_its_own_block() -> None:
     }
 
 
+def test_a_host_may_have_an_ipv6_address() -> None:
+    assert _block(_config(_host(address="2001:db8::5")), "web-1")["HostName"] == "2001:db8::5"
+
+
 def test_a_host_key_alias_is_a_variable_of_the_host() -> None:
     host = _host(variables={"host_key_alias": "web-1.example.org"})
     assert _block(_config(host), "web-1")["HostKeyAlias"] == "web-1.example.org"
@@ -74,7 +78,7 @@ def test_a_hostile_name_is_refused_by_type_and_by_the_renderer(name: str) -> Non
     for host in (
         _host().model_copy(update={"name": name}),
         _host().model_copy(update={"address": name}),
-        _host(variables={"host_key_alias": name}),
+        _host().model_copy(update={"variables": {"host_key_alias": name}}),
     ):
         with pytest.raises(ConfigurationFailed):
             _config(host)

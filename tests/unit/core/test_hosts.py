@@ -32,12 +32,6 @@ def test_a_host_may_have_lists_and_mappings_among_its_variables() -> None:
         fill("{disks}", placeholders(outputs([WEB]), host), where="probe")
 
 
-@pytest.mark.parametrize("value", [[], {}, ["/bin/sh"], {"discovered_interpreter_python": "/x"}])
-def test_variables_of_ansible_itself_stay_plain_values(value: Any) -> None:
-    with pytest.raises(RejectedError, match="ansible_facts"):
-        parse_hosts(outputs([{**WEB, "variables": {"ansible_facts": value}}]), "hosts")
-
-
 @pytest.mark.parametrize(
     "hosts",
     [
