@@ -22,7 +22,9 @@ from holdtrue.core.hosts import parse_hosts
 from holdtrue.errors import ConfigurationFailed, HoldtrueError, RejectedError
 from holdtrue.models.configuration import ConfigurationRun, TaskOutcome
 from holdtrue.models.credentials import SshAccess
+from holdtrue.models.environment import DriftLayer
 from holdtrue.models.host import Host
+from holdtrue.models.preflight import PrerequisiteOutcome
 from holdtrue.models.stack import StackOutputs
 from holdtrue.models.validation import CheckOutcome
 from sandbox import Sandbox
@@ -107,6 +109,7 @@ HOSTILE_TEXTS = (
     *("{{ lookup('pipe', 'touch SENTINEL') }}", "{% for x in lookup('pipe', 'touch SENTINEL') %}{% endfor %}"),
     *("{# x #}{{ query('pipe', 'touch SENTINEL') }}", "!unsafe {{ 1 }}", "$(touch SENTINEL)", "`touch SENTINEL`"),
     *("; touch SENTINEL;", "a\n- hosts: localhost\n", "-oProxyCommand=touch SENTINEL", "ssh://x?ssh_config=/dev/null"),
+    *("__ansible_type", "__ansible_unsafe", "__ansible_vault", "TrustedAsTemplate", "!vault |\n  00", "!include x"),
     *("%h %C", "\x1b]0;title\x07", "\u202e\u2028", "\x00", "localhost", "169.254.169.254", "x@y", "../../evil", ""),
 )
 HOSTILE_NAMES = (
@@ -115,6 +118,12 @@ HOSTILE_NAMES = (
     *("ansible_python_interpreter", "ansible_host", "playbook_dir", "groups", "host_key_alias", "a b", "a\nb", ""),
 )
 FIELDS = ("name", "address", "user", "port", "more")
+
+
+def everything(sentinel: Path) -> JsonValue:
+    """Each of the texts as an item, as a key and as a value."""
+    texts = [text.replace("SENTINEL", str(sentinel)) for text in HOSTILE_TEXTS]
+    return [*texts, *({text: [text]} for text in texts), {text: text for text in texts}]
 
 
 def hostile_records(seed: int, sentinel: Path, base: dict[str, Any], count: int) -> list[dict[str, Any]]:
@@ -135,8 +144,8 @@ def hostile_records(seed: int, sentinel: Path, base: dict[str, Any], count: int)
             case _:
                 return random.choice([None, True, 0, 1.5, 1e300, -1])
 
-    records = []
-    for index in range(count):
+    records = [base | {"variables": {"payload": everything(sentinel), "more": everything(sentinel)}}]
+    for index in range(1, count):
         record = base | {"name": f"web-{index}", "variables": {"payload": value(), "more": value()}}
         for _ in range(random.randrange(4)):
             if random.random() < 0.5:
@@ -170,7 +179,11 @@ def test_no_hostile_record_runs_code_on_the_worker(
     ]
     tasks = """\
     - ansible.builtin.debug: {var: more}
-    - ansible.builtin.copy: {content: "{{ payload | to_json }}", dest: "{{ root }}/{{ inventory_hostname }}.json"}
+    - ansible.builtin.set_fact: {kept: "{{ payload }}"}
+    - ansible.builtin.debug: {msg: "{{ kept }}"}
+    - ansible.builtin.command: {argv: [echo, "{{ kept }}"]}
+      changed_when: false
+    - ansible.builtin.copy: {content: "{{ kept | to_json }}", dest: "{{ root }}/{{ inventory_hostname }}.json"}
 """
     suite = tmp_path / "test_suite.py"
     suite.write_text("def test_host(host):\n    assert host.run('true').rc == 0\n")
@@ -286,8 +299,11 @@ class TestFlows:
         with hosts_in_state(stage, variables=variables):
             drifted = stage.run(drift, ["tiny"])
             validated = stage.run(validate, "tiny")
-        stage.require(drifted, "Incomplete", "web-1", *variables)
+        stage.require(drifted, "Incomplete", "web-1", "ansible_connection")
         stage.require(validated, "Incomplete", "web-1", *variables)
+        unknown = {gap.layer: gap.reason for gap in drifted.result.environments[0].not_checked}
+        assert unknown.keys() == {DriftLayer.CONFIGURATION, DriftLayer.RUNTIME}
+        assert [reason for reason in unknown.values() if not all(name in reason for name in variables)] == []
         assert not sentinel.exists()
 
     def test_outputs_of_the_program_are_refused_before_the_hosts_are_configured(
@@ -305,3 +321,5 @@ class TestFlows:
             stage.fleet.write("pulumi/tiny/outputs.json", good)
             repaired = stage.run(provision, "tiny")
         assert repaired.name in {"Provisioned", "Unchanged"}, repaired.message
+        outcomes = {item.name: item.outcome for item in repaired.result.preflight.prerequisites}
+        assert outcomes["hosts"] is PrerequisiteOutcome.DOUBTFUL

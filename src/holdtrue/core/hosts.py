@@ -27,7 +27,7 @@ def parse_hosts(outputs: StackOutputs, output: str) -> tuple[Host, ...]:
     if not isinstance(raw, list):
         state = "is a secret" if output in outputs.secret_names else "is missing" if raw is None else "is not a list"
         raise RejectedError(f"the output {state}", where=where, next_step=advice)
-    hosts = tuple(_parse_host(item, f"{where}[{index}]", advice) for index, item in enumerate(raw))
+    hosts = tuple(_parse_host(item, f"{where}[{index}]") for index, item in enumerate(raw))
     if not hosts:
         raise RejectedError("the stack names no hosts", where=where, next_step=advice)
     names = [host.name for host in hosts]
@@ -37,14 +37,19 @@ def parse_hosts(outputs: StackOutputs, output: str) -> tuple[Host, ...]:
     return hosts
 
 
-def _parse_host(item: JsonValue, where: str, advice: str) -> Host:
+def _parse_host(item: JsonValue, where: str) -> Host:
     if isinstance(item, dict) and isinstance(name := item.get("name"), str):
         where = f"host {name if re.fullmatch(r'[A-Za-z0-9._-]{1,253}', name) else ascii(name[:80])}, {where}"
     try:
         # Pulumi hands every number over as a float; a port is a whole number.
         return Host.model_validate(_whole_numbers(item))
     except ValidationError as error:
-        raise RejectedError(_problems(error), where=where, next_step=advice) from error
+        raise RejectedError(
+            _problems(error),
+            where=where,
+            next_step="correct what the program exports for this host; if the program is right, find out who changed"
+            " the state, then provision again",
+        ) from error
 
 
 def _problems(error: ValidationError) -> str:

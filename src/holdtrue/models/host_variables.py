@@ -76,10 +76,7 @@ def _require_alias(value: JsonValue) -> None:
 
 def _require_python(value: JsonValue) -> None:
     if not isinstance(value, str) or not (value in _DISCOVERY or _PYTHON.fullmatch(value)):
-        raise ValueError(
-            "must be the absolute path of a Python on the host, such as /usr/bin/python3, or one of "
-            + ", ".join(sorted(_DISCOVERY))
-        )
+        raise ValueError("must be the absolute path of a Python on the host, such as /usr/bin/python3, or `auto`")
 
 
 _CHECKED: Final[dict[str, Callable[[JsonValue], None]]] = {

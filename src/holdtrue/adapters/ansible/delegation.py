@@ -5,9 +5,9 @@ a task of the playbook run here. A playbook may run tasks on the worker, but it 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import wraps
-from typing import Any, Final
+from typing import Any
 
 from ansible.constants import LOCALHOST
 from ansible.errors import AnsibleError
@@ -15,9 +15,6 @@ from ansible.template import is_trusted_as_template
 from ansible.vars.manager import VariableManager
 from jinja2 import Environment, TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
-
-_DEEPEST: Final = 20
-"""How many variables are followed from one to the next; a playbook does not have more in a row."""
 
 
 def guard_delegation() -> None:
@@ -39,37 +36,43 @@ def guard_delegation() -> None:
             _require_foreseen("delegate_to", declared, name, variables, manager.extra_vars)
         if templar.is_template(task.connection):
             filled = templar.template(task.connection)
-            _require_foreseen("connection", task.connection, str(filled), variables, manager.extra_vars)
+            _require_foreseen("connection", task.connection, filled, variables, manager.extra_vars)
         return delegated
 
     VariableManager.get_delegated_vars_and_hostname = guarded
 
 
 def _require_foreseen(
-    keyword: str, declared: str, value: str, variables: Mapping[str, Any], given: Mapping[str, Any]
+    keyword: str, declared: str, value: object, variables: Mapping[str, Any], given: Mapping[str, Any]
 ) -> None:
     """Check that an author wrote the value: in the task, or in a variable that the task leads to.
 
     What an author wrote is trusted by Ansible as a template, or is an extra variable, which comes from the manifest.
     Data of hosts is neither, whether it is from the inventory, a fact or a result.
     """
-    word = re.compile(rf"(?<![\w.:-]){re.escape(value)}(?![\w.:-])")
-    if is_trusted_as_template(value) or any(map(word.search, _written(declared, variables, given, _DEEPEST))):
+    word = re.compile(rf"(?<![\w.:-]){re.escape(str(value))}(?![\w.:-])")
+    if is_trusted_as_template(value) or any(map(word.search, _written(declared, variables, given))):
         return
     raise AnsibleError(
-        f"{keyword} '{declared}' would run this task on the worker or over another connection, because data of a host"
-        f" says {value[:80]!r}: write that value into the task, into a variable of the playbook or into the manifest"
-        " if it is meant"
+        f"{keyword} '{declared}' is {str(value)[:80]!r} because of a host's data, which may not choose the place of a"
+        " task. If it is meant, write that value into the task, a variable of the playbook, or the manifest"
     )
 
 
-def _written(text: str, variables: Mapping[str, Any], given: Mapping[str, Any], depth: int) -> Iterator[str]:
-    yield text
+def _written(declared: str, variables: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """The text itself, and those of an author's variables that it leads to, in one step or in several."""
+    texts, seen = [declared], set[str]()
+    for text in texts:  # It grows while it is read.
+        for name in _names(text) - seen:
+            seen.add(name)
+            value = given.get(name, variables.get(name))
+            if isinstance(value, str) and (name in given or is_trusted_as_template(value)):
+                texts.append(value)
+    return texts
+
+
+def _names(template: str) -> set[str]:
     try:
-        names = find_undeclared_variables(Environment(autoescape=True).parse(text)) if depth else set()
+        return find_undeclared_variables(Environment(autoescape=True).parse(template))
     except TemplateSyntaxError:  # Ansible has evaluated it, by rules of its own.
-        names = set()
-    for name in names:
-        value = given.get(name, variables.get(name))
-        if isinstance(value, str) and (name in given or is_trusted_as_template(value)):
-            yield from _written(value, variables, given, depth - 1)
+        return set()
