@@ -4,6 +4,7 @@ The sentinel is a file outside of every host's folder, which each attack would c
 """
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -50,10 +51,10 @@ def access(sandbox: Sandbox, hosts: list[Host]) -> Iterator[SshAccess]:
         yield opened
 
 
-def python_that_tells(sentinel: Path) -> str:
+def python_that_tells(sentinel: Path, name: str = "interpreter") -> str:
     """A program that creates the sentinel where it runs, and then does what Python does."""
-    program = sentinel.with_name("interpreter")
-    program.write_text(f'#!/bin/sh\ntouch {sentinel}\nexec /usr/bin/env python3 "$@"\n')
+    program = sentinel.with_name(name)
+    program.write_text(f'#!/bin/sh\ntouch {sentinel}\nexec {sys.executable} "$@"\n')
     program.chmod(0o755)
     return str(program)
 
@@ -272,6 +273,19 @@ class TestPlaceOfATask:
         tasks = touching(sentinel, FROM_DATA[0], 1).replace("ignore_errors: true", "ignore_errors: false")
         with pytest.raises(ConfigurationFailed, match=r"delegate_to .*'localhost'"):
             run_playbook(folder, tasks, [with_variables(hosts[0], **DATA)], access)
+
+    @pytest.mark.parametrize("author_says_it", [False, True], ids=["data", "author"])
+    def test_the_python_of_a_host_is_not_a_program_of_the_worker(
+        self, sentinel: Path, hosts: list[Host], access: SshAccess, folder: Path, *, author_says_it: bool
+    ) -> None:
+        program = python_that_tells(sentinel, "python3")
+        host = with_variables(hosts[0], ansible_python_interpreter=program)
+        Host.model_validate(host.model_dump())
+        tasks = "    - ansible.builtin.command: 'true'\n      connection: local\n"
+        tasks += f"      vars: {{ansible_python_interpreter: {program}}}\n" if author_says_it else ""
+        run = run_playbook(folder, tasks, [host], access)
+        assert {result.outcome for result in run.results} == {TaskOutcome.CHANGED}
+        assert sentinel.exists() is author_says_it
 
 
 @contextmanager

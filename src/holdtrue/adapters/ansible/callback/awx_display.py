@@ -11,7 +11,7 @@ and takes the folder from AWX_LIB_DIRECTORY (ansible_runner/config/_base.py, 2.4
 - a notified handler is named when its turn comes, so that one whose turn never comes is named nowhere;
 - the hosts of a play are named nowhere, so that a host on which no task ran looks like one that is in no play.
 
-It is also the only code of ours in that process before the first task, so it sets the guard of `delegation`.
+It is also the only code of ours in that process before the first task, so it installs `worker_guard`.
 """
 
 import importlib.util
@@ -53,7 +53,7 @@ def _load_original() -> ModuleType:
 
 _essence = _load("essence", Path(__file__).parent.with_name("essence.py"))
 _censor = _load("censor", Path(__file__).parent.with_name("censor.py"))
-_delegation = _load("delegation", Path(__file__).parent.with_name("delegation.py"))
+_worker_guard = _load("worker_guard", Path(__file__).parent.with_name("worker_guard.py"))
 _original = _load_original()
 
 _META = frozenset({"meta", "ansible.builtin.meta", "ansible.legacy.meta"})
@@ -109,7 +109,7 @@ class CallbackModule(_original.CallbackModule):  # type: ignore[misc,name-define
 
     def __init__(self) -> None:
         super().__init__()
-        _delegation.guard_delegation()
+        _worker_guard.guard_worker()
         self._censor = _censor.Censor(os.environ.get(_censor.VARIABLES, ""))
         events = _original.event_context.cache
         write = events.set

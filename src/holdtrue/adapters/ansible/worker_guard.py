@@ -1,13 +1,14 @@
-"""Keeps data about hosts from choosing the worker as the place of a task; runs inside `ansible-playbook`.
+"""Keeps data about hosts from deciding what runs on the worker; runs inside `ansible-playbook`.
 
 To Ansible, `localhost` is this worker. With `delegate_to: "{{ peer }}"`, a host whose `peer` is `localhost` would have
 a task of the playbook run here. A playbook may run tasks on the worker, but it has to say so in its own words.
 """
 
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, MutableMapping
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
 from ansible.constants import LOCALHOST
 from ansible.errors import AnsibleError
@@ -16,17 +17,20 @@ from ansible.vars.manager import VariableManager
 from jinja2 import Environment, TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 
+_PYTHON: Final = "ansible_python_interpreter"
 
-def guard_delegation() -> None:
+
+def guard_worker() -> None:
     """Refuse each task that data of a host, and not the playbook, would run on the worker.
 
     `get_delegated_vars_and_hostname` is the one place where ansible-core fills in `delegate_to`, for every item of a
-    loop too (executor/task_executor.py, 2.19 to 2.21), and no plugin is asked there. It is called for each task.
+    loop too (executor/task_executor.py, 2.19 to 2.21), and no plugin is asked there. It is called for each task, before
+    the connection is chosen.
     """
     original = VariableManager.get_delegated_vars_and_hostname
 
     @wraps(original)
-    def guarded(manager: Any, templar: Any, task: Any, variables: Mapping[str, Any]) -> Any:
+    def guarded(manager: Any, templar: Any, task: Any, variables: MutableMapping[str, Any]) -> Any:
         declared = task.delegate_to
         delegated = original(manager, templar, task, variables)
         name = delegated[1]
@@ -34,12 +38,27 @@ def guard_delegation() -> None:
             raise AnsibleError(f"delegate_to must not begin with '-': {name[:80]!r}")
         if name in LOCALHOST:
             _require_foreseen("delegate_to", declared, name, variables, manager.extra_vars)
-        if templar.is_template(task.connection):
-            filled = templar.template(task.connection)
-            _require_foreseen("connection", task.connection, filled, variables, manager.extra_vars)
+        try:
+            connection = templar.template(task.connection)
+            effective = templar.template(variables.get("ansible_connection", connection))
+        except AnsibleError:  # Undefined or omitted: Ansible evaluates it again, unless `when` skips the task.
+            return delegated
+        if connection != task.connection:
+            _require_foreseen("connection", task.connection, connection, variables, manager.extra_vars)
+        if name is None and effective == "local":
+            _use_own_python(variables)
         return delegated
 
     VariableManager.get_delegated_vars_and_hostname = guarded
+
+
+def _use_own_python(variables: MutableMapping[str, Any]) -> None:
+    """Let a host's Python, which is a path on that host, not name a program of the worker.
+
+    The Python that runs Ansible takes its place, as it does for `localhost` (inventory/data.py).
+    """
+    if _PYTHON in variables and not is_trusted_as_template(variables[_PYTHON]):
+        variables[_PYTHON] = sys.executable
 
 
 def _require_foreseen(
