@@ -122,9 +122,10 @@ FIELDS = ("name", "address", "user", "port", "more")
 
 
 def everything(sentinel: Path) -> JsonValue:
-    """Each of the texts as an item, as a key and as a value."""
+    """Each of the texts as an item and as a value, and as a key where it may be one."""
     texts = [text.replace("SENTINEL", str(sentinel)) for text in HOSTILE_TEXTS]
-    return [*texts, *({text: [text]} for text in texts), {text: text for text in texts}]
+    keys = [text for text in texts if not text.startswith("__ansible_")]
+    return [*texts, *({text: [text]} for text in keys), dict(zip(keys, texts, strict=False))]
 
 
 def hostile_records(seed: int, sentinel: Path, base: dict[str, Any], count: int) -> list[dict[str, Any]]:

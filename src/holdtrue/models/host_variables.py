@@ -32,6 +32,9 @@ _GROUP: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 
 _ANSIBLES_GROUPS: Final = frozenset({"all", "ungrouped", "localhost"})
 
+_MARKER: Final = "__ansible_"
+"""Modules decode a mapping with such a key to another type, or fail (ansible-core 2.19, _internal/_json, measured)."""
+
 _INSTEAD: Final = {
     **dict.fromkeys(("ansible_host", "ansible_ssh_host"), "the host's `address`"),
     **dict.fromkeys(("ansible_port", "ansible_ssh_port"), "the host's `port`"),
@@ -87,6 +90,16 @@ _CHECKED: Final[dict[str, Callable[[JsonValue], None]]] = {
 """Variables with a meaning of their own: these are allowed, each with a value that its function accepts."""
 
 
+def _holds_marker(value: JsonValue) -> bool:
+    match value:
+        case dict():
+            return any(key.startswith(_MARKER) or _holds_marker(item) for key, item in value.items())
+        case list():
+            return any(map(_holds_marker, value))
+        case _:
+            return False
+
+
 def _problem(name: str, value: JsonValue) -> str:
     """Why a host may not set this variable; empty when it may."""
     if check := _CHECKED.get(name):
@@ -97,6 +110,8 @@ def _problem(name: str, value: JsonValue) -> str:
         return ""
     if is_of_ansible(name):
         return f"{name} may not come from a stack (use {_INSTEAD.get(name, 'group_vars or host_vars of the playbook')})"
+    if _holds_marker(value):
+        return f"{name} contains a key that begins with {_MARKER}, by which Ansible marks the type of a value"
     if not re.fullmatch(IDENTIFIER, name):
         return f"{name[:80]!a} must consist of letters, digits and underscores, without a digit at the beginning"
     return f"{name} is set by Ansible itself (choose another name)" if name in SET_BY_ANSIBLE else ""

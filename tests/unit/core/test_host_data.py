@@ -61,6 +61,8 @@ def refusal(**changes: Any) -> RejectedError:
         ("groups", "all"),
         ("groups", {"web": 1}),
         ("groups", [1]),
+        ("marked", {"__ansible_type": "x"}),
+        ("marked", [1, {"deep": [{"__ansible_vault": "x"}]}]),
         ("a b", 1),
         ("1st", 1),
         ("täst", 1),
