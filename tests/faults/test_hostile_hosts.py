@@ -60,10 +60,11 @@ def python_that_tells(sentinel: Path, name: str = "interpreter") -> str:
 
 
 def attacks(sentinel: Path) -> dict[str, dict[str, JsonValue]]:
-    """Variables of a host, each of which runs code on the worker when Ansible takes it."""
+    """Variables of a host, each of which runs a program or command of this machine when Ansible takes it."""
     program, touch = python_that_tells(sentinel), f"touch {sentinel}"
     return {
-        "connection": {"ansible_connection": "local", "ansible_python_interpreter": program},
+        "connection": {"ansible_connection": "local", "ansible_shell_executable": program},
+        "interpreter": {"ansible_python_interpreter": program},
         "common-args": {"ansible_ssh_common_args": f"-o ControlPath=none -o ProxyCommand='{touch}'"},
         "extra-args": {"ansible_ssh_extra_args": f"-o ControlPath=none -o ProxyCommand='{touch}'"},
         "executable": {"ansible_ssh_executable": program},

@@ -67,6 +67,7 @@ def refusal(**changes: Any) -> RejectedError:
         ("1st", 1),
         ("täst", 1),
         ("a\n", 1),
+        ("a\n", {"__ansible_type": 1}),
         ("", 1),
     ],
 )
