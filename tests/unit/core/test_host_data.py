@@ -68,6 +68,7 @@ def refusal(**changes: Any) -> RejectedError:
         ("täst", 1),
         ("a\n", 1),
         ("a\n", {"__ansible_type": 1}),
+        ("ansible_connection\n\x1b[2J", "local"),
         ("", 1),
     ],
 )
