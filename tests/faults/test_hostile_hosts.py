@@ -64,7 +64,7 @@ def attacks(sentinel: Path) -> dict[str, dict[str, JsonValue]]:
     program, touch = python_that_tells(sentinel), f"touch {sentinel}"
     return {
         "connection": {"ansible_connection": "local", "ansible_shell_executable": program},
-        "interpreter": {"ansible_python_interpreter": program},
+        "python": {"ansible_python_interpreter": program},
         "common-args": {"ansible_ssh_common_args": f"-o ControlPath=none -o ProxyCommand='{touch}'"},
         "extra-args": {"ansible_ssh_extra_args": f"-o ControlPath=none -o ProxyCommand='{touch}'"},
         "executable": {"ansible_ssh_executable": program},
