@@ -38,26 +38,30 @@ def guard_worker() -> None:
             raise AnsibleError(f"delegate_to must not begin with '-': {name[:80]!r}")
         if name in LOCALHOST:
             _require_foreseen("delegate_to", declared, name, variables, manager.extra_vars)
+        place = variables if name is None else delegated[0]["ansible_delegated_vars"][name]
         try:
             connection = templar.template(task.connection)
-            effective = templar.template(variables.get("ansible_connection", connection))
+            effective = templar.template(place.get("ansible_connection", connection))
         except AnsibleError:  # Undefined or omitted: Ansible evaluates it again, unless `when` skips the task.
             return delegated
-        if connection != task.connection:
+        if connection not in (task.connection, "ssh"):
             _require_foreseen("connection", task.connection, connection, variables, manager.extra_vars)
-        if name is None and effective == "local":
-            _use_own_python(variables)
+        host = manager._inventory.get_host(name or variables["inventory_hostname"])  # noqa: SLF001 - no other way to it
+        if effective == "local" and host is not None:
+            _use_own_python(place, host.vars)
         return delegated
 
     VariableManager.get_delegated_vars_and_hostname = guarded
 
 
-def _use_own_python(variables: MutableMapping[str, Any]) -> None:
+def _use_own_python(variables: MutableMapping[str, Any], data: Mapping[str, Any]) -> None:
     """Let a host's Python, which is a path on that host, not name a program of the worker.
 
-    The Python that runs Ansible takes its place, as it does for `localhost` (inventory/data.py).
+    The Python that runs Ansible takes its place, as it does for `localhost` (inventory/data.py). What the playbook
+    says instead of the inventory stays.
     """
-    if _PYTHON in variables and not is_trusted_as_template(variables[_PYTHON]):
+    python = data.get(_PYTHON)
+    if python is not None and variables.get(_PYTHON) == python and not is_trusted_as_template(python):
         variables[_PYTHON] = sys.executable
 
 
