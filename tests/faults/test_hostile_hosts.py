@@ -126,7 +126,8 @@ def everything(sentinel: Path) -> JsonValue:
     """Each of the texts as an item and as a value, and as a key where it may be one."""
     texts = [text.replace("SENTINEL", str(sentinel)) for text in HOSTILE_TEXTS]
     keys = [text for text in texts if not text.startswith("__ansible_")]
-    return [*texts, *({text: [text]} for text in keys), dict(zip(keys, texts, strict=False))]
+    mappings: list[JsonValue] = [{text: [text]} for text in keys]
+    return [*texts, *mappings, dict(zip(keys, texts, strict=False))]
 
 
 def hostile_records(seed: int, sentinel: Path, base: dict[str, Any], count: int) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from pydantic import JsonValue
@@ -13,7 +12,7 @@ from holdtrue.core.hosts import HOST_PLACEHOLDERS, placeholders
 from holdtrue.errors import RejectedError
 from holdtrue.models.environment import Environment
 from holdtrue.models.host import Host
-from holdtrue.models.host_names import is_reserved
+from holdtrue.models.host_names import names_no_host
 from holdtrue.models.stack import StackOutputs
 from holdtrue.models.template import split_template
 
@@ -191,11 +190,11 @@ def _url_problem(url: str, template: str) -> str:
         return "the filled URL is not a URL"
     if "@" in parts.netloc and "@" not in template:
         return "the values of the placeholders add a user or password to the URL"
-    try:
-        reserved = is_reserved(ip_address(parts.hostname or ""))
-    except ValueError:
-        return ""
-    return "the filled URL leads to a link-local, metadata or multicast address" if reserved else ""
+    if template.isascii() and not parts.netloc.isascii():
+        return "the values of the placeholders put characters outside ASCII into the URL's host"
+    if names_no_host(parts.hostname or ""):
+        return "the filled URL leads to a link-local, metadata or multicast address, or to a number"
+    return ""
 
 
 def _value(name: str | None, values: Mapping[str, JsonValue], where: str) -> str:

@@ -60,6 +60,15 @@ def is_reserved(address: IPv4Address | IPv6Address) -> bool:
     return plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain in _METADATA
 
 
+def names_no_host(name: str) -> bool:
+    """Whether the host of a URL is a reserved address, or a number that a resolver would read as some address."""
+    name = name.rstrip(".")
+    try:
+        return is_reserved(ip_address(name))
+    except ValueError:
+        return _LIKE_A_NUMBER.fullmatch(name) is not None
+
+
 HostName = Annotated[str, Field(pattern=_NAME), AfterValidator(_not_of_ansible)]
 """What Ansible, ssh, Testinfra and the load balancer call the host."""
 

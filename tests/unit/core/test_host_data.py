@@ -178,6 +178,10 @@ def test_a_url_is_filled_from_a_host(template: str, changes: dict[str, str], url
         {"whole": "http://169.254.169.254/latest/"},
         {"whole": "http://[fe80::1]/"},
         {"whole": "http://[::1/"},
+        {"whole": "http://169.254.169.254./"},
+        {"whole": "http://2852039166/"},
+        {"whole": "http://0xA9FEA9FE:80/"},
+        {"whole": "http://\uff11\uff16\uff19.254.169.254/"},
     ],
 )
 def test_values_cannot_change_what_kind_of_url_it_is(values: dict[str, JsonValue]) -> None:
