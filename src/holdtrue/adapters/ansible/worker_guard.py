@@ -60,8 +60,8 @@ def _use_own_python(variables: MutableMapping[str, Any], data: Mapping[str, Any]
     The Python that runs Ansible takes its place, as it does for `localhost` (inventory/data.py). What the playbook
     says instead of the inventory stays.
     """
-    python = data.get(_PYTHON)
-    if python is not None and variables.get(_PYTHON) == python and not is_trusted_as_template(python):
+    python = variables.get(_PYTHON)
+    if python is not None and python == data.get(_PYTHON) and not is_trusted_as_template(python):
         variables[_PYTHON] = sys.executable
 
 
