@@ -42,6 +42,7 @@ _LONGEST = (
     "test_approvals.py",
     "test_flow_cloud.py",
     "test_held_secrets.py",
+    "test_hostile_hosts.py",
     "test_flow_vault.py",
     "test_flow_program.py",
     "test_flow_audit.py",
