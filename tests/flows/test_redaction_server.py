@@ -64,29 +64,6 @@ def at_debug_level() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def told(value: str) -> set[str]:
-    """Forms of the value in the server's database, journal included: every table, every column."""
-    content = database()
-    assert b"holdtrue-redaction-control" in content, "it is the database of these runs"
-    # The database holds JSON, so that a form may be escaped once more.
-    forms = {*forms_of(value), *(json.dumps(form)[1:-1] for form in forms_of(value))}
-    return {form for form in forms if form.encode() in content}
-
-
-def forms_of(value: str) -> set[str]:
-    return {encode(text) for encode in ENCODERS.values() for text in (value, *value.splitlines())}
-
-
-def database() -> bytes:
-    """All its files. Events come into it some seconds after they were sent."""
-    APILogWorker.drain_all()
-    EventsWorker.drain_all()
-    url = get_current_settings().server.database.connection_url
-    assert url is not None
-    path = Path(url.get_secret_value().partition("///")[2])
-    return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*") if file.is_file())
-
-
 def leak(value: str) -> None:
     """Every way in which a task's body tells something."""
     create_markdown_artifact(f"# holdtrue-redaction-control {value}", key="leak", description=value)

@@ -1,7 +1,7 @@
 """Registered secrets out of log records, warnings and the reports of unhandled exceptions, before anything shows them.
 
-`Logger.handle` is the one place that every record passes, from every logger however early it was made, and before any
-handler formats or queues it. The record factory would be earlier, but `extra` is put on the record after it.
+Every handler asks its `filter` about a record, whichever logger, class of logger or record factory it comes from, and
+before it formats or queues it. A record that is given to a handler's `emit` directly is caught as text, by `format`.
 """
 
 import logging
@@ -14,7 +14,7 @@ from threading import Event, Lock
 from types import TracebackType
 from typing import Any, Final, TextIO
 
-from holdtrue.runtime.redaction import SECRETS, redact_shown, redact_text
+from holdtrue.runtime.redaction import SECRETS, redact_data, redact_shown, redact_text
 from holdtrue.runtime.scrubbing import scrubbed
 
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"taskName", "message", "asctime"}
@@ -28,7 +28,7 @@ _INSTALLED: Final = Event()
 
 
 def guard_logging() -> None:
-    """Put the net below all loggers, `warnings`, and the hooks for unhandled exceptions; once a process.
+    """Put the net below all handlers of logs, `warnings`, and the hooks for unhandled exceptions; once a process.
 
     Nothing is changed in a record that holds no registered secret. Where one does, the message is the redacted text
     without arguments, and an exception becomes its redacted text.
@@ -37,7 +37,8 @@ def guard_logging() -> None:
         if _INSTALLED.is_set():
             return
         _INSTALLED.set()
-        logging.Logger.handle = _guarded_handle(logging.Logger.handle)  # type: ignore[method-assign, assignment]
+        logging.Handler.filter = _guarded_filter(logging.Handler.filter)  # type: ignore[method-assign]
+        logging.Handler.format = _guarded_format(logging.Handler.format)  # type: ignore[method-assign]
         warnings.showwarning = _guarded_warnings(warnings.showwarning)
         sys.excepthook = _guarded_excepthook(sys.excepthook)
         threading.excepthook = _guarded_thread_excepthook(threading.excepthook)
@@ -47,8 +48,10 @@ def guard_logging() -> None:
 def redact_record(record: logging.LogRecord) -> None:
     """Take registered secrets out of all that a handler may show of it, names of loggers and threads included."""
     for name, value in list(vars(record).items()):
-        if name not in _BY_ITSELF:
+        if name in _OWN_ATTRIBUTES - _BY_ITSELF:
             setattr(record, name, redact_shown(value))
+        elif name not in _OWN_ATTRIBUTES:
+            setattr(record, name, redact_shown(redact_data(value)))
     _redact_message(record)
     if record.exc_info and record.exc_info[0] is not None:
         text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
@@ -81,16 +84,21 @@ def _blank(record: logging.LogRecord, error: Exception) -> None:
         setattr(record, name, None)
 
 
-def _guarded_handle(
-    handle: Callable[[logging.Logger, logging.LogRecord], None],
-) -> Callable[[logging.Logger, logging.LogRecord], None]:
-    def guarded(self: logging.Logger, record: logging.LogRecord) -> None:
+def _guarded_filter(decide: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: logging.Handler, record: logging.LogRecord) -> Any:
         if SECRETS:
             try:
                 redact_record(record)
             except Exception as error:  # noqa: BLE001 - code of whatever was logged; a caller's log call must not raise
                 _blank(record, error)
-        handle(self, record)
+        return decide(self, record)
+
+    return guarded
+
+
+def _guarded_format(render: Callable[..., str]) -> Callable[..., str]:
+    def guarded(self: logging.Handler, record: logging.LogRecord) -> str:
+        return redact_text(render(self, record))
 
     return guarded
 
@@ -129,6 +137,8 @@ def _guarded_thread_excepthook(
         clean = scrubbed(args.exc_value) if args.exc_value is not None else None
         if clean is not args.exc_value and clean is not None:
             args = threading.ExceptHookArgs((type(clean), clean, args.exc_traceback, args.thread))
+        if args.thread is not None:
+            args.thread.name = redact_text(args.thread.name)
         hook(args)
 
     return guarded

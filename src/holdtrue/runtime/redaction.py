@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from pydantic import SecretStr
 
 from holdtrue.core.redaction import REPLACEMENT, Redactor, StreamRedactor, refusal
+from holdtrue.runtime.public_names import is_public
 
 Data = TypeVar("Data")
 
@@ -25,6 +26,7 @@ _LOGGER: Final = logging.getLogger(__name__)
 _DEPTH: Final = 100
 """What is nested deeper, or in itself, is not looked at, so it is not shown either."""
 
+_NUMBERS: Final = frozenset({int, float})
 _PLAIN: Final = frozenset(
     {type(None), bool, int, float, str, bytes, bytearray, dict, list, tuple, set, frozenset, deque, range}
 )
@@ -84,7 +86,7 @@ class SecretRegistry:
             scopes = self._scopes()
             if all(text in scope.values for scope in scopes):
                 return True
-            reason = refusal(text)
+            reason = refusal(text) or ("it is a public name, or a part of one" if is_public(text) else None)
             if reason is None:
                 for scope in scopes:
                     self._remember(scope, text)
@@ -101,7 +103,7 @@ class SecretRegistry:
         return self._redactor.redact(text) if self._redactor else text
 
     def redact_data(self, data: Data) -> Data:
-        """The same structure of mappings, sequences and sets with every text and bytes redacted, keys too.
+        """The same structure of mappings, sequences and sets with every text, number and bytes redacted, keys too.
 
         Objects of other classes, and structures that hold no registered value, are passed on as they are. Mappings and
         sequences that are none of Python's own become dicts and lists where something in them is redacted.
@@ -152,6 +154,9 @@ def _redacted(data: Any, redactor: Redactor, depth: int = 0, *, objects: bool = 
         case UserString():
             # A sequence of its own kind, each character one of one character.
             result = redacted if (redacted := redactor.redact(str(data))) != str(data) else data
+        case int() | float() if type(data) in _NUMBERS and not objects:
+            # Shown as it is, a number fits its format; the text that comes of it is redacted.
+            result = REPLACEMENT if (digits := repr(data)) != redactor.redact(digits) else data
         case bytes() | bytearray():
             text = data.decode(errors="surrogateescape")
             redacted = redactor.redact(text)

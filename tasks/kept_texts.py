@@ -1,0 +1,145 @@
+"""What Prefect would keep of one request or event: its texts are redacted, and data that holds a secret is refused.
+
+A text is what people read: a message, a log line, a name of a run. Data is what a run or a person goes on with, or what
+something is found by: a run that got `[redacted]` as a parameter would work with it, and an automation that looks for a
+tag would not find it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from prefect.client.schemas.actions import (
+    ArtifactCreate,
+    DeploymentFlowRunCreate,
+    FlowRunCreate,
+    LogCreate,
+    StateCreate,
+    TaskRunCreate,
+)
+from prefect.client.schemas.objects import StateDetails, StateType, TaskRun
+from prefect.events.schemas.events import Event
+
+from holdtrue.errors import SecretExposed
+from holdtrue.runtime.public_names import publish_names
+from holdtrue.runtime.redaction import redact_data, redact_shown, redact_text
+
+REFERENCE: Final = "put it into Vault, save a VaultSecret block, and pass SecretRef(block=...)."
+
+_TEXTS: Final = re.compile(r"/(?:logs|events|task_runs)(?:/|$)|/(?:(?:bulk_)?set_state|labels)/?$")
+"""API paths that take nothing but texts about a run, and marks of its state."""
+
+_ARTIFACT: Final = re.compile(r"/artifacts(?:/|$)")
+_RUN: Final = re.compile(r"/flow_runs/?$|/flow_runs/[0-9a-f-]{36}(?:/resume)?/?$|/create_flow_run(?:/bulk)?/?$")
+_RUN_INPUT: Final = re.compile(r"/flow_runs/[0-9a-f-]{36}/input/?$")
+_QUESTION: Final = ("-schema", "-description")
+"""Ends of the keys under which Prefect keeps the form of a pause; the answer and other inputs are data (prefect 3.9,
+input/run_input.py)."""
+
+_ASKED: Final = re.compile(r"/(?:filter|count|paginate|history|lateness|validate|get_runs|get_scheduled_flow_runs)/?$")
+"""Ends of paths that read: Prefect does not keep what they are asked."""
+
+_NOT_DATA: Final[Mapping[re.Pattern[str], frozenset[str]]] = {
+    _ARTIFACT: frozenset({"type", "data", "description", "metadata_"}),
+    _RUN: frozenset({"name", "labels", "state"}),
+}
+"""Fields that are texts in a request whose other fields are data."""
+
+_DEPTH: Final = 100
+
+_WORDS: Final = (
+    *("markdown", "progress", "validated_state", "initial_state", "prefect.task-run", "prefect.flow-run"),
+    *(f"prefect.resource.{name}" for name in ("id", "name", "role")),
+    *(f"prefect.state-{name}" for name in ("message", "name", "timestamp", "type")),
+)
+"""What its models do not show: types of artifacts, and what events about runs consist of."""
+
+
+def publish_words_of_prefect() -> None:
+    """Let no secret be registered that is a word of Prefect's API: without the word, requests would be refused."""
+    models = (ArtifactCreate, DeploymentFlowRunCreate, Event, FlowRunCreate, LogCreate, StateCreate, TaskRunCreate)
+    fields = (name for model in (*models, StateDetails, TaskRun) for name in model.model_fields)
+    publish_names((*fields, *(kind.value for kind in StateType), *_WORDS))
+
+
+def clean_body(path: str, content: bytes) -> bytes:
+    """The body of a request without a registered secret.
+
+    Raises:
+        SecretExposed: it holds one where a replacement would be taken for data. It must not be sent.
+    """
+    if _ASKED.search(path):
+        return content
+    try:
+        data = json.loads(content)
+    except ValueError:
+        refuse_registered(content, where=_where(path))
+        return content
+    clean = _clean(path, data)
+    return content if clean == data else json.dumps(clean).encode()
+
+
+def clean_event(event: Event) -> Event:
+    """The event itself, or a copy without registered secrets: in any text, number or key of it."""
+    data = event.model_dump(mode="json")
+    clean = redact_data(data)
+    return event if clean == data else type(event).model_validate(clean)
+
+
+def refuse_registered(data: Any, *, where: str) -> None:
+    """Let nothing through that holds a registered secret.
+
+    Raises:
+        SecretExposed: it does.
+    """
+    places = list(places_of_secrets(data))
+    if places:
+        raise SecretExposed(
+            f"Prefect would keep a secret of this run in clear, so nothing was sent: {', '.join(places)}",
+            where=where,
+            next_step=f"choose names without secrets; where the secret itself is needed, {REFERENCE}",
+        )
+
+
+def places_of_secrets(data: Any, at: str = "", depth: int = 0) -> Iterator[str]:
+    """Path of each key and value that holds a registered secret; the path leaves out the text of such a key.
+
+    What is nested too deeply to be looked at is a place, too.
+    """
+    match data:
+        case Mapping() | list() | tuple() | set() | frozenset() if depth == _DEPTH:
+            yield at
+        case Mapping():
+            for key, item in data.items():
+                is_secret = redact_text(str(key)) != str(key)
+                path = f"{at}.{'(a key)' if is_secret else key}".removeprefix(".")
+                if is_secret:
+                    yield path
+                yield from places_of_secrets(item, path, depth + 1)
+        case list() | tuple() | set() | frozenset():
+            for index, item in enumerate(data):
+                yield from places_of_secrets(item, f"{at}[{index}]", depth + 1)
+        case _ if redact_shown(redact_data(data)) is not data:
+            yield at
+
+
+def _clean(path: str, data: Any) -> Any:
+    if _TEXTS.search(path):
+        return redact_data(data)
+    if isinstance(data, list):
+        return [_clean(path, item) for item in data]
+    texts = _texts(path, data) if isinstance(data, Mapping) else frozenset()
+    rest = {name: item for name, item in data.items() if name not in texts} if texts else data
+    refuse_registered(rest, where=_where(path))
+    return {name: redact_data(item) if name in texts else item for name, item in data.items()} if texts else data
+
+
+def _texts(path: str, data: Mapping[str, Any]) -> frozenset[str]:
+    if _RUN_INPUT.search(path):
+        return frozenset({"value"}) if str(data.get("key", "")).endswith(_QUESTION) else frozenset()
+    return next((texts for pattern, texts in _NOT_DATA.items() if pattern.search(path)), frozenset())
+
+
+def _where(path: str) -> str:
+    return f"request to the Prefect API, {redact_text(path)}"
