@@ -1,7 +1,7 @@
 """The net between a run and Prefect: what this process sends to the server holds no registered secret.
 
-Prefect has no hook for what it sends, so the methods that everything passes are wrapped (prefect 3.9): `send` of the two
-HTTP clients (client/base.py) and `emit` of the event clients (events/clients.py). Logs and events wait in queues, and
+Prefect has no hook for what it sends, so the methods that everything passes are wrapped (prefect 3.9): `send` of both
+HTTP clients (client/base.py) and `emit` of the event clients (events/clients.py). Logs and events wait in queues and
 may be sent after the run has forgotten its secrets, so they are also cleaned on their way into these.
 """
 

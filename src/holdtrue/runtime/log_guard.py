@@ -75,6 +75,7 @@ def _redact_message(record: logging.LogRecord) -> None:
     clean = redact_text(message)
     if clean != message:
         record.msg, record.args = clean, None
+        record.__class__ = logging.LogRecord  # A class of its own may make its message of something else.
 
 
 def _blank(record: logging.LogRecord, error: Exception) -> None:

@@ -1,7 +1,7 @@
 """Names that everybody may read, and that a secret must not be mistaken for.
 
-A database's user is often called like the environment. Taken for a secret, it would garble every name of a run and of an
-artifact, and what looks for them would not find them.
+A database user is often called like the environment. Taken for a secret, it would garble the names of runs and
+artifacts, and what looks for these would not find them.
 """
 
 from collections.abc import Iterable
