@@ -27,12 +27,20 @@ from holdtrue.runtime.redaction import redact_data, redact_shown, redact_text
 
 REFERENCE: Final = "put it into Vault, save a VaultSecret block, and pass SecretRef(block=...)."
 
-_TEXTS: Final = re.compile(r"/(?:logs|events|task_runs)(?:/|$)|/(?:(?:bulk_)?set_state|labels)/?$")
-"""API paths that take nothing but texts about a run, and marks of its state."""
+_TEXTS: Final = re.compile(
+    r"/(?:logs|events|task_runs)(?:/|$)|/flow_runs/(?:bulk_set_state|[^/]+/(?:set_state|labels))/?$"
+)
+"""Paths of the API that take nothing but texts about a run, and marks of its state."""
 
 _ARTIFACT: Final = re.compile(r"/artifacts(?:/|$)")
-_RUN: Final = re.compile(r"/flow_runs/?$|/flow_runs/[0-9a-f-]{36}(?:/resume)?/?$|/create_flow_run(?:/bulk)?/?$")
-_RUN_INPUT: Final = re.compile(r"/flow_runs/[0-9a-f-]{36}/input/?$")
+_RUN: Final = re.compile(r"/flow_runs(?:/[0-9a-f-]{36})?/?$|/deployments/[^/]+/create_flow_run(?:/bulk)?/?$")
+_NOT_DATA: Final[Mapping[re.Pattern[str], frozenset[str]]] = {
+    _ARTIFACT: frozenset({"type", "data", "description", "metadata_"}),
+    _RUN: frozenset({"name", "labels", "state"}),
+}
+"""Fields that are texts in a request whose other fields are data."""
+
+_RUN_INPUT: Final = re.compile(r"/flow_runs/[^/]+/input/?$")
 _QUESTION: Final = ("-schema", "-description")
 """Ends of the keys under which Prefect keeps the form of a pause; the answer and other inputs are data (prefect 3.9,
 input/run_input.py)."""
@@ -40,13 +48,8 @@ input/run_input.py)."""
 _ASKED: Final = re.compile(r"/(?:filter|count|paginate|history|lateness|validate|get_runs|get_scheduled_flow_runs)/?$")
 """Ends of paths that read: Prefect does not keep what they are asked."""
 
-_NOT_DATA: Final[Mapping[re.Pattern[str], frozenset[str]]] = {
-    _ARTIFACT: frozenset({"type", "data", "description", "metadata_"}),
-    _RUN: frozenset({"name", "labels", "state"}),
-}
-"""Fields that are texts in a request whose other fields are data."""
-
 _DEPTH: Final = 100
+"""What is nested deeper is not looked at, so it is not sent."""
 
 _WORDS: Final = (
     *("markdown", "progress", "validated_state", "initial_state", "prefect.task-run", "prefect.flow-run"),
@@ -63,13 +66,13 @@ def publish_words_of_prefect() -> None:
     publish_names((*fields, *(kind.value for kind in StateType), *_WORDS))
 
 
-def clean_body(path: str, content: bytes) -> bytes:
-    """The body of a request without a registered secret.
+def clean_body(method: str, path: str, content: bytes) -> bytes:
+    """The body of a request without a registered secret; `path` begins below the address of the API.
 
     Raises:
         SecretExposed: it holds one where a replacement would be taken for data. It must not be sent.
     """
-    if _ASKED.search(path):
+    if method == "POST" and _ASKED.search(path):
         return content
     try:
         data = json.loads(content)
@@ -84,7 +87,7 @@ def clean_event(event: Event) -> Event:
     """The event itself, or a copy without registered secrets: in any text, number or key of it."""
     data = event.model_dump(mode="json")
     clean = redact_data(data)
-    return event if clean == data else type(event).model_validate(clean)
+    return event if clean is data else type(event).model_validate(clean)
 
 
 def refuse_registered(data: Any, *, where: str) -> None:
@@ -125,7 +128,7 @@ def places_of_secrets(data: Any, at: str = "", depth: int = 0) -> Iterator[str]:
 
 
 def _clean(path: str, data: Any) -> Any:
-    if _TEXTS.search(path):
+    if _TEXTS.match(path):
         return redact_data(data)
     if isinstance(data, list):
         return [_clean(path, item) for item in data]
@@ -136,9 +139,9 @@ def _clean(path: str, data: Any) -> Any:
 
 
 def _texts(path: str, data: Mapping[str, Any]) -> frozenset[str]:
-    if _RUN_INPUT.search(path):
+    if _RUN_INPUT.match(path):
         return frozenset({"value"}) if str(data.get("key", "")).endswith(_QUESTION) else frozenset()
-    return next((texts for pattern, texts in _NOT_DATA.items() if pattern.search(path)), frozenset())
+    return next((texts for pattern, texts in _NOT_DATA.items() if pattern.match(path)), frozenset())
 
 
 def _where(path: str) -> str:

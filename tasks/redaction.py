@@ -81,15 +81,15 @@ def guard_prefect() -> None:
         publish_words_of_prefect()
         for client in (PrefectHttpxSyncClient, PrefectHttpxAsyncClient):
             client.send = _cleaning(client.send, _clean_request)  # type: ignore[method-assign]
-        EventsClient.emit = _cleaning(EventsClient.emit, clean_event)  # type: ignore[method-assign]
-        EventsWorker.send = _cleaning(EventsWorker.send, clean_event)  # type: ignore[method-assign]
-        APILogWorker.send = _cleaning(APILogWorker.send, redact_data)  # type: ignore[method-assign]
+        EventsClient.emit = _cleaning(EventsClient.emit, lambda _, event: clean_event(event))  # type: ignore[method-assign]
+        EventsWorker.send = _cleaning(EventsWorker.send, lambda _, event: clean_event(event))  # type: ignore[method-assign]
+        APILogWorker.send = _cleaning(APILogWorker.send, lambda _, log: redact_data(log))  # type: ignore[method-assign]
         Task.create_run = _refusing(Task.create_run)  # type: ignore[method-assign]
         Task.create_local_run = _refusing(Task.create_local_run)  # type: ignore[method-assign]
         _INSTALLED.set()
 
 
-def _cleaning(send: Callable[..., Any], clean: Callable[[Any], Any]) -> Callable[..., Any]:
+def _cleaning(send: Callable[..., Any], clean: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     """The same method, which sends the clean form of what it is given. A coroutine stays one: the caller awaits it."""
     name = list(signature(send).parameters)[1]
 
@@ -97,9 +97,9 @@ def _cleaning(send: Callable[..., Any], clean: Callable[[Any], Any]) -> Callable
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
         if SECRETS:
             if args:
-                args = (clean(args[0]), *args[1:])
+                args = (clean(self, args[0]), *args[1:])
             elif name in kwargs:
-                kwargs[name] = clean(kwargs[name])
+                kwargs[name] = clean(self, kwargs[name])
         return send(self, *args, **kwargs)
 
     return guarded
@@ -117,7 +117,7 @@ def _refusing(create: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def _clean_request(request: Any) -> Any:
+def _clean_request(client: Any, request: Any) -> Any:
     """The httpx request itself, or one with a redacted body.
 
     Raises:
@@ -125,7 +125,8 @@ def _clean_request(request: Any) -> Any:
     """
     if not request.content:
         return request
-    clean = clean_body(request.url.path, request.content)
+    path = request.url.path.removeprefix(client.base_url.path.rstrip("/"))
+    clean = clean_body(request.method, path, request.content)
     if clean is request.content:
         return request
     headers = [(name, value) for name, value in request.headers.multi_items() if name != "content-length"]

@@ -1,11 +1,16 @@
 """Whatever a run has Prefect keep is free of its secrets, or is refused. Each way is shown to lead there."""
 
 import gc
+import json
 import secrets
+from collections.abc import Iterator
+from typing import Any
 
+import httpx
 import prefect
 import pytest
 from prefect import task
+from prefect.client.base import PrefectHttpxSyncClient
 from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 from pydantic import SecretStr
@@ -14,6 +19,7 @@ from holdtrue.core.redaction import REPLACEMENT, encodings
 from holdtrue.errors import SecretExposed
 from holdtrue.runtime.public_names import publish_names
 from holdtrue.runtime.redaction import SECRETS, redact_text, register_secret
+from tasks.kept_texts import clean_body
 from tasks.redaction import guard_prefect, redacted_run
 from tests.flows.server_database import content_with
 from tests.flows.ways_into_prefect import DATA, TEXTS, Way, key_of_an_artifact
@@ -25,6 +31,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:py
 def new_value() -> str:
     """Good as a name of anything, as a number, and as a part of a key."""
     return str(10**15 + secrets.randbelow(10**15))
+
+
+VALUE = "s3cr3t-of-a-request"
+
+
+@pytest.fixture
+def known_value() -> Iterator[None]:
+    with SECRETS.open():
+        register_secret(SecretStr(VALUE), name="canary")
+        yield
 
 
 @pytest.fixture
@@ -102,6 +118,80 @@ def test_what_a_server_is_asked_is_not_refused(secret: str) -> None:
     with SECRETS.open(), get_client(sync_client=True) as client:
         register_secret(SecretStr(secret), name="canary")
         assert client._client.post("/variables/filter", json={"variables": {"name": {"any_": [secret]}}}).json() == []
+
+
+RUN = "/flow_runs/0190a5c2-0000-7000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/logs/", [{"message": VALUE, "name": VALUE, "level": 20}]),
+        ("POST", "/artifacts/", {"key": "x", "type": "markdown", "data": VALUE, "description": VALUE}),
+        ("POST", "/flow_runs/", {"name": VALUE, "labels": {VALUE: VALUE}, "state": {"name": VALUE, "type": "RUNNING"}}),
+        ("POST", "/deployments/1/create_flow_run", {"name": VALUE, "state": {"message": VALUE}, "parameters": {}}),
+        ("POST", "/deployments/1/create_flow_run/bulk", [{"name": VALUE}, {"name": "fine"}]),
+        ("PATCH", RUN, {"name": VALUE}),
+        ("PATCH", f"{RUN}/labels", {"owner": VALUE}),
+        ("POST", f"{RUN}/set_state", {"state": {"name": VALUE, "message": VALUE}}),
+        ("POST", f"{RUN}/input", {"key": "paused-1-description", "value": VALUE}),
+        ("POST", f"{RUN}/input", {"key": "paused-1-schema", "value": f'{{"title": "{VALUE}"}}'}),
+        ("PATCH", "/task_runs/1", {"name": VALUE}),
+    ],
+)
+@pytest.mark.usefixtures("known_value")
+def test_texts_of_a_request(method: str, path: str, body: Any) -> None:
+    clean = clean_body(method, path, json.dumps(body).encode())
+    assert json.loads(clean) == json.loads(json.dumps(body).replace(VALUE, REPLACEMENT))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/artifacts/", {"key": VALUE}),
+        ("POST", "/flow_runs/", {"name": "fine", "parameters": {"deep": [{VALUE: 1}]}}),
+        ("POST", "/flow_runs/", {"tags": [VALUE]}),
+        ("POST", "/deployments/1/create_flow_run/bulk", [{"name": "fine"}, {"job_variables": {"env": {"X": VALUE}}}]),
+        ("PATCH", RUN, {"parameters": {"x": VALUE}}),
+        ("POST", f"{RUN}/resume", {"run_input": {"x": VALUE}}),
+        ("POST", f"{RUN}/input", {"key": "paused-1-response", "value": VALUE}),
+        ("POST", f"{RUN}/input", {"key": f"{VALUE}-schema", "value": "fine"}),
+        ("POST", "/flows/", {"name": VALUE}),
+        ("POST", "/deployments/", {"name": "x", "description": VALUE}),
+        ("POST", "/automations/", {"name": "x", "actions": [{"message": VALUE}]}),
+        ("POST", "/block_documents/", {"data": {"value": VALUE}}),
+        ("PATCH", "/variables/name/labels", {"value": VALUE}),
+        ("PATCH", "/work_pools/filter", {"description": VALUE}),
+        ("POST", "/some/path/of/tomorrow", {"value": VALUE}),
+        ("POST", "/some/path/of/tomorrow", f"not JSON {VALUE}"),
+    ],
+)
+@pytest.mark.usefixtures("known_value")
+def test_data_of_a_request(method: str, path: str, body: Any) -> None:
+    content = body if isinstance(body, str) else json.dumps(body)
+    with pytest.raises(SecretExposed) as caught:
+        clean_body(method, path, content.encode())
+    assert VALUE not in str(caught.value)
+    clean = content.replace(VALUE, "another value").encode()
+    assert clean_body(method, path, clean) is clean
+
+
+@pytest.mark.usefixtures("known_value")
+def test_the_address_of_the_api_decides_nothing() -> None:
+    sent: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.content)
+        return httpx.Response(200, json={})
+
+    guard_prefect()
+    address = "https://prefect.example/logs/api"
+    with PrefectHttpxSyncClient(base_url=address, transport=httpx.MockTransport(answer)) as client:
+        with pytest.raises(SecretExposed):
+            client.post("/variables/", json={"value": VALUE})
+        client.post("/logs/", json=[{"message": VALUE}])
+        client.post("/variables/", json={"value": "fine"})
+    assert [json.loads(content) for content in sent] == [[{"message": REPLACEMENT}], {"value": "fine"}]
 
 
 def test_a_public_name_is_not_taken_for_a_secret() -> None:
