@@ -9,10 +9,11 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Lock
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, TextIO
+from weakref import ref
 
 from holdtrue.runtime.redaction import SECRETS, redact_data, redact_shown, redact_text
 from holdtrue.runtime.scrubbing import scrubbed
@@ -22,6 +23,34 @@ _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"taskName
 
 _BY_ITSELF: Final = frozenset({"msg", "args", "exc_info", "exc_text", "stack_info"})
 """What is redacted with what belongs to it."""
+
+_DERIVED: Final = frozenset({"message", "asctime", "exc_text"})
+"""What formatters put on a record, out of what it has already."""
+
+
+class _LastRecord(threading.local):
+    """The record that a thread has cleaned last: most records go to several handlers, one after the other.
+
+    It is not held: with its exception it would keep the objects of many frames alive.
+    """
+
+    _record: Callable[[], logging.LogRecord | None] = staticmethod(lambda: None)
+    _fields: Mapping[str, int] = MappingProxyType({})
+
+    def is_same(self, record: logging.LogRecord) -> bool:
+        """Whether this is that record, and nothing of it was replaced."""
+        return self._record() is record and self._fields == _identities(record)
+
+    def keep(self, record: logging.LogRecord) -> None:
+        """Remember this one."""
+        self._record, self._fields = ref(record), _identities(record)
+
+
+def _identities(record: logging.LogRecord) -> dict[str, int]:
+    return {name: id(item) for name, item in vars(record).items() if name not in _DERIVED}
+
+
+_LAST: Final = _LastRecord()
 
 _INSTALLING: Final = Lock()
 _INSTALLED: Final = Event()
@@ -87,11 +116,12 @@ def _blank(record: logging.LogRecord, error: Exception) -> None:
 
 def _guarded_filter(decide: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(self: logging.Handler, record: logging.LogRecord) -> Any:
-        if SECRETS:
+        if SECRETS and not _LAST.is_same(record):
             try:
                 redact_record(record)
             except Exception as error:  # noqa: BLE001 - code of whatever was logged; a caller's log call must not raise
                 _blank(record, error)
+            _LAST.keep(record)
         return decide(self, record)
 
     return guarded

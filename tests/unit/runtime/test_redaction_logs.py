@@ -288,6 +288,21 @@ def test_a_record_that_is_given_to_a_handler_directly(handler: Everything) -> No
     assert not any(VALUE in text for text in handler.formatted)
 
 
+@pytest.mark.usefixtures("known")
+def test_what_a_filter_adds_between_two_handlers(handler: Everything) -> None:
+    def add(record: logging.LogRecord) -> bool:
+        record.token = VALUE
+        return True
+
+    adding = OwnHandler(handler)
+    adding.addFilter(add)
+    record = _record(EARLY)
+    for each in (OwnHandler(handler), adding, OwnHandler(handler)):
+        each.handle(record)
+
+    assert vars(record)["token"] == REPLACEMENT
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 def test_the_name_of_a_thread_that_dies(
     is_known: bool,  # noqa: FBT001 - a parameter of the test
