@@ -41,8 +41,9 @@ class Fleet:
 @staged
 def load_environment(environment: str) -> Environment:
     """Read one environment's manifest; a wrong one is refused before anything runs."""
-    publish_names([environment])
-    return manifest.load_environment(_folder(), environment)
+    loaded = manifest.load_environment(_folder(), environment)
+    publish_names([loaded.name])
+    return loaded
 
 
 def load_fleet(names: Sequence[str] | None) -> Fleet:

@@ -18,6 +18,7 @@ from holdtrue.core.secret_detection import find_secrets
 from holdtrue.errors import SecretExposed
 from holdtrue.runtime.log_guard import guard_logging
 from holdtrue.runtime.public_names import publish_names
+from holdtrue.runtime.redaction import redact_text
 from tasks.kept_texts import REFERENCE, places_of_secrets
 from tasks.redaction import guard_prefect
 from tasks.run_log import filter_run_logs
@@ -132,7 +133,8 @@ def guard(plain: Flow[P, R]) -> GuardedFlow[P, R]:
     guard_logging()
     guard_prefect()
     filter_run_logs()
-    publish_names([plain.name])
+    if redact_text(plain.name) == plain.name:
+        publish_names([plain.name])
     guarded.fn = _looks_at_job_variables(plain.fn, where=f"flow {plain.name}")
     return guarded
 

@@ -1,4 +1,4 @@
-"""What a run reads from Vault is in nothing that Prefect keeps of it, on whatever way it is left there."""
+"""What a run reads from Vault is in nothing that Prefect keeps, whatever way the run takes to leave it there."""
 
 import json
 import secrets
@@ -26,7 +26,7 @@ _WAYS: Final = tuple(way.__name__ for way in (*TEXTS, *DATA))
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What one run with a secret and a control on each way has left."""
+    """What one run has left that took each way with a secret, and with a control that nothing knows."""
 
     refused: frozenset[str]
     report: LeakReport
@@ -86,7 +86,7 @@ def test_no_secret_of_the_run_rests_with_prefect(left: Left) -> None:
     assert left.report.not_searched == ()
 
 
-def test_positive_control_what_nothing_knows_is_found_on_each_way(left: Left) -> None:
+def test_positive_control_each_way_leads_into_prefect(left: Left) -> None:
     assert left.found("control") == set(_WAYS)
 
 

@@ -1,7 +1,7 @@
-"""A flow that reads secrets from Vault and leaves each of them with Prefect on a way of its own.
+"""A flow that reads secrets from Vault and tries to leave each of them with Prefect, each in another way.
 
-`python -m tests.faults.texts_program FILE`: the file is JSON with a control value for each way, which nothing knows as
-a secret, and which goes the same way. What was refused is printed as JSON.
+`python -m tests.faults.texts_program FILE`: the file is JSON with a control for each way: a value that nothing knows
+as a secret, left in the same way. The names of the ways that were refused are printed as JSON.
 """
 
 import json
@@ -22,7 +22,7 @@ SECRET = "holdtrue/texts"
 
 
 def leave_all(controls: dict[str, str]) -> list[str]:
-    """Names of the ways on which the secret was refused."""
+    """Names of the ways in which the secret was refused."""
     refused: list[str] = []
 
     @prefect.flow(name="texts")

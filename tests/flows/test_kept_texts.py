@@ -3,6 +3,8 @@
 import gc
 import json
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +24,7 @@ from holdtrue.runtime.redaction import SECRETS, redact_text, register_secret
 from tasks.kept_texts import clean_body
 from tasks.redaction import guard_prefect, redacted_run
 from tests.flows.server_database import content_with
-from tests.flows.ways_into_prefect import DATA, TEXTS, Way, key_of_an_artifact
+from tests.flows.ways_into_prefect import DATA, TEXTS, Way, guarded, key_of_an_artifact
 
 # Prefect's asynchronous client leaves the socket of its last connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
@@ -192,6 +194,39 @@ def test_the_address_of_the_api_decides_nothing() -> None:
         client.post("/logs/", json=[{"message": VALUE}])
         client.post("/variables/", json={"value": "fine"})
     assert [json.loads(content) for content in sent] == [[{"message": REPLACEMENT}], {"value": "fine"}]
+
+
+BEFORE_ANY_RUN = f"""
+import httpx
+from prefect.client.base import PrefectHttpxSyncClient
+from pydantic import SecretStr
+from holdtrue.runtime.redaction import register_secret
+from tasks.submission import flow
+
+flow(name="guarded")(lambda: None)
+register_secret(SecretStr({VALUE!r}), name="canary")
+transport = httpx.MockTransport(lambda request: print(request.content.decode()) or httpx.Response(200))
+client = PrefectHttpxSyncClient(base_url="https://prefect.example/api", transport=transport)
+client.patch({RUN!r}, json={{"name": {VALUE!r}}})
+"""
+
+
+def test_the_net_is_there_as_soon_as_a_guarded_flow_is_defined() -> None:
+    """The template of a run's name is filled in before the body begins."""
+    done = subprocess.run(
+        (sys.executable, "-c", BEFORE_ANY_RUN), capture_output=True, text=True, check=True, timeout=120
+    )
+    assert json.loads(done.stdout) == {"name": REPLACEMENT}
+
+
+def test_the_name_of_a_flow_that_holds_a_secret_is_not_public(secret: str) -> None:
+    with SECRETS.open():
+        register_secret(SecretStr(secret), name="canary")
+        guarded.with_options(name=f"backup of {secret}")
+        with SECRETS.open():
+            assert register_secret(SecretStr(secret), name="read once more")
+        with pytest.raises(SecretExposed):
+            guarded.with_options(name=f"backup of {secret}")()
 
 
 def test_a_public_name_is_not_taken_for_a_secret() -> None:

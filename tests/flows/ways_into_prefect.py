@@ -1,4 +1,4 @@
-"""Every way on which a run has Prefect keep a text or a value: what people read, and what something goes on with."""
+"""Every way in which a run can make Prefect keep a text, or a value that something else goes on with."""
 
 import asyncio
 import logging
@@ -136,7 +136,7 @@ def number_in_an_event_of_a_client(text: str) -> None:
 
 
 class OwnLogger(logging.Logger):
-    """Reaches its handlers on a way of its own."""
+    """Passes records to its handlers in its own way."""
 
     def handle(self, record: logging.LogRecord) -> None:
         self.callHandlers(record)

@@ -155,7 +155,7 @@ def _redacted(data: Any, redactor: Redactor, depth: int = 0, *, objects: bool = 
             # A sequence of its own kind, each character one of one character.
             result = redacted if (redacted := redactor.redact(str(data))) != str(data) else data
         case int() | float() if type(data) in _NUMBERS and not objects:
-            # Shown as it is, a number fits its format; the text that comes of it is redacted.
+            # Not for what is printed: `%d` needs a number, and the text that it makes is redacted.
             result = REPLACEMENT if (digits := repr(data)) != redactor.redact(digits) else data
         case bytes() | bytearray():
             text = data.decode(errors="surrogateescape")

@@ -106,7 +106,7 @@ def _log_handled_chain(logger: logging.Logger) -> None:
 
 
 class OwnLogger(logging.Logger):
-    """Reaches its handlers on a way of its own."""
+    """Passes records to its handlers in its own way."""
 
     def handle(self, record: logging.LogRecord) -> None:
         self.callHandlers(record)
@@ -120,7 +120,7 @@ class OwnRecord(logging.LogRecord):
 
 
 class OwnHandler(logging.Handler):
-    """Asks for a record's fate itself, as the handler of Prefect's terminal does."""
+    """Does not call the `handle` of its base class, as the handler of Prefect's terminal."""
 
     def __init__(self, target: Everything) -> None:
         super().__init__()
