@@ -15,7 +15,9 @@ from typing import Any, Final, ParamSpec, TypeVar
 from prefect import Task
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.events.clients import EventsClient
+from prefect.events.schemas.events import Event
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 
@@ -82,7 +84,7 @@ def guard_prefect() -> None:
         for client in (PrefectHttpxSyncClient, PrefectHttpxAsyncClient):
             client.send = _cleaning(client.send, _clean_request)  # type: ignore[method-assign]
         EventsClient.emit = _cleaning(EventsClient.emit, lambda _, event: clean_event(event))  # type: ignore[method-assign]
-        EventsWorker.send = _cleaning(EventsWorker.send, lambda _, event: clean_event(event))  # type: ignore[method-assign]
+        EventsWorker.send = _cleaning(EventsWorker.send, _clean_queued_event)  # type: ignore[method-assign]
         APILogWorker.send = _cleaning(APILogWorker.send, lambda _, log: redact_data(log))  # type: ignore[method-assign]
         Task.create_run = _refusing(Task.create_run)  # type: ignore[method-assign]
         Task.create_local_run = _refusing(Task.create_local_run)  # type: ignore[method-assign]
@@ -103,6 +105,15 @@ def _cleaning(send: Callable[..., Any], clean: Callable[[Any, Any], Any]) -> Cal
         return send(self, *args, **kwargs)
 
     return guarded
+
+
+def _clean_queued_event(_: Any, event: Event) -> Event:
+    """The runs of the context too: its worker adds their names and tags to the event, when it sends it."""
+    for context in (FlowRunContext.get(), TaskRunContext.get()):
+        run = getattr(context, "flow_run", None) or getattr(context, "task_run", None)
+        if run is not None:
+            run.name, run.tags = redact_text(run.name), redact_data(run.tags)
+    return clean_event(event)
 
 
 def _refusing(create: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,11 +1,13 @@
 """Whatever a run has Prefect keep is free of its secrets, or is refused. Each way is shown to lead there."""
 
+import asyncio
 import gc
 import json
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -14,6 +16,8 @@ import pytest
 from prefect import task
 from prefect.client.base import PrefectHttpxSyncClient
 from prefect.client.orchestration import get_client
+from prefect.events import Event
+from prefect.events.worker import EventsWorker
 from prefect.settings import get_current_settings
 from pydantic import SecretStr
 
@@ -26,8 +30,14 @@ from tasks.redaction import guard_prefect, redacted_run
 from tests.flows.server_database import content_with
 from tests.flows.ways_into_prefect import DATA, TEXTS, Way, guarded, key_of_an_artifact
 
-# Prefect's asynchronous client leaves the socket of its last connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def no_sockets_left() -> Iterator[None]:
+    """Prefect's asynchronous clients leave the socket of their last connection to the garbage collector."""
+    yield
+    gc.collect()
 
 
 def new_value() -> str:
@@ -54,7 +64,25 @@ def values_for(ways: tuple[Way, ...]) -> dict[str, str]:
     return {way.__name__: new_value() for way in ways}
 
 
-def test_texts_are_redacted() -> None:
+@pytest.fixture(params=["at once", "after the run"])
+def events_are_sent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Call it after the run: where the server is slow, events wait until the run has forgotten its secrets."""
+    may_go = threading.Event()
+    handle = EventsWorker._handle
+
+    async def handle_later(self: EventsWorker, event: Event) -> None:
+        await asyncio.to_thread(may_go.wait)
+        await handle(self, event)
+
+    if request.param == "after the run":
+        EventsWorker.drain_all()
+        monkeypatch.setattr(EventsWorker, "_handle", handle_later)
+    yield may_go.set
+    may_go.set()
+    EventsWorker.drain_all()
+
+
+def test_texts_are_redacted(events_are_sent: Callable[[], None]) -> None:
     known, unknown = values_for(TEXTS), values_for(TEXTS)
 
     @prefect.flow(name="leaving")
@@ -67,9 +95,9 @@ def test_texts_are_redacted() -> None:
             leave(unknown[leave.__name__])
 
     leaving()
+    events_are_sent()
     kept = content_with(*unknown.values())
     assert {name for name, value in known.items() if value.encode() in kept} == set()
-    gc.collect()
 
 
 def test_data_is_refused() -> None:
@@ -93,7 +121,6 @@ def test_data_is_refused() -> None:
     assert refusals.keys() == known.keys()
     assert not any(known[name] in refusal for name, refusal in refusals.items())
     assert {name for name, value in known.items() if value.encode() in kept} == set()
-    gc.collect()
 
 
 @task(persist_result=False)

@@ -57,6 +57,20 @@ def task_run_name(text: str) -> None:
     task(name="named", task_run_name=lambda: f"task of {text}")(lambda: None)()
 
 
+def name_of_a_run_with_an_event(text: str) -> None:
+    """Prefect adds the runs that an event comes from when it sends it."""
+
+    @task(task_run_name=lambda: f"task of {text}")
+    def emitting() -> None:
+        prefect.events.emit_event("x", {"prefect.resource.id": "x"})
+
+    @prefect.flow(name="emitting", flow_run_name=lambda: f"run of {text}")
+    def run() -> None:
+        emitting()
+
+    run()
+
+
 def new_name(text: str) -> None:
     with get_client(sync_client=True) as client:
         client.update_flow_run(this_run().id, name=f"renamed {text}")
@@ -167,7 +181,16 @@ def queued_log(text: str) -> None:
 
 
 TEXTS: Final[tuple[Way, ...]] = (
-    *(flow_run_name, task_run_name, new_name, labels, state_name, state_name_of_a_task, first_state),
+    *(
+        flow_run_name,
+        task_run_name,
+        name_of_a_run_with_an_event,
+        new_name,
+        labels,
+        state_name,
+        state_name_of_a_task,
+        first_state,
+    ),
     *(question_of_a_pause, event_name, event_resource, event_related, event_payload, number_in_an_event),
     *(event_of_a_client, number_in_an_event_of_a_client),
     *(logger_of_another_class, called_handlers, emitting_handler, queued_log),
