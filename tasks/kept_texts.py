@@ -1,8 +1,8 @@
 """What Prefect would keep of one request or event: its texts are redacted, and data that holds a secret is refused.
 
-A text is what people read: a message, a log line, a name of a run. Data is what a run or a person goes on with, or what
-something is found by: a run that got `[redacted]` as a parameter would work with it, and an automation that looks for a
-tag would not find it.
+A text is what people read: a message, a log line, the name of a run. Data is what a run or a person goes on with, or
+what something is found by: a run that got `[redacted]` as a parameter would work with it, and an artifact would not be
+found by its key.
 """
 
 import json
@@ -133,9 +133,11 @@ def _clean(path: str, data: Any) -> Any:
     if isinstance(data, list):
         return [_clean(path, item) for item in data]
     texts = _texts(path, data) if isinstance(data, Mapping) else frozenset()
-    rest = {name: item for name, item in data.items() if name not in texts} if texts else data
-    refuse_registered(rest, where=_where(path))
-    return {name: redact_data(item) if name in texts else item for name, item in data.items()} if texts else data
+    if not texts:
+        refuse_registered(data, where=_where(path))
+        return data
+    refuse_registered({name: item for name, item in data.items() if name not in texts}, where=_where(path))
+    return {name: redact_data(item) if name in texts else item for name, item in data.items()}
 
 
 def _texts(path: str, data: Mapping[str, Any]) -> frozenset[str]:
