@@ -11,6 +11,7 @@ from holdtrue.adapters import manifest
 from holdtrue.errors import HoldtrueError, ManifestError
 from holdtrue.models.base import Progress, ProgressLevel
 from holdtrue.models.environment import Environment
+from holdtrue.runtime.public_names import publish_names
 from holdtrue.settings import in_home, load_settings
 from tasks.journal import current_journal, staged, watch
 from tasks.policy import READS
@@ -40,7 +41,9 @@ class Fleet:
 @staged
 def load_environment(environment: str) -> Environment:
     """Read one environment's manifest; a wrong one is refused before anything runs."""
-    return manifest.load_environment(_folder(), environment)
+    loaded = manifest.load_environment(_folder(), environment)
+    publish_names([loaded.name])
+    return loaded
 
 
 def load_fleet(names: Sequence[str] | None) -> Fleet:

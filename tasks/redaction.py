@@ -1,65 +1,36 @@
-"""The net between a run and Prefect: what this process tells the server holds no registered secret.
+"""The net between a run and Prefect: what this process sends to the server holds no registered secret.
 
 The messages of states are made neutral on the same way.
 
-Prefect has no hook for what it sends, so two of its methods are wrapped: the one that every API request passes, and
-the one that every event passes on its way into the queue (prefect 3.8, client/base.py and events/worker.py).
+Prefect has no hook for what it sends, so the methods that everything passes are wrapped (prefect 3.9): `send` of both
+HTTP clients (client/base.py) and `emit` of the event clients (events/clients.py). Logs and events wait in queues and
+may be sent after the run has forgotten its secrets, so they are also cleaned on their way into these.
 """
 
-import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from threading import Event as Flag
 from threading import Lock
 from typing import Any, Final, ParamSpec, TypeVar
 
+from prefect import Task
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.events.clients import EventsClient
 from prefect.events.schemas.events import Event
 from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import get_current_settings
 
 from holdtrue.runtime.log_guard import guard_logging
 from holdtrue.runtime.redaction import SECRETS, redact_data, redact_text, register_secret
 from holdtrue.runtime.scrubbing import scrubbed, scrubs_errors
-from tasks.neutral_messages import with_neutral_messages
+from tasks.kept_texts import clean_body, clean_event, publish_words_of_prefect, refuse_registered
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_TOLD: Final = re.compile(r"/(?:logs|artifacts|events|task_runs)(?:/|$)|/set_state/?$")
-"""API paths that take texts about a run. Blocks, variables and parameters are data: a run that got `[redacted]` in
-their place would go on with it, so these are refused elsewhere, not rewritten here."""
-
-_OURS: Final = ("prefect.", "holdtrue.")
-"""Begins of names that Prefect and this project give. A user's own may hold what the run knows, and is redacted."""
-
-_RESOURCE: Final[Mapping[str, Any]] = {
-    **dict.fromkeys(
-        ("prefect.resource.role", "prefect.state-type", "prefect.state-timestamp", "prefect.orchestration")
-    ),
-    "prefect.resource.id": _OURS,
-}
-_STATE: Final[Mapping[str, Any]] = dict.fromkeys(("id", "type", "timestamp", "state_details", "data"))
-_RUN: Final[Mapping[str, Any]] = dict.fromkeys(
-    ("id", "flow_run_id", "task_key", "dynamic_key", "cache_key", "tags", "empirical_policy", "task_inputs")
-)
-_IDENTIFIERS: Final[Mapping[str, Any]] = {
-    **_RUN,
-    **dict.fromkeys(("task_run_id", "key", "type", "timestamp", "occurred", "follows")),
-    "event": _OURS,
-    "resource": _RESOURCE,
-    "related": _RESOURCE,
-    "state": _STATE,
-    "payload": {"intended": None, "initial_state": _STATE, "validated_state": _STATE, "task_run": _RUN},
-}
-"""What Prefect and automations find things by, in these requests and in events. It is never rewritten, for an artifact
-with the key `[redacted]` is refused; who chooses it, chooses it without secrets.
-
-By the name of the field: None keeps it, begins keep what begins so, and a mapping tells what is kept below.
-"""
 
 _INSTALLING: Final = Lock()
 _INSTALLED: Final = Flag()
@@ -130,86 +101,80 @@ def _register_login() -> None:
 
 
 def guard_prefect() -> None:
-    """Put the net below Prefect's clients; once a process."""
+    """Put the net below Prefect's clients and queues; once a process."""
     if _INSTALLED.is_set():
         return
     with _INSTALLING:
         if _INSTALLED.is_set():
             return
-        PrefectHttpxSyncClient.send = _guarded_send(PrefectHttpxSyncClient.send)  # type: ignore[method-assign]
-        PrefectHttpxAsyncClient.send = _guarded_send(PrefectHttpxAsyncClient.send)  # type: ignore[method-assign]
-        EventsWorker._prepare_item = _guarded_prepare(EventsWorker._prepare_item)  # type: ignore[method-assign, assignment] # noqa: SLF001
+        publish_words_of_prefect()
+        for client in (PrefectHttpxSyncClient, PrefectHttpxAsyncClient):
+            client.send = _cleaning(client.send, _clean_request)  # type: ignore[method-assign]
+        EventsClient.emit = _cleaning(EventsClient.emit, lambda _, event: clean_event(event))  # type: ignore[method-assign]
+        EventsWorker.send = _cleaning(EventsWorker.send, _clean_queued_event)  # type: ignore[method-assign]
+        APILogWorker.send = _cleaning(APILogWorker.send, lambda _, log: redact_data(log))  # type: ignore[method-assign]
+        Task.create_run = _refusing(Task.create_run)  # type: ignore[method-assign]
+        Task.create_local_run = _refusing(Task.create_local_run)  # type: ignore[method-assign]
         _INSTALLED.set()
 
 
-def _guarded_send(send: Callable[..., Any]) -> Callable[..., Any]:
-    """Alike for both clients: the async one's answer is awaited by its caller."""
+def _cleaning(send: Callable[..., Any], clean: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """The same method, which sends the clean form of what it is given. A coroutine stays one: the caller awaits it."""
+    name = list(signature(send).parameters)[1]
 
     @wraps(send)
-    def guarded(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        return send(self, _clean_request(request), *args, **kwargs)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if args:
+            args = (clean(self, args[0]), *args[1:])
+        elif name in kwargs:
+            kwargs[name] = clean(self, kwargs[name])
+        return send(self, *args, **kwargs)
 
     return guarded
 
 
-def _clean_request(request: Any) -> Any:
-    """The httpx request itself, or one with a redacted body."""
-    if not request.content or not _TOLD.search(request.url.path):
+def _clean_queued_event(_: Any, event: Event) -> Event:
+    """The runs of the context too: its worker adds their names and tags to the event, when it sends it."""
+    for context in (FlowRunContext.get(), TaskRunContext.get()):
+        run = getattr(context, "flow_run", None) or getattr(context, "task_run", None)
+        if run is not None:
+            run.name, run.tags = redact_text(run.name), redact_data(run.tags)
+    return clean_event(event)
+
+
+def _refusing(create: Callable[..., Any]) -> Callable[..., Any]:
+    """A deferred task (`task.delay`) is run by another process: Prefect stores its parameters, beside of the API."""
+
+    @wraps(create)
+    def guarded(self: Task[..., Any], *args: Any, deferred: bool = False, **kwargs: Any) -> Any:
+        if deferred:
+            refuse_registered(kwargs.get("parameters"), where=f"task {self.name}, parameters of a deferred run")
+        return create(self, *args, deferred=deferred, **kwargs)
+
+    return guarded
+
+
+def _clean_request(client: Any, request: Any) -> Any:
+    """The httpx request itself, or one with a redacted body.
+
+    Raises:
+        SecretExposed: its body holds a secret where a replacement would be taken for data.
+    """
+    if not request.content:
         return request
-    try:
-        data = json.loads(request.content)
-    except ValueError:
-        data = request.content
-    clean = with_neutral_messages(_without_secrets(data))
-    if clean == data:
+    path = request.url.path.removeprefix(client.base_url.path.rstrip("/"))
+    clean = clean_body(request.method, path, request.content)
+    if clean is request.content:
         return request
     headers = [(name, value) for name, value in request.headers.multi_items() if name != "content-length"]
-    return type(request)(
-        request.method,
-        request.url,
-        headers=headers,
-        content=clean if isinstance(clean, bytes) else json.dumps(clean).encode(),
-        extensions=request.extensions,
-    )
-
-
-def _guarded_prepare(prepare: Callable[[EventsWorker, Event], Event]) -> Callable[[EventsWorker, Event], Event]:
-    @wraps(prepare)
-    def guarded(self: EventsWorker, event: Event) -> Event:
-        return prepare(self, _clean_event(event))
-
-    return guarded
-
-
-def _clean_event(event: Event) -> Event:
-    data = event.model_dump(mode="json")
-    clean = with_neutral_messages(_without_secrets(data))
-    return event if clean == data else type(event).model_validate(clean)
-
-
-def _without_secrets(data: Any, kept: Mapping[str, Any] = _IDENTIFIERS) -> Any:
-    """What is told, redacted, but for the identifiers that `kept` names."""
-    if isinstance(data, list):
-        return [_without_secrets(item, kept) for item in data]
-    if not isinstance(data, dict):
-        return redact_data(data)
-    fixed = {name: _kept(item, kept[name]) for name, item in data.items() if name in kept}
-    return {**redact_data({name: item for name, item in data.items() if name not in fixed}), **fixed}
-
-
-def _kept(item: Any, how: Any) -> Any:
-    match how:
-        case Mapping():
-            return _without_secrets(item, how)
-        case tuple() if not str(item).startswith(how):
-            return redact_data(item)
-        case _:
-            return item
+    return type(request)(request.method, request.url, headers=headers, content=clean, extensions=request.extensions)
 
 
 def _clean_state(result: R) -> R:
     """A state that a flow returns is told to the server after the run's secrets are forgotten."""
     if isinstance(result, State) and SECRETS:
+        if result.name is not None:
+            result.name = redact_text(result.name)
         if result.message is not None:
             result.message = redact_text(result.message)
         if isinstance(result.data, BaseException):

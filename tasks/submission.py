@@ -17,13 +17,16 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from holdtrue.core.secret_detection import find_secrets
 from holdtrue.errors import SecretExposed
 from holdtrue.runtime.log_guard import guard_logging
+from holdtrue.runtime.public_names import publish_names
+from holdtrue.runtime.redaction import redact_text
+from tasks.kept_texts import REFERENCE, places_of_secrets
+from tasks.redaction import guard_prefect
 from tasks.run_log import filter_run_logs
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_REFERENCE: Final = "put it into Vault, save a VaultSecret block, and pass SecretRef(block=...)."
-_STORED: Final = f"take it for lost: change it, and delete the run. From now on {_REFERENCE}"
+_STORED: Final = f"take it for lost: change it, and delete the run. From now on {REFERENCE}"
 _LOOKED_AT: Final = "__holdtrue_job_variables_looked_at__"
 
 
@@ -128,7 +131,10 @@ def guard(plain: Flow[P, R]) -> GuardedFlow[P, R]:
     # Its constructor would have to be given every option again, those that newer versions add included.
     guarded.__dict__.update(plain.__dict__)
     guard_logging()  # Prefect logs before the flow's own code runs.
+    guard_prefect()
     filter_run_logs()
+    if redact_text(plain.name) == plain.name:
+        publish_names([plain.name])
     guarded.fn = _looks_at_job_variables(plain.fn, where=f"flow {plain.name}")
     return guarded
 
@@ -151,6 +157,7 @@ def start_run(
     Raises:
         SecretExposed: something in them is or looks like a secret; no run was created.
     """
+    guard_prefect()
     given = {"parameters": dict(parameters or {}), "job_variables": dict(job_variables or {})}
     _refuse(given, where=deployment)
     return run_deployment(  # type: ignore[return-value] # a coroutine in async code only
@@ -159,12 +166,14 @@ def start_run(
 
 
 def _refuse(
-    given: Mapping[str, Any], *, where: str, done: str = "so no run was created", next_step: str = _REFERENCE
+    given: Mapping[str, Any], *, where: str, done: str = "so no run was created", next_step: str = REFERENCE
 ) -> None:
-    suspects = find_secrets(given)
+    suspects = [f"{item.at}: {item.why}" for item in find_secrets(given)]
+    suspects += [f"{place}: this run has read it as a secret" for place in places_of_secrets(given)]
     if suspects:
-        places = "; ".join(f"{item.at}: {item.why}" for item in suspects)
-        raise SecretExposed(f"Prefect would keep a secret in clear, {done}: {places}", where=where, next_step=next_step)
+        raise SecretExposed(
+            f"Prefect would keep a secret in clear, {done}: {'; '.join(suspects)}", where=where, next_step=next_step
+        )
 
 
 def _refuse_stored(given: Mapping[str, Any], *, where: str) -> None:

@@ -5,7 +5,6 @@ import base64
 import json
 import logging
 import secrets
-import time
 import traceback
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
@@ -16,20 +15,18 @@ import pytest
 from prefect import flow, task
 from prefect.artifacts import acreate_markdown_artifact, create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
-from prefect.events.worker import EventsWorker
 from prefect.exceptions import TerminationSignal
 from prefect.logging import get_run_logger
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_LOGGING_LEVEL, get_current_settings, temporary_settings
+from prefect.settings import PREFECT_LOGGING_LEVEL, temporary_settings
 from prefect.states import Failed
-from prefect.variables import Variable
 from pydantic import BaseModel, SecretStr
 
 from flows.validate import validate
 from holdtrue.core.forms import REPLACEMENT
+from holdtrue.errors import SecretExposed
 from holdtrue.models.base import Progress, ProgressSink, ignore_progress
 from holdtrue.models.host import Host
 from holdtrue.models.validation import CheckOutcome, CheckResult
@@ -37,9 +34,10 @@ from holdtrue.runtime.redaction import SECRETS, register_secret
 from holdtrue.runtime.scrubbing import scrubbed
 from holdtrue.testing import FakeHostChecks
 from tasks.redaction import redacted, redacted_run
+from tests.flows import server_database
 from tests.flows.conftest import FakeTools
-from tests.flows.runs import artifacts_of, end_of
-from tests.unit.core.encoders import ENCODERS
+from tests.flows.runs import artifacts_of, descriptions_of, end_of
+from tests.flows.server_database import forms_in, forms_of
 
 
 class Model(BaseModel):
@@ -65,26 +63,10 @@ def at_debug_level() -> Iterator[None]:
 
 
 def told(value: str) -> set[str]:
-    """Forms of the value in the server's database, journal included: every table, every column."""
-    content = database()
-    assert b"holdtrue-redaction-control" in content, "it is the database of these runs"
-    # The database holds JSON, so that a form may be escaped once more.
-    forms = {*forms_of(value), *(json.dumps(form)[1:-1] for form in forms_of(value))}
-    return {form for form in forms if form.encode() in content}
-
-
-def forms_of(value: str) -> set[str]:
-    return {encode(text) for encode in ENCODERS.values() for text in (value, *value.splitlines())}
-
-
-def database() -> bytes:
-    """All its files. Events come into it some seconds after they were sent."""
-    APILogWorker.drain_all()
-    EventsWorker.drain_all()
-    url = get_current_settings().server.database.connection_url
-    assert url is not None
-    path = Path(url.get_secret_value().partition("///")[2])
-    return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*") if file.is_file())
+    """Forms of the value that the server has kept."""
+    kept = server_database.content()
+    assert b"holdtrue-redaction-control" in kept, "it is the database of these runs"
+    return forms_in(kept, value)
 
 
 def leak(value: str) -> None:
@@ -231,58 +213,31 @@ def test_an_event_is_clean_before_it_is_queued(value: str) -> None:
             emit_event(f"leak {text}", {"prefect.resource.id": f"leak.{text}"}, related=related, payload=payload)
 
     run()
-    deadline = time.monotonic() + 30
-    while control.encode() not in database() and time.monotonic() < deadline:
-        time.sleep(0.2)
-
-    assert control.encode() in database(), "positive control: such an event is told"
+    server_database.content_with(control)
     assert told(value) == set()
 
 
-def test_what_things_are_found_by_is_not_rewritten_and_what_they_say_is() -> None:
+def test_what_things_are_found_by_is_not_a_secret() -> None:
+    """Under a replacement nobody would find it, and in clear everybody would."""
     word = f"restore-{secrets.token_hex(4)}"
 
     @task(tags={word})
-    @redacted
-    def body() -> None:
-        register_secret(SecretStr(word), name="canary")
-        create_markdown_artifact(f"# {word}", key=word, description=f"about {word}")
-        emit_event(
-            f"holdtrue.{word}.done",
-            {"prefect.resource.id": f"holdtrue.{word}", "prefect.resource.name": word},
-            payload={"id": word, "key": word, "tags": [word], "secret_id": word, "message": f"did {word}"},
-        )
-
-    body.task_key = f"restore.{word}"
+    def limited() -> None: ...
 
     @flow(name="identifiers")
     @redacted_run
     def run() -> None:
-        body()
+        register_secret(SecretStr(word), name="canary")
+        with pytest.raises(SecretExposed, match="key"):
+            create_markdown_artifact(f"# {word}", key=word, description=f"about {word}")
+        create_markdown_artifact(f"# holdtrue-redaction-control {word}", key="restore", description=f"about {word}")
+        limited()
 
     state = end_of(run)
     assert state.is_completed()
-    assert state.state_details.flow_run_id
-    with get_client(sync_client=True) as client:
-        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[word]))
-        (artifact,) = client.read_artifacts(artifact_filter=wanted)
-        EventsWorker.drain_all()
-        deadline = time.monotonic() + 30
-        answer: dict[str, Any] = {"events": []}
-        while not answer["events"] and time.monotonic() < deadline:
-            time.sleep(0.2)
-            asked = {"filter": {"event": {"name": [f"holdtrue.{word}.done"]}}}
-            answer = client._client.post("/events/filter", json=asked).json()
-        (run_of_task,) = client.read_task_runs(
-            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-        )
-
-    assert (artifact.data, artifact.description) == (f"# {REPLACEMENT}", f"about {REPLACEMENT}")
-    assert run_of_task.task_key == f"restore.{word}"
-    assert run_of_task.tags == [word]
-    (event,) = answer["events"]
-    assert event["resource"] == {"prefect.resource.id": f"holdtrue.{word}", "prefect.resource.name": REPLACEMENT}
-    assert word not in json.dumps(event["payload"])
+    assert artifacts_of(state) == {"restore": f"# holdtrue-redaction-control {REPLACEMENT}"}
+    assert descriptions_of(state) == {"restore": f"about {REPLACEMENT}"}
+    assert told(word) == set()
 
 
 def test_a_termination_stays_one_and_shows_nothing(value: str) -> None:
@@ -349,19 +304,6 @@ def test_no_report_of_ours_holds_the_secret_and_the_run_forgets_it(
     for text in (*(file.read_text() for file in files), str(state), artifacts_of(state)["validate-report-demo"]):
         assert not any(line in text for line in value.splitlines())
     assert all(REPLACEMENT in file.read_text() for file in files)
-
-
-def test_data_that_a_run_needs_is_not_rewritten(value: str) -> None:
-    @flow(name="keeper")
-    @redacted
-    def run(parameter: str) -> str:
-        register_secret(SecretStr(value), name="canary")
-        Variable.set("redaction_kept", value, overwrite=True)
-        return parameter
-
-    with SECRETS.open():
-        assert run(value) == value
-        assert Variable.get("redaction_kept") == value
 
 
 def told_in(state: State[Any], text: str) -> set[str]:

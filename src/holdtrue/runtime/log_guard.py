@@ -1,9 +1,8 @@
 """What log records, warnings and reports of unhandled exceptions show: no registered secret, and only neutral text.
 
-`Logger.handle` is the one place that every record passes, from every logger however early it was made, and before any
-handler formats or queues it. The record factory would be earlier, but `extra` is put on the record after it. A text is
-made neutral after that, in `Logger.callHandlers`: filters have read the record by then, and may have rewritten it; and
-the redaction has seen it whole.
+Every handler asks its `filter` about a record, whichever logger, class of logger or record factory it comes from, and
+before it formats or queues it. The secrets are taken out first, while each text is whole, and then what is left is made
+neutral. A record that is given to a handler's `emit` directly is redacted as text, by `format`.
 """
 
 import logging
@@ -11,14 +10,15 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Lock
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, TextIO
+from weakref import ref
 
 from holdtrue.core.neutral import for_log
 from holdtrue.runtime.neutral_log import neutralize_record
-from holdtrue.runtime.redaction import SECRETS, redact_shown, redact_text
+from holdtrue.runtime.redaction import SECRETS, redact_data, redact_shown, redact_text
 from holdtrue.runtime.scrubbing import reachable, scrubbed
 
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"taskName", "message", "asctime"}
@@ -27,12 +27,40 @@ _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"taskName
 _BY_ITSELF: Final = frozenset({"msg", "args", "exc_info", "exc_text", "stack_info"})
 """What is redacted with what belongs to it."""
 
+_DERIVED: Final = frozenset({"message", "asctime", "exc_text"})
+"""What formatters put on a record, out of what it has already."""
+
+
+class _LastRecord(threading.local):
+    """The record that a thread has cleaned last: most records go to several handlers, one after the other.
+
+    It is not held: with its exception it would keep the objects of many frames alive.
+    """
+
+    _record: Callable[[], logging.LogRecord | None] = staticmethod(lambda: None)
+    _fields: Mapping[str, int] = MappingProxyType({})
+
+    def is_same(self, record: logging.LogRecord) -> bool:
+        """Whether this is that record, and nothing of it was replaced."""
+        return self._record() is record and self._fields == _identities(record)
+
+    def keep(self, record: logging.LogRecord) -> None:
+        """Remember this one."""
+        self._record, self._fields = ref(record), _identities(record)
+
+
+def _identities(record: logging.LogRecord) -> dict[str, int]:
+    return {name: id(item) for name, item in vars(record).items() if name not in _DERIVED}
+
+
+_LAST: Final = _LastRecord()
+
 _INSTALLING: Final = Lock()
 _INSTALLED: Final = Event()
 
 
 def guard_logging() -> None:
-    """Put the net below all loggers, `warnings`, and the hooks for unhandled exceptions; once a process.
+    """Put the net below all handlers of logs, `warnings`, and the hooks for unhandled exceptions; once a process.
 
     Nothing is changed in a record that holds no registered secret and no unsafe text. Where one does, the message is
     the redacted and neutral text without arguments, and a traceback is shown as that.
@@ -41,8 +69,8 @@ def guard_logging() -> None:
         if _INSTALLED.is_set():
             return
         _INSTALLED.set()
-        logging.Logger.handle = _guarded_handle(logging.Logger.handle)  # type: ignore[method-assign, assignment]
-        logging.Logger.callHandlers = _guarded_call_handlers(logging.Logger.callHandlers)  # type: ignore[method-assign, assignment]
+        logging.Handler.filter = _guarded_filter(logging.Handler.filter)  # type: ignore[method-assign]
+        logging.Handler.format = _guarded_format(logging.Handler.format)  # type: ignore[method-assign]
         warnings.showwarning = _guarded_warnings(warnings.showwarning)
         sys.excepthook = _guarded_excepthook(sys.excepthook)
         threading.excepthook = _guarded_thread_excepthook(threading.excepthook)
@@ -52,8 +80,10 @@ def guard_logging() -> None:
 def redact_record(record: logging.LogRecord) -> None:
     """Take registered secrets out of all that a handler may show of it, names of loggers and threads included."""
     for name, value in list(vars(record).items()):
-        if name not in _BY_ITSELF:
+        if name in _OWN_ATTRIBUTES - _BY_ITSELF:
             setattr(record, name, redact_shown(value))
+        elif name not in _OWN_ATTRIBUTES:
+            setattr(record, name, redact_shown(redact_data(value)))
     _redact_message(record)
     if record.exc_info and record.exc_info[0] is not None:
         text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
@@ -77,6 +107,7 @@ def _redact_message(record: logging.LogRecord) -> None:
     clean = redact_text(message)
     if clean != message:
         record.msg, record.args = clean, None
+        record.__class__ = logging.LogRecord  # A class of its own may make its message of something else.
 
 
 def _blank(record: logging.LogRecord, error: Exception) -> None:
@@ -86,23 +117,21 @@ def _blank(record: logging.LogRecord, error: Exception) -> None:
         setattr(record, name, None)
 
 
-def _guarded_handle(
-    handle: Callable[[logging.Logger, logging.LogRecord], None],
-) -> Callable[[logging.Logger, logging.LogRecord], None]:
-    def guarded(self: logging.Logger, record: logging.LogRecord) -> None:
-        if SECRETS:
-            _prepare(record, redact_record)
-        handle(self, record)
+def _guarded_filter(decide: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: logging.Handler, record: logging.LogRecord) -> Any:
+        if not _LAST.is_same(record):
+            if SECRETS:
+                _prepare(record, redact_record)
+            _prepare(record, neutralize_record)
+            _LAST.keep(record)
+        return decide(self, record)
 
     return guarded
 
 
-def _guarded_call_handlers(
-    call_handlers: Callable[[logging.Logger, logging.LogRecord], None],
-) -> Callable[[logging.Logger, logging.LogRecord], None]:
-    def guarded(self: logging.Logger, record: logging.LogRecord) -> None:
-        _prepare(record, neutralize_record)
-        call_handlers(self, record)
+def _guarded_format(render: Callable[..., str]) -> Callable[..., str]:
+    def guarded(self: logging.Handler, record: logging.LogRecord) -> str:
+        return redact_text(render(self, record))
 
     return guarded
 
@@ -151,6 +180,8 @@ def _guarded_thread_excepthook(
             return
         if clean is not args.exc_value and clean is not None:
             args = threading.ExceptHookArgs((type(clean), clean, args.exc_traceback, args.thread))
+        if args.thread is not None:
+            args.thread.name = redact_text(args.thread.name)
         hook(args)
 
     return guarded

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from holdtrue.core.forms import REPLACEMENT, refusal
 from holdtrue.core.redaction import Redactor, StreamRedactor
+from holdtrue.runtime.public_names import is_public
 
 Data = TypeVar("Data")
 
@@ -32,6 +33,7 @@ LINGER_SECONDS: Final = 60.0
 _DEPTH: Final = 100
 """What is nested deeper, or in itself, is not looked at, so it is not shown either."""
 
+_NUMBERS: Final = frozenset({int, float})
 _PLAIN: Final = frozenset(
     {type(None), bool, int, float, str, bytes, bytearray, dict, list, tuple, set, frozenset, deque, range}
 )
@@ -127,7 +129,7 @@ class SecretRegistry:
             holders = [*runs, *(holder for holder in collectors if holder.is_open)] or [self._process]
             if all(text in holder.values for holder in holders):
                 return True
-            reason = refusal(text)
+            reason = refusal(text) or ("it is a public name, or a part of one" if is_public(text) else None)
             if reason is None:
                 for holder in holders:
                     self._hold(holder, text)
@@ -157,7 +159,7 @@ class SecretRegistry:
         return self._redactor.redact(text) if self else text
 
     def redact_data(self, data: Data) -> Data:
-        """The same structure of mappings, sequences and sets with every text and bytes redacted, keys too.
+        """The same structure of mappings, sequences and sets with every text, number and bytes redacted, keys too.
 
         Objects of other classes, and structures that hold no registered value, are passed on as they are. Mappings and
         sequences that are none of Python's own become dicts and lists where something in them is redacted.
@@ -215,6 +217,9 @@ def _redacted(data: Any, redactor: Redactor, depth: int = 0, *, objects: bool = 
         case UserString():
             # A sequence of its own kind, each character one of one character.
             result = redacted if (redacted := redactor.redact(str(data))) != str(data) else data
+        case int() | float() if type(data) in _NUMBERS and not objects:
+            # Not for what is printed: `%d` needs a number, and the text that it makes is redacted.
+            result = REPLACEMENT if (digits := repr(data)) != redactor.redact(digits) else data
         case bytes() | bytearray():
             text = data.decode(errors="surrogateescape")
             redacted = redactor.redact(text)

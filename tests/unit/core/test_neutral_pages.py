@@ -38,6 +38,7 @@ from tests.unit.core.every_field import filled
 
 each_text = pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=lambda text: ascii(text[:20]))
 
+_MOMENT: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 PAGES: Final[dict[str, Callable[[str], str]]] = {
     "provision": lambda text: provision_sections(filled(ProvisionReport, text)),
     "plan without an apply": lambda text: provision_sections(_planned(text)),
@@ -52,7 +53,6 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "question of an approval": lambda text: question(_plan_page(text), _MOMENT, (text,)),
     "table": lambda text: table(("a", "b"), [(text, text), ("x", text)]),
 }
-_MOMENT: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _PARSER: Final = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 _ADDRESS: Final = re.compile(r"(?<!\]\()(?:https?://|www\.)[\w.-]+", re.IGNORECASE)
 """What GitHub and Prefect's UI make a link of by themselves."""

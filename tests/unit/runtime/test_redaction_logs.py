@@ -8,6 +8,8 @@ import threading
 import warnings
 from collections import UserString, deque
 from collections.abc import Callable, Iterator
+from logging.handlers import QueueHandler
+from queue import SimpleQueue
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
@@ -21,6 +23,7 @@ from holdtrue.runtime.log_guard import guard_logging
 from holdtrue.runtime.redaction import SECRETS, register_secret
 
 VALUE = "s3cr3t-canary/value"
+NUMBER = 4711081512
 EARLY = logging.getLogger("test.redaction.early")
 EARLY.setLevel(logging.DEBUG)
 
@@ -57,6 +60,7 @@ def known() -> Iterator[None]:
     guard_logging()
     with SECRETS.open():
         register_secret(SecretStr(VALUE), name="canary")
+        register_secret(SecretStr(str(NUMBER)), name="number")
         yield
 
 
@@ -101,6 +105,67 @@ def _log_handled_chain(logger: logging.Logger) -> None:
         logger.warning("failed", exc_info=error)
 
 
+class OwnLogger(logging.Logger):
+    """Passes records to its handlers in its own way."""
+
+    def handle(self, record: logging.LogRecord) -> None:
+        self.callHandlers(record)
+
+
+class OwnRecord(logging.LogRecord):
+    """Makes its message when it is asked for it."""
+
+    def getMessage(self) -> str:  # noqa: N802 - the name that logging calls
+        return f"is {VALUE}"
+
+
+class OwnHandler(logging.Handler):
+    """Does not call the `handle` of its base class, as the handler of Prefect's terminal."""
+
+    def __init__(self, target: Everything) -> None:
+        super().__init__()
+        self._target = target
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        passed = self.filter(record)
+        self._target.emit(record)
+        return bool(passed)
+
+
+def _record(logger: logging.Logger, kind: type[logging.LogRecord] = logging.LogRecord) -> logging.LogRecord:
+    return kind(logger.name, logging.INFO, __file__, 1, "is %s", (VALUE,), None, sinfo=f"Stack: {VALUE}")
+
+
+def _own_logger(logger: logging.Logger) -> None:
+    own = OwnLogger("test.redaction.own", logging.INFO)
+    own.parent = logger
+    own.info("is %s", VALUE, extra={"token": VALUE})
+
+
+def _own_record(logger: logging.Logger) -> None:
+    made = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(OwnRecord)
+    try:
+        logger.info("x")
+    finally:
+        logging.setLogRecordFactory(made)
+
+
+def _own_handler(logger: logging.Logger) -> None:
+    OwnHandler(_everything()).handle(_record(logger))
+
+
+def _queue(logger: logging.Logger) -> None:
+    waiting: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    QueueHandler(waiting).handle(_record(logger))
+    _everything().emit(waiting.get())
+
+
+def _everything() -> Everything:
+    (handler,) = (handler for handler in EARLY.handlers if isinstance(handler, Everything))
+    return handler
+
+
 LEAKS: dict[str, Callable[[logging.Logger], None]] = {
     "message": lambda logger: logger.info(f"is {VALUE}"),  # noqa: G004 - as users do
     "argument": lambda logger: logger.info("is %s", VALUE),
@@ -126,6 +191,13 @@ LEAKS: dict[str, Callable[[logging.Logger], None]] = {
     "name of the thread": _log_in_a_thread,
     "escaped": lambda logger: logger.info("is %s", json.dumps({"x": VALUE}).encode().hex()),
     "object in extra that cannot be shown": lambda logger: logger.info("x", extra={"token": Broken()}),
+    "logger of another class": _own_logger,
+    "record of another class": _own_record,
+    "handler of another class": _own_handler,
+    "handler that queues": _queue,
+    "called handlers": lambda logger: logger.callHandlers(_record(logger)),
+    "number in extra": lambda logger: logger.info("x", extra={"pin": [NUMBER], "pins": {NUMBER: 1}}),
+    "number in the message": lambda logger: logger.info("is %d", NUMBER),
     "adapter": lambda logger: logging.LoggerAdapter(logger, {"run": VALUE}).info("x"),
 }
 
@@ -143,6 +215,7 @@ def test_no_part_of_a_record_shows_it(name: str, handler: Everything, monkeypatc
     assert VALUE not in shown
     assert VALUE[:12] not in shown
     assert VALUE.encode().hex() not in shown
+    assert str(NUMBER) not in shown
 
 
 UNFORMATTED = {
@@ -158,7 +231,7 @@ def test_positive_control_without_registration_it_shows(name: str, handler: Ever
     guard_logging()
     LEAKS[name](EARLY)
 
-    assert any(form in handler.text for form in (VALUE[:12], VALUE.encode().hex()))
+    assert any(form in handler.text for form in (VALUE[:12], VALUE.encode().hex(), str(NUMBER)))
 
 
 @pytest.mark.usefixtures("known")
@@ -187,10 +260,10 @@ def test_the_exception_itself_stays_as_it_is_for_its_handlers(handler: Everythin
 
 def test_it_is_put_in_once() -> None:
     guard_logging()
-    handle, hook = logging.Logger.handle, sys.excepthook
+    decide, hook = logging.Handler.filter, sys.excepthook
     guard_logging()
 
-    assert logging.Logger.handle is handle
+    assert logging.Handler.filter is decide
     assert sys.excepthook is hook
 
 
@@ -204,6 +277,53 @@ def test_a_record_that_cannot_be_redacted_is_withheld(handler: Everything, monke
 
     assert VALUE not in handler.text
     assert "withheld" in handler.text
+
+
+@pytest.mark.usefixtures("known")
+def test_a_record_that_is_given_to_a_handler_directly(handler: Everything) -> None:
+    handler.emit(_record(EARLY))
+    handler.emit(_record(EARLY, OwnRecord))
+
+    assert handler.formatted
+    assert not any(VALUE in text for text in handler.formatted)
+
+
+@pytest.mark.usefixtures("known")
+def test_what_a_filter_adds_between_two_handlers(handler: Everything) -> None:
+    def add(record: logging.LogRecord) -> bool:
+        record.token = VALUE
+        return True
+
+    adding = OwnHandler(handler)
+    adding.addFilter(add)
+    record = _record(EARLY)
+    for each in (OwnHandler(handler), adding, OwnHandler(handler)):
+        each.handle(record)
+
+    assert vars(record)["token"] == REPLACEMENT
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_the_name_of_a_thread_that_dies(
+    is_known: bool,  # noqa: FBT001 - a parameter of the test
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guard_logging()
+    monkeypatch.setattr(threading, "excepthook", log_guard._guarded_thread_excepthook(threading.__excepthook__))
+    monkeypatch.setattr(sys, "stderr", reported := io.StringIO())
+    with SECRETS.open():
+        if is_known:
+            register_secret(SecretStr(VALUE), name="canary")
+        thread = threading.Thread(target=_fail_plainly, name=f"worker of {VALUE}")
+        thread.start()
+        thread.join()
+
+    assert "RuntimeError: plainly" in reported.getvalue()
+    assert (VALUE in reported.getvalue()) is not is_known
+
+
+def _fail_plainly() -> None:
+    raise RuntimeError("plainly")
 
 
 @pytest.mark.usefixtures("known")
