@@ -2,8 +2,8 @@
 
 Prefect 3.9 says "Finished in state ..." at level INFO whatever the state is, with the message as a Python string, and
 follows each failed run with a traceback of how it raised FailedRun for itself (flow_engine.py). A task that raises
-one of our errors gets a traceback and the text again (task_engine.py). There is no setting for either, so two filters
-of the loggers rewrite these records. A record that reads differently in another version of Prefect passes unchanged.
+one of our errors gets a traceback and the text again (task_engine.py). There is no setting for either, so filters of
+the loggers rewrite these records. A record that reads differently in another version of Prefect passes unchanged.
 """
 
 import logging
@@ -31,10 +31,10 @@ class RunLogFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the last record of a run whose outcome is known, and drop the traceback of its FailedRun."""
         flow_run_id = str(getattr(record, "flow_run_id", ""))
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HoldtrueError):  # Raised by the guard against secrets, outside of `as_run`.
+        error = _error_of(record)
+        if isinstance(error, HoldtrueError):  # Raised outside of `as_run`, by a look at the run's parameters.
             if flow_run_id not in self._finished:
-                self.expect(flow_run_id, "Failed", f"Failed: {error}", logging.ERROR)
+                self.expect(flow_run_id, error.state_name, f"{error.state_name}: {error}", logging.ERROR)
             return False
         if flow_run_id in self._finished:
             return not isinstance(error, FailedRun)
@@ -45,6 +45,19 @@ class RunLogFilter(logging.Filter):
             record.msg, record.args = text, None
             record.levelno, record.levelname = level, logging.getLevelName(level)
         return True
+
+
+def _error_of(record: logging.LogRecord) -> BaseException | None:
+    """The exception that a record shows: its traceback, or, before a run begins, only its text."""
+    if record.exc_info:
+        return record.exc_info[1]
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    return next((item for item in arguments if isinstance(item, HoldtrueError)), None)
+
+
+def _tells_no_values(record: logging.LogRecord) -> bool:
+    """Prefect logs all parameters of a run, with their values, when one has the wrong type (flows.py)."""
+    return not record.getMessage().startswith("Parameter validation failed for flow")
 
 
 class TaskLogFilter(logging.Filter):
@@ -88,3 +101,4 @@ def filter_run_logs() -> None:
     """Put the filters into Prefect's loggers; calling it again has no effect."""
     logging.getLogger("prefect.flow_runs").addFilter(_RUNS)
     logging.getLogger("prefect.task_runs").addFilter(_TASKS)
+    logging.getLogger("prefect.flows").addFilter(_tells_no_values)

@@ -12,11 +12,13 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.deployments import run_deployment
 from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ParameterTypeError
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from holdtrue.core.secret_detection import find_secrets
-from holdtrue.errors import SecretExposed
+from holdtrue.errors import ParametersInvalid, SecretExposed
 from holdtrue.runtime.log_guard import guard_logging
+from tasks.parameters import guard_parameters, require_parameters
 from tasks.run_log import filter_run_logs
 
 P = ParamSpec("P")
@@ -51,9 +53,16 @@ class GuardedFlow(Flow[P, R]):
 
         Raises:
             SecretExposed: one is or looks like a secret. The run exists and has stored it.
+            ParametersInvalid: one is unknown, missing or of the wrong type.
         """
-        _refuse_stored(self._given(parameters), where=f"flow {self.name}")
-        return super().validate_parameters(parameters)
+        where = f"flow {self.name}"
+        _refuse_stored(self._given(parameters), where=where)
+        require_parameters(self.fn, parameters, where=where)
+        try:
+            return super().validate_parameters(parameters)
+        except ParameterTypeError as error:
+            what = "; ".join(line.removeprefix(" - ") for line in str(error).splitlines())
+            raise ParametersInvalid(what, where=where, next_step="start a run with parameters of these types") from None
 
     def with_options(self, *args: Any, **kwargs: Any) -> "GuardedFlow[P, R]":
         """Prefect's own, guarded too."""
@@ -129,6 +138,7 @@ def guard(plain: Flow[P, R]) -> GuardedFlow[P, R]:
     guarded.__dict__.update(plain.__dict__)
     guard_logging()  # Prefect logs before the flow's own code runs.
     filter_run_logs()
+    guard_parameters(GuardedFlow)
     guarded.fn = _looks_at_job_variables(plain.fn, where=f"flow {plain.name}")
     return guarded
 
