@@ -61,7 +61,9 @@ class GuardedFlow(Flow[P, R]):
         try:
             return super().validate_parameters(parameters)
         except ParameterTypeError as error:
-            what = "; ".join(line.removeprefix(" - ") for line in str(error).splitlines())
+            # The first line is a heading, or the whole text.
+            first, *rest = str(error).splitlines()
+            what = "; ".join(line.removeprefix(" - ") for line in rest) or first
             raise ParametersInvalid(what, where=where, next_step="start a run with parameters of these types") from None
 
     def with_options(self, *args: Any, **kwargs: Any) -> "GuardedFlow[P, R]":

@@ -122,6 +122,7 @@ def test_runs_that_get_past_the_server_end_by_name_on_a_worker(
         assert shown in ended.message
         with get_client(sync_client=True) as client:
             logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[UUID(run)])))
+        assert [item.message for item in logs][-1:] == [f"{state}: {ended.message}"]
         text = "\n".join([ended.message, *(item.message for item in logs)])
         assert VALUE not in text
         assert TOKEN not in text

@@ -11,7 +11,7 @@ _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 _PASSWORDS: Final = (
     r"password|passwd|passphrase|pwd"
-    r"|passw(?:o|oe)rt|passw(?:o|oe)rter|kennw(?:o|oe)rt(?:er)?|zugangscode|mots?_?de_?passe|(?:^|_)mdp|contrase(?:n|ny|ni)a"
+    r"|passw(?:o|oe)rt(?:er)?|kennw(?:o|oe)rt(?:er)?|zugangscode|mots?_?de_?passe|(?:^|_)mdp|contrase(?:n|ny|ni)a"
     r"|(?:^|_)senha|palavra_?passe|(?:^|_)parola|wachtwoord(?:en)?|passord|adgangskode|l(?:o|oe)senord|salasana|(?:^|_)haslo"
     r"|(?:^|_)heslo|jelszo|(?:^|_)lozinka|(?:^|_)geslo|(?:^|_)sifre|kata_?sandi|mat_?khau|slaptazodis|(?:^|_)parool"
 )
