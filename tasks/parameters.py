@@ -21,7 +21,7 @@ from prefect.exceptions import ParameterBindError, SignatureMismatchError
 from prefect.states import exception_to_failed_state
 from prefect.utilities.callables import ParameterSchema
 
-from holdtrue.core.audit_output.text import for_terminal
+from holdtrue.core.neutral import for_terminal
 from holdtrue.core.secret_detection import path_to
 from holdtrue.errors import HoldtrueError, ParametersInvalid
 
