@@ -2,8 +2,8 @@
 
 Prefect 3.9 says "Finished in state ..." at level INFO whatever the state is, with the message as a Python string, and
 follows each failed run with a traceback of how it raised FailedRun for itself (flow_engine.py). A task that raises
-one of our errors gets a traceback and the text again (task_engine.py). There is no setting for either, so two filters
-of the loggers rewrite these records. A record that reads differently in another version of Prefect passes unchanged.
+one of our errors gets a traceback and the text again (task_engine.py). There is no setting for either, so filters of
+the loggers rewrite these records. A record that reads differently in another version of Prefect passes unchanged.
 """
 
 import logging
@@ -14,6 +14,7 @@ from prefect.exceptions import FailedRun
 from holdtrue.errors import HoldtrueError
 
 _FINISHED: Final = "Finished in state "
+_EXITED: Final = "Engine execution exited"
 
 
 class RunLogFilter(logging.Filter):
@@ -32,19 +33,39 @@ class RunLogFilter(logging.Filter):
         """Rewrite the last record of a run whose outcome is known, and drop the traceback of its FailedRun."""
         flow_run_id = str(getattr(record, "flow_run_id", ""))
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HoldtrueError):  # Raised by the guard against secrets, outside of `as_run`.
-            if flow_run_id not in self._finished:
-                self.expect(flow_run_id, "Failed", f"Failed: {error}", logging.ERROR)
-            return False
+        if isinstance(error, HoldtrueError):  # Raised outside of `as_run`, by a look at the run's parameters.
+            if flow_run_id in self._finished:
+                return False
+            self.expect(flow_run_id, error.state_name, f"{error.state_name}: {error}", logging.ERROR)
+            if not record.getMessage().startswith(_EXITED):
+                return False
+            # A run that ends before its first line has no other record.
+            record.exc_info = None
+            self._end(flow_run_id, record)
+            return True
         if flow_run_id in self._finished:
             return not isinstance(error, FailedRun)
-        state_name, text, level = self._outcomes.get(flow_run_id, ("", "", 0))
+        state_name, _, _ = self._outcomes.get(flow_run_id, ("", "", 0))
         if state_name and record.getMessage().startswith(f"{_FINISHED}{state_name}("):
-            del self._outcomes[flow_run_id]
-            self._finished.add(flow_run_id)
-            record.msg, record.args = text, None
-            record.levelno, record.levelname = level, logging.getLevelName(level)
+            self._end(flow_run_id, record)
         return True
+
+    def _end(self, flow_run_id: str, record: logging.LogRecord) -> None:
+        _, text, level = self._outcomes.pop(flow_run_id)
+        self._finished.add(flow_run_id)
+        record.msg, record.args = text, None
+        record.levelno, record.levelname = level, logging.getLevelName(level)
+
+
+def _is_not_repeated(record: logging.LogRecord) -> bool:
+    """Before a run begins, the engine tells the worker's console what then is the only line of the run's log."""
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    return not any(isinstance(item, HoldtrueError) for item in arguments)
+
+
+def _tells_no_values(record: logging.LogRecord) -> bool:
+    """Prefect logs all parameters of a run, with their values, when one has the wrong type (flows.py)."""
+    return not record.getMessage().startswith("Parameter validation failed for flow")
 
 
 class TaskLogFilter(logging.Filter):
@@ -88,3 +109,5 @@ def filter_run_logs() -> None:
     """Put the filters into Prefect's loggers; calling it again has no effect."""
     logging.getLogger("prefect.flow_runs").addFilter(_RUNS)
     logging.getLogger("prefect.task_runs").addFilter(_TASKS)
+    logging.getLogger("prefect.flows").addFilter(_tells_no_values)
+    logging.getLogger("prefect.engine").addFilter(_is_not_repeated)

@@ -12,14 +12,16 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.deployments import run_deployment
 from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ParameterTypeError
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from holdtrue.core.secret_detection import find_secrets
-from holdtrue.errors import SecretExposed
+from holdtrue.errors import ParametersInvalid, SecretExposed
 from holdtrue.runtime.log_guard import guard_logging
 from holdtrue.runtime.public_names import publish_names
 from holdtrue.runtime.redaction import redact_text
 from tasks.kept_texts import REFERENCE, places_of_secrets
+from tasks.parameters import guard_parameters, require_parameters
 from tasks.redaction import guard_prefect
 from tasks.run_log import filter_run_logs
 
@@ -54,9 +56,18 @@ class GuardedFlow(Flow[P, R]):
 
         Raises:
             SecretExposed: one is or looks like a secret. The run exists and has stored it.
+            ParametersInvalid: one is unknown, missing or of the wrong type.
         """
-        _refuse_stored(self._given(parameters), where=f"flow {self.name}")
-        return super().validate_parameters(parameters)
+        where = f"flow {self.name}"
+        _refuse_stored(self._given(parameters), where=where)
+        require_parameters(self.fn, parameters, where=where)
+        try:
+            return super().validate_parameters(parameters)
+        except ParameterTypeError as error:
+            # The first line is a heading, or the whole text.
+            first, *rest = str(error).splitlines()
+            what = "; ".join(line.removeprefix(" - ") for line in rest) or first
+            raise ParametersInvalid(what, where=where, next_step="start a run with parameters of these types") from None
 
     def with_options(self, *args: Any, **kwargs: Any) -> "GuardedFlow[P, R]":
         """Prefect's own, guarded too."""
@@ -135,6 +146,7 @@ def guard(plain: Flow[P, R]) -> GuardedFlow[P, R]:
     filter_run_logs()
     if redact_text(plain.name) == plain.name:
         publish_names([plain.name])
+    guard_parameters(GuardedFlow)
     guarded.fn = _looks_at_job_variables(plain.fn, where=f"flow {plain.name}")
     return guarded
 

@@ -14,6 +14,7 @@ HoldtrueError
 │   ├── CertificateRefused    the server's certificate does not belong to the configured CA
 │   ├── SecretInvalid         the secret was found, but is not what the caller needs
 │   ├── SecretExposed         a secret was given where a reference belongs
+│   ├── ParametersInvalid     a run was created with parameters that its flow does not take
 │   ├── PreflightFailed       a prerequisite is broken; every broken one is a line of its own
 │   ├── ProgramTestsFailed    the program's unit tests failed, or there were none
 │   ├── ProgramFailed         the infrastructure program raised, or the engine refused an operation
@@ -154,6 +155,12 @@ class SecretInvalid(RejectedError):
 
 class SecretExposed(RejectedError):
     """A secret was given where it would be kept for others to read; a reference to it belongs there."""
+
+    state_name = "SecretExposed"
+
+
+class ParametersInvalid(RejectedError):
+    """A parameter of a run is unknown, missing or of the wrong type; the message names it, never its value."""
 
 
 class PreflightFailed(RejectedError):

@@ -1,11 +1,13 @@
 """What `holdtrue check-deployments` says of a file is what a Prefect server is found to keep of it."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
 
+import prefect
 import pytest
 import yaml
 from prefect.blocks.system import Secret
@@ -126,3 +128,34 @@ def test_what_workers_bring_along_holds_no_secret(worker: type[BaseWorker[Any, A
     template = worker.get_default_base_job_template()
     assert "variables" in template
     assert find_secrets(template) == ()
+
+
+PREFECT: Final = Path(prefect.__file__).parent
+WORKERS: Final = PREFECT / "server/api/collections_data/views/aggregate-worker-metadata.json"
+
+
+def test_files_that_come_with_prefect_hold_no_secret(tmp_path: Path) -> None:
+    """Each example of a prefect.yaml, and the base job template of each kind of worker."""
+    templates = [
+        worker["default_base_job_configuration"]
+        for collection in json.loads(WORKERS.read_text()).values()
+        for worker in collection.values()
+    ]
+    files = sorted(PREFECT.glob("deployments/recipes/*/prefect.yaml"))
+    for number, template in enumerate(templates):
+        files.append(tmp_path / f"{number}.json")
+        files[-1].write_text(json.dumps(template))
+    assert len(files) > 15
+    for file in files:
+        assert find_secrets(read_deployment_file(file).values) == (), file
+
+
+def test_a_secret_in_one_of_these_files_would_be_found(tmp_path: Path) -> None:
+    for file in PREFECT.glob("deployments/recipes/*/prefect.yaml"):
+        values = yaml.safe_load(file.read_text())
+        values["deployments"][0]["description"] = "Nightly. password: hunter2"
+        changed = tmp_path / "prefect.yaml"
+        changed.write_text(yaml.safe_dump(values))
+        assert [item.at for item in find_secrets(read_deployment_file(changed).values)] == [
+            "deployments[0].description"
+        ]

@@ -419,7 +419,6 @@ def test_a_run_that_takes_too_long_says_how_far_it_came(tools: FakeTools, monkey
     ("run", "argument", "name"),
     [
         (provision, "demo", "provision demo"),
-        (validate, "../demo", "validate"),
         (drift, None, "drift fleet"),
         (drift, ["demo"], "drift demo"),
         (audit, ["demo", "other"], "audit demo, other"),

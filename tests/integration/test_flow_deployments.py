@@ -19,6 +19,16 @@ def untyped(schema: dict[str, Any]) -> list[str]:
     return [name for name, entry in schema["properties"].items() if not kinds & entry.keys()]
 
 
+def open_texts(schema: object) -> list[object]:
+    """Schemas of texts that match no pattern, or match one with a line break after it."""
+    if isinstance(schema, list):
+        return [found for item in schema for found in open_texts(item)]
+    if not isinstance(schema, dict):
+        return []
+    is_open = schema.get("type") == "string" and ("pattern" not in schema or schema.get("not") != {"pattern": r"\n"})
+    return [*([schema] if is_open else []), *open_texts(list(schema.values()))]
+
+
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda item: item["name"])
 def test_entrypoint_is_the_real_flow_with_typed_parameters(deployment: dict[str, Any]) -> None:
     loaded: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"], use_placeholder_flow=False)
@@ -26,6 +36,8 @@ def test_entrypoint_is_the_real_flow_with_typed_parameters(deployment: dict[str,
     schema = parameter_schema(loaded.fn).model_dump_for_openapi()
     assert schema["properties"]
     assert untyped(schema) == []
+    assert schema["additionalProperties"] is False
+    assert open_texts(schema) == []
     assert deployment["enforce_parameter_schema"] is True
 
 
@@ -34,7 +46,9 @@ def test_untyped_parameters_are_seen() -> None:
     def careless(environment, typed: str) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
         """Has a parameter without a type."""
 
-    assert untyped(parameter_schema(careless.fn).model_dump_for_openapi()) == ["environment"]
+    schema = parameter_schema(careless.fn).model_dump_for_openapi()
+    assert untyped(schema) == ["environment"]
+    assert open_texts(schema) == [schema["properties"]["typed"]]
 
 
 @pytest.mark.parametrize("name", ["drift", "audit", "sweep"])

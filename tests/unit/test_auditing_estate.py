@@ -160,3 +160,20 @@ def test_an_audit_section_does_nothing_new_by_default() -> None:
 
     assert (default.worker, default.hosts, default.blocks_provision) == (True, False, False)
     assert default.policy.minimum_severity == "none"
+
+
+def test_what_leads_out_of_the_fleet_is_a_gap(tmp_path: Path) -> None:
+    root = tmp_path / "fleet"
+    (root / "app" / "requirements").mkdir(parents=True)
+    (tmp_path / "outside.txt").write_text("secret-name==1.0\n")
+    (root / "app" / "requirements.txt").write_text("-r ../../outside.txt\n-r inside.txt\n")
+    (root / "app" / "inside.txt").symlink_to("requirements/base.txt")
+    (root / "app" / "requirements" / "base.txt").write_text("demo==1.0\n")
+    (root / "app" / "requirements" / "linked.txt").symlink_to(tmp_path / "outside.txt")
+
+    found = estate(root, environment(projects=["app"]))
+
+    assert {item.name for inventory in found.inventories for item in inventory.dependencies} == {"demo"}
+    gaps = [gap for inventory in found.inventories for gap in inventory.gaps]
+    assert len(gaps) == 2
+    assert all(f"outside of {root}: {tmp_path / 'outside.txt'}" in gap.reason for gap in gaps)

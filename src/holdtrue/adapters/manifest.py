@@ -1,14 +1,24 @@
-"""Read environment manifests from the fleet folder; a wrong one is refused with file, line and field."""
+"""Read environment manifests from the fleet folder; a wrong one is refused with file, line and field.
 
-from pathlib import Path
+Nothing that a manifest names leads out of the fleet, neither by `..` nor by a symbolic link. This is checked when the
+manifest is read, so it does not protect from somebody who changes the fleet during the run.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from holdtrue.core.secret_detection import find_secrets
 from holdtrue.errors import ManifestError, ResourceMissing
 from holdtrue.models.environment import Environment, Infrastructure
+from holdtrue.runtime.boundary import LinkOut, link_out_of, links_below
+from holdtrue.runtime.pytest_configuration import CONFIGURATION_NAMES
 from holdtrue.runtime.yaml_document import FieldPath, YamlDocument, read_yaml
 
 _SUFFIXES: Final = (".yaml", ".yml")
+_READ_ABOVE: Final = ("conftest.py", *CONFIGURATION_NAMES, "requirements.yml", "requirements.yaml")
+"""What pytest and Ansible's requirements are read from in the folders above a suite, a test or a playbook."""
+_INSIDE: Final = "put the file or folder itself there, or link to one inside the fleet"
 
 
 def environment_names(fleet: Path) -> tuple[str, ...]:
@@ -32,7 +42,7 @@ def load_environment(fleet: Path, name: str) -> Environment:
 
     Raises:
         ManifestError: no environment of that name, not YAML, a wrong or extra field, another name inside than
-            outside, a file that is not there, or a secret among the variables.
+            outside, a file that is not there, a link that leads out of the fleet, or a secret among the variables.
     """
     if name not in environment_names(fleet):
         raise ManifestError(
@@ -45,15 +55,30 @@ def load_environment(fleet: Path, name: str) -> Environment:
         raise ManifestError(
             "a manifest has to end in .yaml", where=str(misnamed), next_step=f"rename it to {name}.yaml"
         )
-    document = _read(fleet / "environments" / f"{name}.yaml")
+    path = fleet / "environments" / f"{name}.yaml"
+    require_inside(fleet, path)
+    document = _read(path)
     environment = _parse(document)
     if environment.name != name:
         raise document.error(("name",), f"is '{environment.name}', but the file is called {document.path.name}")
     _require_tests(document, fleet, environment.infrastructure)
     for field, relative in _named_paths(environment):
+        _refuse_link(document, field, fleet, link_out_of(fleet, fleet / relative))
         if not (fleet / relative).exists():
             raise document.error(field, f"{relative} does not exist in {fleet}")
+    for field, folder in _folders_in_use(environment):
+        _refuse_link(document, field, fleet, next(_links_in_use(fleet, fleet / folder), None))
     return environment
+
+
+def require_inside(fleet: Path, path: Path) -> None:
+    """Check that a file of the fleet is not read through a link that leads out of it.
+
+    Raises:
+        ManifestError: it is; names the link and where it leads.
+    """
+    if found := link_out_of(fleet, path):
+        raise ManifestError(_described(fleet, found), where=str(path), next_step=_INSIDE)
 
 
 def parse_environment(path: Path) -> Environment:
@@ -88,6 +113,36 @@ def _require_tests(document: YamlDocument, fleet: Path, infrastructure: Infrastr
             f"{infrastructure.tests_path} does not exist in {fleet}: put the program's unit tests there, or say in "
             "`infrastructure.without_tests` why it has none",
         )
+
+
+def _refuse_link(document: YamlDocument, field: FieldPath, fleet: Path, found: LinkOut | None) -> None:
+    if found is not None:
+        error = document.error(field, _described(fleet, found))
+        error.next_step = _INSIDE
+        raise error
+
+
+def _described(fleet: Path, found: LinkOut) -> str:
+    return f"{found.link.relative_to(fleet)} is a symbolic link that leads out of the fleet, to {found.target}"
+
+
+def _folders_in_use(environment: Environment) -> Iterator[tuple[FieldPath, PurePosixPath]]:
+    """Folders below the fleet that tools read from without being told each file, with the manifest's field."""
+    infrastructure = environment.infrastructure
+    yield ("infrastructure", "project"), PurePosixPath(infrastructure.project)
+    if infrastructure.without_tests is None:
+        yield ("infrastructure", "tests"), PurePosixPath(infrastructure.tests_path)
+    # Ansible takes roles, variables and files from the playbook's folder, pytest takes fixtures from the suite's.
+    yield ("configuration", "playbook"), PurePosixPath(environment.configuration.playbook).parent
+    for index, suite in enumerate(environment.validation.suites):
+        yield ("validation", "suites", index), PurePosixPath(suite).parent
+
+
+def _links_in_use(fleet: Path, folder: Path) -> Iterator[LinkOut]:
+    yield from filter(None, [link_out_of(fleet, folder)])
+    yield from links_below(fleet, folder)
+    above = [parent for parent in folder.parents if parent.is_relative_to(fleet)]
+    yield from filter(None, (link_out_of(fleet, parent / name) for parent in above for name in _READ_ABOVE))
 
 
 def _named_paths(environment: Environment) -> list[tuple[FieldPath, str]]:

@@ -89,7 +89,7 @@ def _named(audit: "Audit", fleet: Path, worker: Path) -> dict[str, _Read]:
 
     named: dict[str, _Read] = {}
     for path in audit.requirements:
-        named[_label(path)] = partial(read_file, fleet / path, label=_label(path))
+        named[_label(path)] = partial(read_file, fleet / path, label=_label(path), boundary=fleet)
     for path in audit.projects:
         named |= _project(fleet / path, _label(path), fleet)
     if audit.worker:
@@ -105,7 +105,9 @@ def _project(folder: Path, label: str, fleet: Path) -> dict[str, _Read]:
     if not files:
         return {label: partial(_unread, label, why_nothing(folder))}
     labels = [_label(str(file.relative_to(fleet))) for file in files]
-    return {name: partial(read_file, file, label=name) for name, file in zip(labels, files, strict=True)}
+    return {
+        name: partial(read_file, file, label=name, boundary=fleet) for name, file in zip(labels, files, strict=True)
+    }
 
 
 def _unread(label: str, reason: str) -> Inventory:

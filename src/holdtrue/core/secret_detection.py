@@ -11,7 +11,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
-from holdtrue.core.secret_names import is_about_secret, is_credentials_name, is_secret_name
+from holdtrue.core.secret_commands import arguments, gives_password
+from holdtrue.core.secret_names import is_about_secret, is_secret_name
+from holdtrue.core.secret_references import FILLED_IN, is_reference
+from holdtrue.core.secret_texts import gives_secret
 
 SecretValue = SecretStr | SecretBytes | Secret[Any]
 
@@ -36,15 +39,6 @@ class Leaf:
     value: str | SecretValue | None
     """None for what is nested too deeply to be looked at, or in itself."""
 
-
-_PLACEHOLDER: Final = (
-    r"(?:\$\{\w+(?::?-|:?\?[^}]*)?\}|\$?\{\{[^{}]*\}\}|\{\w*\}|\$[A-Z_][A-Z0-9_]*|<[\w .-]+>"
-    r"|%\(\w+\)s|%s|\*{3,}+|\.{3}|\[redacted\])"
-)
-"""What is filled in elsewhere, or was taken out; `${NAME:-value}` is not, for the value may be the secret."""
-
-_FILLED_IN: Final = rf"(?:\$[A-Za-z_]\w*|{_PLACEHOLDER})++"
-"""In a command or an address, where a shell's variables may be called anything."""
 
 _MIXED: Final = r"(?=[a-z0-9_-]*[A-Z])"
 """Random letters, of which some are capital: names of hosts and services have none."""
@@ -73,45 +67,13 @@ _FORMATS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     ("a JSON Web Token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")),
     (
         "a URL with a password",
-        re.compile(rf"\b[a-z][a-z0-9+.-]{{0,30}}://[^\s/@:]*:(?!{_FILLED_IN}@|[A-Z_]*PASS(?:WORD)?@)[^\s/@]+@"),
+        re.compile(rf"\b[A-Za-z][A-Za-z0-9+.-]{{0,30}}://[^\s/@:]*:(?!{FILLED_IN}@|[A-Z_]*PASS(?:WORD)?@)[^\s/@]+@"),
     ),
 )
 _AUTHORIZATION: Final = re.compile(
     r"(?i)\b(?:bearer\s+(?P<bearer>[\w.~+/=-]{16,})|basic\s+(?P<basic>[\w+/]{8,}={0,2}))"
 )
 _WORDS: Final = re.compile(r"(?:[A-Za-z]+|\d+)(?:[._~+/=-]+(?:[A-Za-z]+|\d+))*")
-
-_REFERENCE: Final = re.compile(
-    rf"{_PLACEHOLDER}++|(?i:true|false|yes|no|none|null)|-?\d{{1,3}}(?:\.\d+)?|arn:[\w-]+:.+|alias/.+|file:///.+|op://.+"
-)
-"""What stands for a secret, and what is too short or too plain to be one."""
-
-_SEGMENT: Final = r"[\w.@+ ${}-]"
-_PATH: Final = re.compile(
-    rf"(?:(?:~|\.{{1,2}}|{_PLACEHOLDER})?/|[A-Za-z]:[\\/])(?P<folders>(?:{_SEGMENT}+[\\/]+)*)(?P<last>{_SEGMENT}*)"
-)
-_FILE: Final = re.compile(
-    r"\.[\w-]+|[\w.-]+\.(?:txt|pem|key|crt|cer|json|ya?ml|toml|ini|conf|cfg|env|token|p12|pfx|jks|asc|gpg)"
-)
-_RANDOM: Final = re.compile(r"(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9+/]{40}|[A-Za-z0-9+/]{20,}={1,2}")
-"""AWS's secret access keys, and base64 that tells its end: they may hold slashes, and begin with one."""
-
-_BLOCK: Final = re.compile(r"(?!\w{8}(?:-\w{4}){3}-\w{12}$)[a-z0-9]{1,20}(?:-[a-z0-9]{1,20})*")
-"""The name of a block; a UUID may be a secret id."""
-
-_NAME: Final = r"[A-Za-z_][\w.-]{0,60}"
-_ASSIGNED: Final = re.compile(
-    rf"(?<![\w.-])(?:(?:--?)?(?P<set>{_NAME})=|--?(?P<option>{_NAME})\s+|[\"'](?P<quoted>{_NAME})[\"']\s*:\s*(?=[\"']))"
-    # Looked at and not taken: an assignment may stand within the value of another. So the looks are not long.
-    r"(?=\"(?P<double>[^\"\n]{4,200})\"|'(?P<single>[^'\n]{4,200})'|(?P<bare>[^\s'\"&;|,]{4,200}))"
-)
-"""In a command, a script, a URL, a connection string or JSON."""
-
-_NOT_GIVEN: Final = re.compile(rf"{_FILLED_IN}$|\$\(|`")
-"""A variable, or what a command prints."""
-
-_DOCKER_SECRET: Final = re.compile(r"(?:id|env|src|type)=")
-"""What `docker build --secret` takes."""
 
 _DEPTH: Final = 50
 
@@ -141,9 +103,9 @@ def why_secret(leaf: Leaf) -> str | None:
     found = format_of(leaf.value)
     if found is not None:
         return f"it looks like {found}"
-    if leaf.value.strip() and is_secret_name(leaf.name) and not _is_reference(leaf.name, leaf.value):
+    if leaf.value.strip() and is_secret_name(leaf.name) and not is_reference(leaf.name, leaf.value):
         return f"it is a plain text called {leaf.name}"
-    if any(map(_gives_secret, _ASSIGNED.finditer(leaf.value))):
+    if gives_secret(leaf.value) or gives_password(leaf.value):
         return "it gives a password, token or key in its text"
     return None
 
@@ -174,27 +136,6 @@ def _authorizes(header: re.Match[str]) -> bool:
     return ":" in login and login.isprintable()
 
 
-def _gives_secret(assignment: re.Match[str]) -> bool:
-    name = assignment["set"] or assignment["option"] or assignment["quoted"]
-    value = assignment["double"] or assignment["single"] or assignment["bare"]
-    if not is_secret_name(name) or _is_reference(name, value) or _NOT_GIVEN.match(value):
-        return False
-    return assignment["option"] is None or _DOCKER_SECRET.match(value) is None
-
-
-def _is_reference(name: str, text: str) -> bool:
-    """Whether a text under a secret's name says where the secret is, and is not the secret."""
-    value = text.strip()
-    if _REFERENCE.fullmatch(value):
-        return True
-    if is_credentials_name(name) and _BLOCK.fullmatch(value):
-        return True
-    path = _PATH.fullmatch(value)
-    if path is None or _RANDOM.fullmatch(value):
-        return False
-    return bool(path["folders"] or _FILE.fullmatch(path["last"]) or is_secret_name(path["last"]))
-
-
 def _walk(value: Any, at: str, name: str, above: tuple[int, ...]) -> Iterator[Leaf]:  # noqa: C901 - one case a type
     if len(above) > _DEPTH or id(value) in above:
         yield Leaf(at, name, None)
@@ -216,8 +157,10 @@ def _walk(value: Any, at: str, name: str, above: tuple[int, ...]) -> Iterator[Le
         case Mapping():
             yield from _walk_mapping(value, at, name, above)
         case Sequence() | set() | frozenset():
-            for index, item in enumerate(value):
-                yield from _walk(item, f"{at}[{index}]", name, above)
+            items = list(value)
+            for index, (item, given) in enumerate(zip(items, arguments(items), strict=True)):
+                called, part = given or (name, item)
+                yield from _walk(part, f"{at}[{index}]", called, above)
         case _ if is_dataclass(value) and not isinstance(value, type):
             yield from _walk_mapping({item.name: getattr(value, item.name) for item in fields(value)}, at, name, above)
 

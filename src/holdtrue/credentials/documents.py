@@ -23,6 +23,7 @@ from typing import Final, TypeVar, cast
 
 from pydantic import JsonValue
 
+from holdtrue.adapters.manifest import require_inside
 from holdtrue.core.secret_detection import find_secrets
 from holdtrue.credentials.aws import VaultAwsCredentials
 from holdtrue.credentials.database import VaultDatabaseCredentials
@@ -120,8 +121,10 @@ def load_documents(fleet: Path, environment: Mapping[str, str] = os.environ) -> 
     """Read `blocks.yaml` of the fleet.
 
     Raises:
-        ManifestError: it is missing or wrong, a variable is not set, or something in it looks like a secret.
+        ManifestError: it is missing or wrong, is a link that leads out of the fleet, a variable is not set, or
+            something in it looks like a secret.
     """
+    require_inside(fleet, fleet / FILE_NAME)
     document = read_yaml(fleet / FILE_NAME, help="fix the file; docs/vault.md shows what it may say")
     declared = document.values.get("blocks")
     if set(document.values) != {"blocks"} or not isinstance(declared, list):

@@ -4,7 +4,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
+from pydantic.config import JsonDict
 
 from holdtrue.models.audit import AuditPolicy
 from holdtrue.models.base import Value
@@ -17,12 +18,16 @@ NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name that is safe in file names, block names, artifact keys and stack names."""
 
-# Parameters of flows: a server that enforces a deployment's schema refuses anything else before there is a run. In
-# Python any string is accepted; the manifest loader rejects bad names without echoing the value, which Prefect's own
-# validation would log.
-GivenName = Annotated[str, WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
-GivenDigest = Annotated[str, WithJsonSchema({"type": "string", "pattern": r"^[0-9a-f]{64}$"})]
-BlockName = Annotated[str, Field(pattern=NAME_PATTERN, description="Name of a saved Prefect block.")]
+# A server checks parameters with Python's `re.search`, where `$` also matches before a line break at the end of a text.
+# Pydantic's engine knows neither `\Z` nor look-ahead, so a keyword of its own refuses the line break.
+_ONE_LINE: Final[JsonDict] = {"not": {"pattern": r"\n"}}
+
+# Parameters of flows: a server that enforces a deployment's schema refuses anything else before there is a run.
+GivenName = Annotated[str, Field(pattern=NAME_PATTERN, json_schema_extra=_ONE_LINE)]
+GivenDigest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", json_schema_extra=_ONE_LINE)]
+BlockName = Annotated[
+    str, Field(pattern=NAME_PATTERN, description="Name of a saved Prefect block.", json_schema_extra=_ONE_LINE)
+]
 
 
 def _below_the_fleet(path: str) -> str:

@@ -14,7 +14,7 @@ _ALWAYS: Final = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
 """A file of this name is the configuration, even when it says nothing."""
 _TOML_TABLES: Final = (("pytest",), ("tool", "pytest"), ("tool", "pytest", "ini_options"))
 _INI_SECTIONS: Final = {"setup.cfg": "tool:pytest"}
-_NAMES: Final = (*_ALWAYS, "pyproject.toml", "tox.ini", "setup.cfg")
+CONFIGURATION_NAMES: Final = (*_ALWAYS, "pyproject.toml", "tox.ini", "setup.cfg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def find_configuration(folder: Path, *, boundary: Path) -> PytestConfiguration |
     for place in (folder, *folder.parents):
         if not place.is_relative_to(boundary):
             return None
-        for name in _NAMES:
+        for name in CONFIGURATION_NAMES:
             path = place / name
             found = _settings(path) if path.is_file() else None
             if found is not None or (name in _ALWAYS and path.is_file()):

@@ -226,3 +226,108 @@ def test_what_does_not_belong_there_is_refused_with_the_place_that_does(
     assert named in caught.value.what
     assert "hunter2" not in str(caught.value)
     assert "a1a1" not in str(caught.value)
+
+
+def link_out(fleet: Path, path: str) -> Path:
+    """Move what is at `path` out of the fleet, and leave a link to it."""
+    outside = fleet.parent / f"{fleet.name}-outside"
+    outside.mkdir(exist_ok=True)
+    moved = (fleet / path).rename(outside / Path(path).name)
+    (fleet / path).symlink_to(moved)
+    return moved
+
+
+ROLE = "ansible/roles/web/tasks/main.yml"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("environments/demo.yaml", ""),
+        ("environments", ""),
+        ("pulumi", "infrastructure.project"),
+        ("pulumi/demo", "infrastructure.project"),
+        ("pulumi/demo/Pulumi.yaml", "infrastructure.project"),
+        ("pulumi/demo/__main__.py", "infrastructure.project"),
+        ("pulumi/demo/tests", "infrastructure.project"),
+        ("ansible/site.yml", "configuration.playbook"),
+        ("ansible", "configuration.playbook"),
+        (ROLE, "configuration.playbook"),
+        ("ansible/roles", "configuration.playbook"),
+        ("ansible/group_vars", "configuration.playbook"),
+        ("checks/test_web.py", "validation.suites.0"),
+        ("checks/conftest.py", "validation.suites.0"),
+        ("conftest.py", "infrastructure.project"),
+        ("app/requirements.txt", "audit.requirements.0"),
+        ("app", "audit.requirements.0"),
+    ],
+)
+def test_a_link_out_of_the_fleet_is_refused_with_where_it_leads(fleet: Path, path: str, field: str) -> None:
+    for folder in ("ansible/roles/web/tasks", "ansible/group_vars"):
+        (fleet / folder).mkdir(parents=True)
+    for name in (ROLE, "pulumi/demo/__main__.py", "checks/conftest.py", "conftest.py"):
+        (fleet / name).touch()
+    assert load_environment(fleet, "demo").name == "demo"
+    moved = link_out(fleet, path)
+
+    with pytest.raises(ManifestError) as refusal:
+        load_environment(fleet, "demo")
+
+    assert f"{path} is a symbolic link that leads out of the fleet, to {moved}" in refusal.value.what
+    assert refusal.value.where.endswith(field)
+    assert str(fleet / "environments/demo.yaml") in refusal.value.where
+
+
+def test_a_tests_folder_elsewhere_in_the_fleet_is_looked_at_too(fleet: Path) -> None:
+    rewrite(fleet, "  stack: demo", "  stack: demo\n  tests: tests")
+    (fleet / "tests").mkdir()
+    assert load_environment(fleet, "demo").infrastructure.tests == "tests"
+    link_out(fleet, "tests")
+    with pytest.raises(ManifestError, match="tests is a symbolic link"):
+        load_environment(fleet, "demo")
+
+
+@pytest.mark.parametrize("field", ["waivers", "vex", "projects"])
+def test_files_that_an_audit_reads_stay_inside_the_fleet(fleet: Path, field: str) -> None:
+    rewrite(fleet, "  worker: true", f"  worker: true\n  {field}: [app/more]")
+    (fleet / "app" / "more").touch()
+    load_environment(fleet, "demo")
+    link_out(fleet, "app/more")
+    with pytest.raises(ManifestError, match="app/more is a symbolic link") as refusal:
+        load_environment(fleet, "demo")
+    assert refusal.value.where.endswith(f"audit.{field}.0")
+
+
+def test_links_inside_the_fleet_are_fine(fleet: Path) -> None:
+    (fleet / "shared").mkdir()
+    (fleet / "ansible/site.yml").rename(fleet / "shared/site.yml")
+    (fleet / "ansible/site.yml").symlink_to("../shared/site.yml")
+    (fleet / "checks").rename(fleet / "shared/checks")
+    (fleet / "checks").symlink_to(fleet / "shared/checks")
+    assert load_environment(fleet, "demo").name == "demo"
+
+
+def test_a_fleet_folder_may_be_a_link_itself(fleet: Path) -> None:
+    alias = fleet.parent / f"{fleet.name}-alias"
+    alias.symlink_to(fleet)
+    assert load_environment(alias, "demo").name == "demo"
+    link_out(fleet, "ansible/site.yml")
+    with pytest.raises(ManifestError, match=r"ansible/site\.yml is a symbolic link"):
+        load_environment(alias, "demo")
+
+
+def test_folders_that_kubernetes_mounts_from_config_maps_work(fleet: Path) -> None:
+    """Each file is a link into `..data`, and that is a link to the folder of the current version (kubelet)."""
+    for folder in ("environments", "ansible", "checks", "app"):
+        current = fleet / folder / "..2026_11_30_10_00_00.123"
+        current.mkdir()
+        for file in [path for path in (fleet / folder).iterdir() if path.is_file()]:
+            file.rename(current / file.name)
+            file.symlink_to(f"..data/{file.name}")
+        (fleet / folder / "..data").symlink_to(current.name)
+    assert load_environment(fleet, "demo").name == "demo"
+    assert environment_names(fleet) == ("demo",)
+    (fleet / "app" / "..data").unlink()
+    (fleet / "app" / "..data").symlink_to("/etc")
+    with pytest.raises(ManifestError, match=r"app/requirements\.txt is a .* link .* to /etc/requirements\.txt"):
+        load_environment(fleet, "demo")

@@ -73,3 +73,15 @@ def test_a_pasted_secret_is_refused_and_not_repeated(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="cannot be read"):
         load_documents(tmp_path, VARIABLES)
+
+
+def test_a_link_that_leads_out_of_the_fleet_is_refused(tmp_path: Path) -> None:
+    root = fleet(tmp_path, f"blocks:{SECRET}{LOGIN}")
+    moved = (root / "blocks.yaml").rename(root / "moved.yaml")
+    (root / "blocks.yaml").symlink_to("moved.yaml")
+    assert load_documents(root, VARIABLES).entries
+    outside = moved.rename(tmp_path.parent / f"{tmp_path.name}-blocks.yaml")
+    (root / "blocks.yaml").unlink()
+    (root / "blocks.yaml").symlink_to(outside)
+    with pytest.raises(ManifestError, match="leads out of the fleet"):
+        load_documents(root, VARIABLES)

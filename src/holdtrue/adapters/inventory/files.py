@@ -54,19 +54,20 @@ _PROJECT_PARSERS: Final[Mapping[FileFormat, _ProjectParser]] = MappingProxyType(
 )
 
 
-def read_file(path: Path, *, label: str | None = None) -> Inventory:
+def read_file(path: Path, *, label: str | None = None, boundary: Path | None = None) -> Inventory:
     """The inventory of one file, with everything that it includes.
 
     Args:
         path: The file. Its name tells the format, or else what stands in it.
         label: What people call it; the path when not given.
+        boundary: A folder that this file and those that it includes have to be in; None for any.
 
     Raises:
-        RejectedError: it is no regular file, is too big, cannot be read, is of no known format, or is not what its
-            name promises. A file that it includes and that cannot be read is a gap.
+        RejectedError: it is no regular file, is outside the boundary, is too big, cannot be read, is of no known
+            format, or is not what its name promises. A file that it includes and that cannot be read is a gap.
     """
-    data, state = read_bytes(path)
-    return _read(path, data, state, str(path) if label is None else label, by_name(path.name))
+    data, state = read_bytes(path, boundary=boundary)
+    return _read(path, data, state, str(path) if label is None else label, by_name(path.name), boundary)
 
 
 def read_standard_input() -> Inventory:
@@ -81,7 +82,14 @@ def read_standard_input() -> Inventory:
     return _read(Path(STANDARD_INPUT), data, None, STANDARD_INPUT, None)
 
 
-def _read(path: Path, data: bytes, state: os.stat_result | None, label: str, wanted: FileFormat | None) -> Inventory:
+def _read(
+    path: Path,
+    data: bytes,
+    state: os.stat_result | None,
+    label: str,
+    wanted: FileFormat | None,
+    boundary: Path | None = None,
+) -> Inventory:
     is_sure = wanted is not None and wanted is not FileFormat.REQUIREMENTS
     text = decode(data, str(path), may_say_coding=not is_sure)
     wanted = wanted or by_content(text)
@@ -97,36 +105,36 @@ def _read(path: Path, data: bytes, state: os.stat_result | None, label: str, wan
         case FileFormat.PROJECT:
             raise unlocked(path, text)
         case FileFormat.REQUIREMENTS:
-            requirements, constraints = _follow(path.parent, parse_requirements(text), state)
+            requirements, constraints = _follow(path.parent, parse_requirements(text), state, boundary)
             return join_requirements(requirements, constraints, label=label)
         case FileFormat.CONDA:
-            return _read_conda(path, text, label)
+            return _read_conda(path, text, label, boundary)
         case FileFormat.POETRY | FileFormat.PDM:
-            return _PROJECT_PARSERS[wanted](text, label, _read_needs(path) if state else None)
+            return _PROJECT_PARSERS[wanted](text, label, _read_needs(path, boundary) if state else None)
         case _:
             return _PARSERS[wanted](text, label)
 
 
-def _read_needs(lock: Path) -> Needs | None:
+def _read_needs(lock: Path, boundary: Path | None) -> Needs | None:
     try:
-        return read_needs(read_text(lock.parent / "pyproject.toml"))
+        return read_needs(read_text(lock.parent / "pyproject.toml", boundary=boundary))
     except RejectedError:
         return None
 
 
-def _read_conda(path: Path, text: str, label: str) -> Inventory:
+def _read_conda(path: Path, text: str, label: str, boundary: Path | None) -> Inventory:
     """See `holdtrue.core.conda`, which brings a YAML reader that most audits have no use for."""
     from holdtrue.core.conda import parse_conda  # noqa: PLC0415
 
     def read_pip(lines: Iterable[RequirementLine]) -> Inventory:
-        requirements, constraints = _follow(path.parent, lines, None)
+        requirements, constraints = _follow(path.parent, lines, None, boundary)
         return join_requirements(requirements, constraints, label=label)
 
     return parse_conda(text, label, read_pip)
 
 
 def _follow(
-    folder: Path, lines: Iterable[RequirementLine], state: os.stat_result | None
+    folder: Path, lines: Iterable[RequirementLine], state: os.stat_result | None, boundary: Path | None
 ) -> tuple[list[RequirementLine], list[RequirementLine]]:
     """These lines and all that they include, as requirements and as constraints; what cannot be read is a gap."""
     requirements: list[RequirementLine] = []
@@ -146,7 +154,7 @@ def _follow(
     while waiting:
         file, shown, is_constraint = waiting.popleft()
         try:
-            data, found = read_bytes(file)
+            data, found = read_bytes(file, boundary=boundary)
             text = decode(data, str(file), may_say_coding=True)
         except RejectedError as error:
             requirements.append(Gap(shown, f"included, but {error.what}"))

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final
 
 from holdtrue.core.lockfiles import decode_text
 from holdtrue.errors import RejectedError
+from holdtrue.runtime.boundary import target_outside
 
 _MEBIBYTE: Final = 1 << 20
 _SIZE_LIMIT: Final = 64 * _MEBIBYTE
@@ -18,13 +19,13 @@ _CODING: Final = re.compile(rb"\A(?:[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*([
 """In the first or second line, as in Python sources (PEP 263); pip reads requirements files so."""
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, boundary: Path | None = None) -> str:
     """The text of a file.
 
     Raises:
-        RejectedError: it is no regular file, cannot be read, is too big, or is not text.
+        RejectedError: it is no regular file, is outside the boundary, cannot be read, is too big, or is not text.
     """
-    data, _ = read_bytes(path)
+    data, _ = read_bytes(path, boundary=boundary)
     return decode(data, str(path))
 
 
@@ -48,12 +49,20 @@ def _decode_as_said(data: bytes) -> str:
     return data.decode(said[1].decode("ascii", "replace"))
 
 
-def read_bytes(path: Path) -> tuple[bytes, os.stat_result]:
+def read_bytes(path: Path, *, boundary: Path | None = None) -> tuple[bytes, os.stat_result]:
     """Content and state. Neither a pipe nor a device can make it wait, and no more than the limit is read.
 
+    Args:
+        path: The file.
+        boundary: A folder that the file has to be in, whatever links and `..` the path has; None for any.
+
     Raises:
-        RejectedError: it is no regular file, cannot be read, or is too big.
+        RejectedError: it is no regular file, is outside the boundary, cannot be read, or is too big.
     """
+    if boundary is not None and (target := target_outside(boundary, path)):
+        raise RejectedError(
+            f"the file is outside of {boundary}: {target}", where=str(path), next_step="put the file itself there"
+        )
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:
             state = os.fstat(file.fileno())
