@@ -46,8 +46,10 @@ def delete_of(name: str, *, digest: str, state: str = "h1") -> Plan:
     )
 
 
-DELETE = delete_of("logs", digest="d1")
-MOVED = delete_of("logs", digest="d2", state="h2")
+DIGEST = "d1" * 32
+MOVED_DIGEST = "d2" * 32
+DELETE = delete_of("logs", digest=DIGEST)
+MOVED = delete_of("logs", digest=MOVED_DIGEST, state="h2")
 
 
 @pytest.fixture(params=[20])
@@ -95,7 +97,7 @@ def test_a_person_lets_the_plan_run(waiting_tools: FakeTools) -> None:
 
     assert state.name == "Provisioned"
     assert waiting_tools.engine.applied == [DELETE]
-    assert "d1" in told[0]
+    assert DIGEST in told[0]
     assert "logs" in told[0]
 
 
@@ -133,7 +135,7 @@ def test_the_report_says_who_approved_and_that_nobody_has_proved_it() -> None:
     approval = report_of(ProvisionReport, state).approval
     assert approval is not None
     assert approval.approver is not None
-    assert (approval.approver.is_proved, approval.reason, approval.digest) == (False, "planned", "d1")
+    assert (approval.approver.is_proved, approval.reason, approval.digest) == (False, "planned", DIGEST)
     assert approval.answered_at is not None
     page = artifacts_of(state)["provision-report-demo"]
     assert "unproved" in page
@@ -184,9 +186,9 @@ def test_a_plan_too_large_for_the_form_says_what_is_left_out_and_where_it_is(wai
 def test_a_digest_lets_one_run_pass_and_no_second(tools: FakeTools) -> None:
     tools.engine = FakeStackEngine(plans=(DELETE,), stack_outputs=(OUTPUTS,))
     asked = end_of(provision, "demo")
-    assert "approved_plan=d1" in (asked.message or "")
-    used = end_of(provision, "demo", approved_plan="d1")
-    again = end_of(provision, "demo", approved_plan="d1")
+    assert f"approved_plan={DIGEST}" in (asked.message or "")
+    used = end_of(provision, "demo", approved_plan=DIGEST)
+    again = end_of(provision, "demo", approved_plan=DIGEST)
 
     assert [asked.name, used.name, again.name] == ["ApprovalRequired", "Provisioned", "ApprovalRequired"]
     assert "an approval counts once" in (again.message or "")
@@ -198,7 +200,7 @@ def test_a_digest_lets_one_run_pass_and_no_second(tools: FakeTools) -> None:
 
 def test_a_digest_that_no_run_has_asked_for_is_refused(tools: FakeTools) -> None:
     tools.engine = FakeStackEngine(plans=(DELETE,), stack_outputs=(OUTPUTS,))
-    assert end_of(provision, "demo", approved_plan="d1").name == "ApprovalRequired"
+    assert end_of(provision, "demo", approved_plan=DIGEST).name == "ApprovalRequired"
     assert tools.engine.applied == []
 
 
@@ -207,7 +209,7 @@ def test_a_digest_of_another_environment_is_refused(tools: FakeTools, fleet: Pat
     (fleet / "environments" / "twin.yaml").write_text(manifest.read_text().replace("name: demo", "name: twin"))
     tools.engine = FakeStackEngine(plans=(DELETE,), stack_outputs=(OUTPUTS,))
     end_of(provision, "demo")
-    state = end_of(provision, "twin", approved_plan="d1")
+    state = end_of(provision, "twin", approved_plan=DIGEST)
 
     assert state.name == "ApprovalRequired"
     assert "environment demo" in (state.message or "")
@@ -217,11 +219,11 @@ def test_a_digest_of_another_environment_is_refused(tools: FakeTools, fleet: Pat
 def test_a_moved_state_is_named(tools: FakeTools) -> None:
     tools.engine = FakeStackEngine(plans=(DELETE, MOVED), stack_outputs=(OUTPUTS,))
     end_of(provision, "demo")
-    state = end_of(provision, "demo", approved_plan="d1")
+    state = end_of(provision, "demo", approved_plan=DIGEST)
 
     assert state.name == "ApprovalRequired"
     assert "state moved: aws:Bucket logs" in (state.message or "")
-    assert "approved_plan=d2" in (state.message or "")
+    assert f"approved_plan={MOVED_DIGEST}" in (state.message or "")
     assert tools.engine.applied == []
 
 
@@ -231,7 +233,7 @@ def test_an_expired_request_is_refused(tools: FakeTools, fleet: Path) -> None:
     tools.engine = FakeStackEngine(plans=(DELETE,), stack_outputs=(OUTPUTS,))
     end_of(provision, "demo")
     time.sleep(2.1)
-    state = end_of(provision, "demo", approved_plan="d1")
+    state = end_of(provision, "demo", approved_plan=DIGEST)
 
     assert state.name == "ApprovalRequired"
     assert "expired at" in (state.message or "")
@@ -246,7 +248,7 @@ def test_what_the_ledger_cannot_record_is_not_approved(tools: FakeTools, monkeyp
         raise ServiceUnreachable("could not record an approval in the ledger", where="db", next_step="start it.")
 
     monkeypatch.setattr(SqlApprovals, "use", away)
-    state = end_of(provision, "demo", approved_plan="d1")
+    state = end_of(provision, "demo", approved_plan=DIGEST)
 
     assert state.name == "Unavailable"
     assert "record an approval" in (state.message or "")

@@ -23,13 +23,14 @@ from holdtrue.testing import FakeConfigurator, FakeHostChecks, FakeProber, FakeS
 from tests.flows.conftest import CONFIGURED, OUTPUTS, FakeTools
 from tests.flows.runs import artifacts_of, end_of, report_of
 
+DIGEST = "d1" * 32
 STANDBY = {"standby": 100, "web-1": 0, "web-2": 0}
 ON_HOSTS = {"standby": 0, "web-1": 240, "web-2": 240}
 TASK_CHANGED = TaskResult(host="web-2", task="Append a line", outcome=TaskOutcome.CHANGED)
 CHANGED = CONFIGURED.model_copy(update={"results": (TASK_CHANGED,)})
 
 
-def plan(operation: Operation, digest: str = "d1") -> Plan:
+def plan(operation: Operation, digest: str = DIGEST) -> Plan:
     tags = PropertyChange(path="tags.Owner", before="a", after="b")
     change = ResourceChange(
         urn="urn:pulumi:demo::d::aws:Bucket::assets", type="aws:Bucket", operation=operation, changes=(tags,)
@@ -193,11 +194,11 @@ def test_a_destructive_plan_needs_its_own_digest(tools: FakeTools, operation: Op
     tools.engine = FakeStackEngine(plans=(plan(operation),), stack_outputs=(OUTPUTS,))
 
     refused = end_of(provision, "demo")
-    wrong = end_of(provision, "demo", approved_plan="another")
-    allowed = end_of(provision, "demo", approved_plan="d1")
+    wrong = end_of(provision, "demo", approved_plan="0" * 64)
+    allowed = end_of(provision, "demo", approved_plan=DIGEST)
 
     assert [refused.name, wrong.name, allowed.name] == ["ApprovalRequired", "ApprovalRequired", "Provisioned"]
-    assert "d1" in (refused.message or "")
+    assert DIGEST in (refused.message or "")
     assert "assets" in (refused.message or "")
     assert len(tools.engine.applied) == 1
 
