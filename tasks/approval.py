@@ -37,11 +37,11 @@ def require_approval(environment: Environment, plan: Plan, approved_plan: str | 
     """Let the plan pass when the policy or a person lets it; wait for the person as long as the manifest says.
 
     Raises:
-        ApprovalRequired: nobody has approved this very plan, or the approval does not count for it.
+        ApprovalRequired: nobody has approved exactly this plan, or the approval does not count for it.
         RejectedError: the plan is larger than the policy admits.
         HoldtrueError: the ledger cannot record the approval; nothing is approved then.
     """
-    # First without registered secrets: values are cut to fit, and a secret that was cut could not be found any more.
+    # Registered secrets are taken out first: values are cut to fit, and a secret that was cut could not be found.
     plan = plan.model_copy(update={"changes": _redacted(plan.changes)})
     needed = review_plan(plan, environment.policy).needs_approval
     if not needed:
@@ -63,7 +63,7 @@ def require_approval(environment: Environment, plan: Plan, approved_plan: str | 
 
 
 def _take_answer(approvals: Approvals, environment: Environment, asked: Approval, answer: ApprovalForm) -> None:
-    """Record the answer. A plan is made once more, for the world may have changed while the person thought."""
+    """Record the answer. The plan is made once more, because things may have changed while the person decided."""
     person = Approver(name=one_line(redact_text(answer.approver), NAME_LIMIT))
     reason = one_line(redact_text(answer.reason), REASON_LIMIT)
     if not answer.approve:
@@ -155,7 +155,7 @@ def _starter() -> Approver:
 
 
 def starter_of(flow_run: FlowRun, *, is_cloud: bool) -> Approver:
-    """Who started a run, as an approver. Only Prefect Cloud authenticates its users, so only there one is proved."""
+    """Who started a run, as an approver. Only Prefect Cloud authenticates its users, so only there it is proved."""
     created_by = flow_run.created_by
     if created_by is None:
         return Approver(name="")

@@ -24,7 +24,7 @@ class ApprovalForm(RunInput):
 
 
 def wait_for_answer(text: str, timeout_seconds: int) -> ApprovalForm | None:
-    """Pause this run until a person has filled in the form; None when nobody has in time."""
+    """Pause this run until a person has filled in the form; None if nobody does in time."""
     try:
         return pause_flow_run(
             wait_for_input=ApprovalForm.with_initial_data(description=text, approve=False),

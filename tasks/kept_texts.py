@@ -1,8 +1,8 @@
 """What Prefect would keep of one request or event: its texts are redacted, and data that holds a secret is refused.
 
-A text is what people read: a message, a log line, the name of a run. Data is what a run or a person goes on with, or
-what something is found by: a run that got `[redacted]` as a parameter would work with it, and an artifact would not be
-found by its key.
+A text is what people read: a message, a log line, the name of a run. Data is what a run or a person works with, or what
+something is found by. A run that got `[redacted]` as a parameter would work with it, and an artifact with `[redacted]`
+in its key could not be found.
 """
 
 import json
@@ -31,7 +31,7 @@ REFERENCE: Final = "put it into Vault, save a VaultSecret block, and pass Secret
 _TEXTS: Final = re.compile(
     r"/(?:logs|events|task_runs)(?:/|$)|/flow_runs/(?:bulk_set_state|[^/]+/(?:set_state|labels))/?$"
 )
-"""Paths of the API that take nothing but texts about a run, and marks of its state."""
+"""Paths of the API that take only texts about a run, and its state."""
 
 _ARTIFACT: Final = re.compile(r"/artifacts(?:/|$)")
 _RUN: Final = re.compile(r"/flow_runs(?:/[0-9a-f-]{36})?/?$|/deployments/[^/]+/create_flow_run(?:/bulk)?/?$")
@@ -47,21 +47,21 @@ _QUESTION: Final = ("-schema", "-description")
 input/run_input.py)."""
 
 _ASKED: Final = re.compile(r"/(?:filter|count|paginate|history|lateness|validate|get_runs|get_scheduled_flow_runs)/?$")
-"""Ends of paths that read: Prefect does not keep what they are asked."""
+"""Ends of paths that only read: Prefect does not keep what is sent to them."""
 
 _DEPTH: Final = 100
-"""What is nested deeper is not looked at, so it is not sent."""
+"""Data that is nested deeper is not searched, so it is not sent."""
 
 _WORDS: Final = (
     *("markdown", "progress", "validated_state", "initial_state", "prefect.task-run", "prefect.flow-run"),
     *(f"prefect.resource.{name}" for name in ("id", "name", "role")),
     *(f"prefect.state-{name}" for name in ("message", "name", "timestamp", "type")),
 )
-"""What its models do not show: types of artifacts, and what events about runs consist of."""
+"""Words that are not in Prefect's models: types of artifacts, and parts of events about runs."""
 
 
 def publish_words_of_prefect() -> None:
-    """Let no secret be registered that is a word of Prefect's API: without the word, requests would be refused."""
+    """Publish the words of Prefect's API, so that none is redacted: the server would refuse requests without them."""
     models = (ArtifactCreate, DeploymentFlowRunCreate, Event, FlowRunCreate, LogCreate, StateCreate, TaskRunCreate)
     fields = (name for model in (*models, StateDetails, TaskRun) for name in model.model_fields)
     publish_names((*fields, *(kind.value for kind in StateType), *_WORDS))
@@ -73,7 +73,7 @@ def clean_body(method: str, path: str, content: bytes) -> bytes:
     `path` begins below the address of the API.
 
     Raises:
-        SecretExposed: it holds one where a replacement would be taken for data. It must not be sent.
+        SecretExposed: it contains a secret where a replacement would be taken for data. It must not be sent.
     """
     if method == "POST" and _ASKED.search(path):
         return content
@@ -94,10 +94,10 @@ def clean_event(event: Event) -> Event:
 
 
 def refuse_registered(data: Any, *, where: str) -> None:
-    """Let nothing through that holds a registered secret.
+    """Refuse data that contains a registered secret.
 
     Raises:
-        SecretExposed: it does.
+        SecretExposed: it contains one.
     """
     places = list(places_of_secrets(data))
     if places:
@@ -109,9 +109,9 @@ def refuse_registered(data: Any, *, where: str) -> None:
 
 
 def places_of_secrets(data: Any, at: str = "", depth: int = 0) -> Iterator[str]:
-    """Path of each key and value that holds a registered secret; the path leaves out the text of such a key.
+    """Path of each key and value that contains a registered secret; the path leaves out the text of such a key.
 
-    What is nested too deeply to be looked at is a place, too.
+    Data that is nested too deeply to be searched counts as a place too.
     """
     match data:
         case Mapping() | list() | tuple() | set() | frozenset() if depth == _DEPTH:

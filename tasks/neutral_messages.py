@@ -6,11 +6,11 @@ from typing import Any, Final
 from holdtrue.core.neutral import several_lines
 
 _STATES: Final = frozenset({"state", "initial_state", "validated_state", "payload"})
-"""Where requests and events have a state, and what holds one."""
+"""The keys under which requests and events have a state, or something that contains one."""
 
 
 def with_neutral_messages(data: Any) -> Any:
-    """The request or event with neutral messages. Line breaks stay: a message is shown in a place of its own."""
+    """The request or event with neutral messages. Line breaks stay, because a message is shown on its own."""
     return {name: _neutral(name, item) for name, item in data.items()} if isinstance(data, Mapping) else data
 
 

@@ -1,4 +1,4 @@
-"""Parameters of runs: which ones a server refuses, and how a run ends that a server has let through.
+"""Parameters of runs: which ones a server refuses, and how a run with wrong parameters ends if the server accepted it.
 
 Three functions of Prefect 3.9 are wrapped, because there is no hook for what they do:
 
@@ -26,14 +26,14 @@ from holdtrue.core.secret_detection import path_to
 from holdtrue.errors import HoldtrueError, ParametersInvalid
 
 _SHOWN: Final = 60
-"""Characters that are shown of an unknown parameter's name."""
+"""How many characters of an unknown parameter's name are shown."""
 
 _INSTALLING: Final = Lock()
 _INSTALLED: Final = Flag()
 
 
 def guard_parameters(kind: type[Flow[..., Any]]) -> None:
-    """Close the schemas of all deployments that this process makes, and let runs of this kind of flow end by name.
+    """Close the schemas of all deployments that this process makes, and name the end states of this kind of flow.
 
     Every schema is closed: no flow takes a parameter that its signature does not name. Calling it again has no effect.
     """
@@ -78,7 +78,7 @@ def _closed(model_dump: Callable[..., dict[str, Any]]) -> Callable[..., dict[str
 
 
 def _unchecked(parameters_of: Callable[..., dict[str, Any]], kind: type[Flow[..., Any]]) -> Callable[..., Any]:
-    """Parameters as they are stored where they do not fit: `validate_parameters` refuses them within the run."""
+    """The stored parameters if they do not fit the flow: `validate_parameters` then refuses them within the run."""
 
     @wraps(parameters_of)
     def unchecked(flow: Flow[..., Any], flow_run: FlowRun | None, parameters: dict[str, Any] | None) -> Any:
@@ -93,7 +93,7 @@ def _unchecked(parameters_of: Callable[..., dict[str, Any]], kind: type[Flow[...
 
 
 def _named(to_state: Callable[..., Coroutine[Any, Any, State[Any]]]) -> Callable[..., Any]:
-    """The state of a run that an error of our tree has ended has that error's name and text."""
+    """If an error of our tree has ended the run, the state gets that error's name and text."""
 
     @wraps(to_state)
     async def named(exc: BaseException | None = None, *args: Any, **kwargs: Any) -> State[Any]:

@@ -1,6 +1,6 @@
 """The net between a run and Prefect: what this process sends to the server holds no registered secret.
 
-The messages of states are made neutral on the same way.
+The messages of states are made neutral at the same places.
 
 Prefect has no hook for what it sends, so the methods that everything passes are wrapped (prefect 3.9): `send` of both
 HTTP clients (client/base.py) and `emit` of the event clients (events/clients.py). Logs and events wait in queues and
@@ -63,7 +63,7 @@ def redacted(body: Callable[P, R]) -> Callable[P, R]:
 
 
 def redacted_run(body: Callable[P, R]) -> Callable[P, R]:
-    """`redacted` for a whole flow run, sync or async: at its end it lets go of its secrets.
+    """`redacted` for a whole flow run, sync or async: the run lets go of its secrets at its end.
 
     What somebody else still holds, such as the credential scope of its parent, stays known.
     """
@@ -93,7 +93,7 @@ def _guard() -> None:
 
 
 def _register_login() -> None:
-    """What this process logs in to Prefect with is in its environment for all of its life."""
+    """Register the credentials of this process for Prefect, which stay in its environment until it ends."""
     api = get_current_settings().api
     for name, login in (("PREFECT_API_KEY", api.key), ("PREFECT_API_AUTH_STRING", api.auth_string)):
         if login is not None and login.get_secret_value():
@@ -101,7 +101,7 @@ def _register_login() -> None:
 
 
 def guard_prefect() -> None:
-    """Put the net below Prefect's clients and queues; once a process."""
+    """Wrap Prefect's clients and queues in the net; once a process."""
     if _INSTALLED.is_set():
         return
     with _INSTALLING:
@@ -119,7 +119,7 @@ def guard_prefect() -> None:
 
 
 def _cleaning(send: Callable[..., Any], clean: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """The same method, which sends the clean form of what it is given. A coroutine stays one: the caller awaits it."""
+    """The same method, which sends the clean form of its argument. A coroutine stays one: the caller awaits it."""
     name = list(signature(send).parameters)[1]
 
     @wraps(send)
@@ -134,7 +134,7 @@ def _cleaning(send: Callable[..., Any], clean: Callable[[Any, Any], Any]) -> Cal
 
 
 def _clean_queued_event(_: Any, event: Event) -> Event:
-    """The runs of the context too: its worker adds their names and tags to the event, when it sends it."""
+    """Clean the runs of the context too: the worker adds their names and tags to the event when it sends it."""
     for context in (FlowRunContext.get(), TaskRunContext.get()):
         run = getattr(context, "flow_run", None) or getattr(context, "task_run", None)
         if run is not None:
@@ -143,7 +143,7 @@ def _clean_queued_event(_: Any, event: Event) -> Event:
 
 
 def _refusing(create: Callable[..., Any]) -> Callable[..., Any]:
-    """A deferred task (`task.delay`) is run by another process: Prefect stores its parameters, beside of the API."""
+    """Another process runs a deferred task (`task.delay`), and Prefect stores its parameters without using the API."""
 
     @wraps(create)
     def guarded(self: Task[..., Any], *args: Any, deferred: bool = False, **kwargs: Any) -> Any:
@@ -158,7 +158,7 @@ def _clean_request(client: Any, request: Any) -> Any:
     """The httpx request itself, or one with a redacted body.
 
     Raises:
-        SecretExposed: its body holds a secret where a replacement would be taken for data.
+        SecretExposed: its body contains a secret where a replacement would be taken for data.
     """
     if not request.content:
         return request

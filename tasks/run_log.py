@@ -33,13 +33,13 @@ class RunLogFilter(logging.Filter):
         """Rewrite the last record of a run whose outcome is known, and drop the traceback of its FailedRun."""
         flow_run_id = str(getattr(record, "flow_run_id", ""))
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HoldtrueError):  # Raised outside of `as_run`, by a look at the run's parameters.
+        if isinstance(error, HoldtrueError):  # Raised outside of `as_run`, by the check of the run's parameters.
             if flow_run_id in self._finished:
                 return False
             self.expect(flow_run_id, error.state_name, f"{error.state_name}: {error}", logging.ERROR)
             if not record.getMessage().startswith(_EXITED):
                 return False
-            # A run that ends before its first line has no other record.
+            # A run that ends before its first line has only this record.
             record.exc_info = None
             self._end(flow_run_id, record)
             return True
@@ -58,7 +58,7 @@ class RunLogFilter(logging.Filter):
 
 
 def _is_not_repeated(record: logging.LogRecord) -> bool:
-    """Before a run begins, the engine tells the worker's console what then is the only line of the run's log."""
+    """False for what the engine prints on the worker's console before a run begins: the run's log has the same line."""
     arguments = record.args if isinstance(record.args, tuple) else ()
     return not any(isinstance(item, HoldtrueError) for item in arguments)
 

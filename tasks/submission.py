@@ -52,7 +52,7 @@ class GuardedFlow(Flow[P, R]):
         return stored
 
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Parameters as the flow's types; before that, a last look at those of a run that others have created.
+        """Parameters converted to the flow's types, after a last check of those that others gave to the run.
 
         Raises:
             SecretExposed: one is or looks like a secret. The run exists and has stored it.

@@ -42,7 +42,7 @@ def shift_traffic(
         TrafficRefused: a host gets no request whatever its weight: in maintenance, drained, or down for longer than
             `health_wait_seconds`. Nothing was moved.
         TrafficRestored, TrafficStranded, LockLost: as in `traffic_frame`.
-        HoldtrueError: the load balancer cannot be asked, or a probe fails when all traffic is on the hosts already.
+        HoldtrueError: the load balancer does not answer, or a probe fails when all traffic is on the hosts already.
             Nothing was moved.
     """
     traffic = environment.traffic

@@ -1,4 +1,4 @@
-"""The frame around a traffic shift: however the shift ends, its exit says where traffic is."""
+"""The frame around a traffic shift: however the shift ends, its result or error says where traffic is."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,10 +15,10 @@ from tasks.journal import log_defect, watch
 def traffic_frame(
     switch: TrafficSwitch, hosts: Sequence[str], *, place: str, require_lock: Callable[[], None]
 ) -> Iterator["ShiftUnderWay"]:
-    """Give the block a shift, which is its only way to the switch, and turn whatever ends the block into a true exit.
+    """Give the block a shift, its only access to the switch. Whatever ends the block, the error says where traffic is.
 
-    Before the first write an exception leaves as it is, with the words that traffic was not moved. From the first write
-    on, the weights found at the start are put back first.
+    Before the first write, an exception passes through, and its message begins by saying that traffic was not moved.
+    From the first write on, the weights found at the start are put back first.
 
     Raises:
         TrafficRestored: something failed, and the weights found at the start are back.
@@ -52,7 +52,7 @@ class ShiftUnderWay:
         """What this run set last, or tried to set; None before the first write."""
         self._steps: list[TrafficStep] = []
         self._is_going_back = False
-        """Whether the way back has begun: weights between the two are then this run's own."""
+        """Whether traffic has begun to go back: this run has then also set any weights between the two."""
 
     def read_weights(self) -> dict[str, int]:
         """The weights at the start, to which traffic goes back."""
@@ -76,7 +76,7 @@ class ShiftUnderWay:
         self._switch.set_weights(weights)
 
     def record(self, percent: int, checks: tuple[CheckResult, ...]) -> int:
-        """Note the checks of the step that was set last, which has to be in effect, and return how many there were.
+        """Note the checks of the last step, whose weights have to be in effect, and return the number of steps.
 
         Raises:
             TrafficRefused: the load balancer sends a host no requests any more.
@@ -92,7 +92,7 @@ class ShiftUnderWay:
 
         Raises:
             RejectedError: they are not the ones that this run set.
-            LockLost: nor may they be, because another run may hold the environment by now.
+            LockLost: they are not, and another run may hold the environment by now.
         """
         return self._done(self._require_as_set())
 
@@ -129,9 +129,9 @@ class ShiftUnderWay:
             lost.what = f"{lost.what}; traffic {state}"
 
     def _put_back(self, unless_moved_from: Mapping[str, int] | None) -> tuple[BaseException | None, Exception | None]:
-        """Put the weights back, and return a signal that arrived meanwhile, and why it failed.
+        """Put the weights back. Return a signal that arrived meanwhile, and the error if it failed.
 
-        A signal interrupts it, so it starts again: half of the way back would be weights that nobody chose.
+        If a signal interrupts this, it starts again: to stop half way would leave weights that nobody chose.
         """
         interruption: BaseException | None = None
         while True:
@@ -139,7 +139,7 @@ class ShiftUnderWay:
                 self._set_back(unless_moved_from)
             except Exception as error:  # noqa: BLE001 - whatever it is, the weights are not back
                 return interruption, error
-            except BaseException as signal:  # noqa: BLE001 - it leaves the frame when the weights are back
+            except BaseException as signal:  # noqa: BLE001 - raised once the weights are back
                 interruption = signal
             else:
                 return interruption, None

@@ -70,7 +70,7 @@ def check_runtime(environment: Environment, access: HostAccess) -> LayerDrift:
 
 
 def require_templates(environment: Environment, outputs: StackOutputs) -> None:
-    """Stop before the hosts are configured when the outputs of the apply do not fill every template, or fill it badly.
+    """Stop before the hosts are configured if the outputs of the apply do not fill every template, or fill one badly.
 
     Raises:
         RejectedError: naming each field and placeholder.
@@ -124,7 +124,7 @@ def _host_probes(
     """Each probe of each host, with its URL and the host's name.
 
     Raises:
-        RejectedError: a URL cannot be filled, or not to one that may be asked.
+        RejectedError: a URL cannot be filled, or the filled URL must not be requested.
     """
     return [
         (probe, fill_url(probe.url, placeholders(outputs, host), where=f"probe {probe.name} of {host.name}"), host.name)

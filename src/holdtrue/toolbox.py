@@ -98,7 +98,7 @@ def _stack_engine(load: ReferenceLoader, environment: Environment) -> Iterator[S
         access=load(PulumiBackend, environment.credentials.pulumi).open(cloud, operation_seconds=limit),
         timeout_seconds=limit,
         update_plan=environment.infrastructure.update_plan,
-        # A function, because only a preview needs the ledger for it.
+        # A function, because only a preview needs the key, and with it the ledger.
         binding=PlanBinding(environment.name, cache(lambda: current_scope().ledger().approvals.key(environment.name))),
         python=partial(_program_python, environment),
     )

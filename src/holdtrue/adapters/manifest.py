@@ -1,7 +1,7 @@
 """Read environment manifests from the fleet folder; a wrong one is refused with file, line and field.
 
 Nothing that a manifest names leads out of the fleet, neither by `..` nor by a symbolic link. This is checked when the
-manifest is read, so it does not protect from somebody who changes the fleet during the run.
+manifest is read, so it does not protect against somebody who changes the fleet during the run.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from holdtrue.runtime.yaml_document import FieldPath, YamlDocument, read_yaml
 
 _SUFFIXES: Final = (".yaml", ".yml")
 _READ_ABOVE: Final = ("conftest.py", *CONFIGURATION_NAMES, "requirements.yml", "requirements.yaml")
-"""What pytest and Ansible's requirements are read from in the folders above a suite, a test or a playbook."""
+"""Files above a suite, a test or a playbook that pytest and the check of Ansible's requirements read."""
 _INSIDE: Final = "put the file or folder itself there, or link to one inside the fleet"
 
 
@@ -75,7 +75,7 @@ def require_inside(fleet: Path, path: Path) -> None:
     """Check that a file of the fleet is not read through a link that leads out of it.
 
     Raises:
-        ManifestError: it is; names the link and where it leads.
+        ManifestError: the link leads out; names the link and where it leads.
     """
     if found := link_out_of(fleet, path):
         raise ManifestError(_described(fleet, found), where=str(path), next_step=_INSIDE)
@@ -127,7 +127,7 @@ def _described(fleet: Path, found: LinkOut) -> str:
 
 
 def _folders_in_use(environment: Environment) -> Iterator[tuple[FieldPath, PurePosixPath]]:
-    """Folders below the fleet that tools read from without being told each file, with the manifest's field."""
+    """Folders below the fleet in which tools find files by themselves, with the manifest's field."""
     infrastructure = environment.infrastructure
     yield ("infrastructure", "project"), PurePosixPath(infrastructure.project)
     if infrastructure.without_tests is None:

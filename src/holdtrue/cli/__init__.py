@@ -29,7 +29,7 @@ _ISSUES: Final = "https://github.com/holdtrue/holdtrue/issues"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; an error is a message on standard error."""
+    """Run one command and return its exit code; errors are printed on standard error."""
     from holdtrue.errors import HoldtrueError, RejectedError  # noqa: PLC0415 - after `--help` has had its chance
 
     options = _build_parser().parse_args(arguments)

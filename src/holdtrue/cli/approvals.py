@@ -1,4 +1,4 @@
-"""`holdtrue approvals`: which plans were put before a person, and what became of each."""
+"""`holdtrue approvals`: which plans needed an approval, and what became of each."""
 
 import argparse
 
@@ -13,7 +13,7 @@ def add_approvals(parser: argparse.ArgumentParser) -> None:
 
 
 def run_approvals(options: argparse.Namespace) -> ExitCode:
-    """List the requests for an approval; an open one needs a person, and is a finding."""
+    """List the requests for an approval. An open one waits for a person and counts as a finding."""
     from holdtrue.core.approval_text import approval_line  # noqa: PLC0415 - a command imports what it needs
     from holdtrue.models.approval import ApprovalList  # noqa: PLC0415 - same
 

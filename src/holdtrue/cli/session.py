@@ -63,7 +63,7 @@ def show(text: str, *, is_document: bool = False) -> None:
 
 
 def show_json(document: "BaseModel", indent: int | None = 2) -> None:
-    """The command's result for programs, with the true text: what a terminal would obey is escaped.
+    """The command's result for programs, with the true text; characters that a terminal would obey are escaped.
 
     Raises:
         RejectedError: it cannot be written.
@@ -90,12 +90,12 @@ def terminal_width() -> int | None:
 
 
 def complain(message: str) -> None:
-    """An error on standard error, if there is one: the exit code says as much."""
+    """An error on standard error, if the process has one; the exit code says the same."""
     note(f"holdtrue: {message}")
 
 
 def note(message: str) -> None:
-    """A message on standard error, beside the result; text from outside in it is neutral, also in its further lines."""
+    """A message on standard error, beside the result; text from outside is neutral in all of its lines."""
     from holdtrue.core.neutral import for_log  # noqa: PLC0415 - a command imports what it needs when it runs
 
     if sys.stderr is not None:

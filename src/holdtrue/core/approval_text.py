@@ -11,7 +11,7 @@ def as_time(moment: datetime | None) -> str:
 
 
 def approval_rows(approval: Approval) -> tuple[tuple[str, str], ...]:
-    """Who approved which plan, when, and whether that person is proved."""
+    """Who approved which plan, when, and whether Prefect has authenticated that person."""
     return (
         ("Plan", approval.digest),
         ("Approved by", approver_text(approval.approver)),
@@ -28,7 +28,7 @@ def approver_text(approver: Approver | None) -> str:
 
 
 def approval_line(approval: Approval) -> str:
-    """One request on one line: of which plan, and what became of it."""
+    """One request on one line: which plan it was for, and what became of it."""
     asked = f"plan {approval.digest}, asked for at {as_time(approval.requested_at)}"
     return f"{approval.environment}: {asked}, {_fate(approval)}"
 

@@ -1,4 +1,4 @@
-"""Which data of an audit are so old, or of so doubtful an age, that a person should be told."""
+"""Which data of an audit are so old, or of such doubtful age, that the report names them."""
 
 from datetime import datetime, timedelta
 from typing import Final

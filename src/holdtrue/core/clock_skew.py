@@ -7,5 +7,5 @@ _TOLERANCE: Final = timedelta(days=1)
 
 
 def is_from_the_future(moment: datetime, now: datetime) -> bool:
-    """Tell whether a date is later than now by more than clocks and time zones explain."""
+    """Whether a date is further in the future than clocks and time zones can explain."""
     return moment - now > _TOLERANCE

@@ -1,7 +1,7 @@
 """How other programs write a text: the escapes of JSON, Python, YAML, URLs, HTML, XML, SQL, CSV and shells.
 
-Each encoder here works character by character: what it makes of one does not depend on the others. So a text is written
-as the spellings of its characters, one after the other, and a program that escapes fewer of them is covered as well.
+Each encoder here works character by character: how it writes one does not depend on the others. So a written text is a
+sequence of spellings, one for each character, and a program that escapes only some of them is covered too.
 """
 
 import json
@@ -18,7 +18,7 @@ from holdtrue.core.spans import Span
 Encoder = Callable[[str], str]
 
 PLAIN: Final = frozenset(f"{ascii_letters}{digits}_.-")
-"""No encoder changes these characters, and most tokens have no others."""
+"""No encoder changes these characters, and most tokens consist of them."""
 
 _PLAIN_STRETCH: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -34,7 +34,7 @@ and fragments.
 """
 
 _SHELL_SAFE: Final = (r"\w@%+=:./#~\u0080-\U0010ffff-", r"\w@%+=:,./-", r"A-Za-z0-9_.,:+/@-")
-"""What gets no backslash: from bash's `printf %q`, in the manner of Python's shlex, and from Ruby's Shellwords."""
+"""What gets no backslash from bash's `printf %q`, in the manner of Python's shlex, and from Ruby's Shellwords."""
 
 _CONTROLS: Final = r"\x00-\x1f\x7f"
 _OTHER_ALPHABETS: Final = r"\x80-\U0010ffff"
@@ -49,7 +49,7 @@ _LETTERS: Final = {
     "\f": r"\f",
     "\r": r"\r",
 }
-"""The backslash, and the control characters that C, Go, YAML and shells call by a letter."""
+"""The backslash, and the control characters that C, Go, YAML and shells write with a letter."""
 
 _YAML_LETTERS: Final = _LETTERS | {
     '"': r"\"",
@@ -63,7 +63,7 @@ _YAML_LETTERS: Final = _LETTERS | {
 
 
 def plain_stretches(text: str) -> Iterator[Span]:
-    """Where there are only characters that no program escapes."""
+    """The stretches of characters that no program escapes."""
     return (found.span() for found in _PLAIN_STRETCH.finditer(text))
 
 
@@ -73,13 +73,13 @@ def is_plain(text: str) -> bool:
 
 
 def escaped(value: str) -> set[str]:
-    """In every way in which one program writes it; nothing for what none has to escape."""
+    """The value as each program escapes it; empty if no program has to."""
     return set() if is_plain(value) else {encode(value) for encode in _encoders()}
 
 
 @lru_cache(maxsize=1024)
 def spellings(character: str) -> tuple[str, ...]:
-    """A character as it is, as one program writes it, and as another one writes what the first one wrote."""
+    """A character as it is, as one program writes it, and as a second program writes the result."""
     if character in PLAIN:
         return (character,)
     once = {encode(character) for encode in _encoders()}
@@ -123,7 +123,7 @@ def _mapped(mapping: Mapping[str, str]) -> Encoder:
 
 
 def _replaced(characters: str, write: Callable[[str], str]) -> Encoder:
-    """Writes each character of this class of a regular expression in another way."""
+    """An encoder that rewrites each character of this class of a regular expression."""
     pattern = re.compile(f"[{characters}]")
     return lambda value: pattern.sub(lambda found: write(found[0]), value)
 

@@ -1,4 +1,4 @@
-"""The forms by which redaction and `holdtrue leaks` know a secret. How programs escape each is in `core.escapes`."""
+"""The forms in which redaction and `holdtrue leaks` find a secret. How programs escape each is in `core.escapes`."""
 
 import base64
 import re
@@ -13,7 +13,7 @@ MINIMUM_LENGTH: Final = 8
 REPLACEMENT: Final = "[redacted]"
 
 _MINIMUM_CHARACTERS: Final = 4
-"""With fewer different characters a value is a ruler or a row of zeros as easily as a secret."""
+"""A value of fewer different characters may as well be a line of dashes or a row of zeros."""
 
 _COMMON: Final = frozenset(
     {
@@ -25,10 +25,10 @@ _COMMON: Final = frozenset(
     }
 )
 _REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d[a-z]?")
-"""Regions and zones of AWS, and what other clouds name like them."""
+"""Regions and zones of AWS, and those of other clouds with similar names."""
 
 _BASE64_LINES: Final = (76, 64)
-"""Where `base64` and MIME, and where PEM and `openssl base64`, break their lines."""
+"""Length of lines from `base64` and MIME, and from PEM and `openssl base64`."""
 
 _ARMOUR: Final = re.compile(r"-----(?:BEGIN|END) [A-Z0-9 ]+-----")
 """The first and last line of a PEM text are the same for everybody."""
@@ -38,7 +38,7 @@ _UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]")
 
 
 def refusal(value: str) -> str | None:
-    """Why this value cannot be redacted wherever it occurs: it would be found in texts that do not hold the secret."""
+    """Why this value cannot be redacted: it also occurs in texts without the secret. None if it can be redacted."""
     core = value.strip()
     if len(core) < MINIMUM_LENGTH:
         return f"it has fewer than {MINIMUM_LENGTH} characters"
@@ -50,12 +50,12 @@ def refusal(value: str) -> str | None:
 
 
 def says_nothing(text: str) -> bool:
-    """Whether a part of a secret gives nothing away: a ruler, or the first or last line of a PEM text."""
+    """Whether a part of a secret reveals nothing: a line of dashes, or the first or last line of a PEM text."""
     return not any(map(str.isalnum, text)) or _ARMOUR.fullmatch(text.strip()) is not None
 
 
 def forms(secret: str) -> frozenset[str]:
-    """A value as it is, in hex, and in base64, also base64 of what programs escaped; empty for a short one."""
+    """A value as it is, in hex and in base64, also base64 of its escaped forms; empty for a short value."""
     found: set[str] = set()
     for value in readings(secret):
         raw = _bytes(value)
@@ -66,9 +66,9 @@ def forms(secret: str) -> frozenset[str]:
 
 
 def lines(secret: str) -> frozenset[str]:
-    """What a value of several lines shows up as: each line alone, all lines as one, and the lines of its base64.
+    """How a value of several lines may show up: each line alone, all lines joined, and the lines of its base64.
 
-    PEM's first and last line alone are left out, and so is a line that would be refused as a secret.
+    The first and last line of a PEM text are left out, and so is a line that would be refused as a secret.
     """
     found: set[str] = set()
     for value in readings(secret):
@@ -78,12 +78,12 @@ def lines(secret: str) -> frozenset[str]:
 
 
 def base64_forms(raw: bytes) -> frozenset[str]:
-    """What base64 writes for a text that holds these bytes, and the lines it breaks into when they stand alone."""
+    """Base64 of a text that contains these bytes, and the lines of their base64 when they are encoded alone."""
     return _long_enough({*_base64_groups(raw), *_base64_lines(raw)})
 
 
 def readings(secret: str) -> set[str]:
-    """What may be meant by a value: itself, without surrounding white space, and as requests puts it into a URL."""
+    """The ways to read a value: as it is, without surrounding white space, and as requests puts it into a URL."""
     return {secret, secret.strip(), _normalised(secret)} if len(secret) >= MINIMUM_LENGTH else set()
 
 
@@ -104,7 +104,7 @@ def _long_enough(found: set[str]) -> frozenset[str]:
 
 
 def _lines(value: str) -> Iterator[str]:
-    """Each line alone, and all of them with the line breaks that a terminal, a shell or a log leaves of them."""
+    """Each line alone, and all lines joined in the ways in which a terminal, a shell or a log joins them."""
     found = value.splitlines()
     if len(found) > 1:
         for line in found:
@@ -115,9 +115,9 @@ def _lines(value: str) -> Iterator[str]:
 
 
 def _base64_groups(raw: bytes) -> Iterator[str]:
-    """What is certain of base64 of a text that holds these bytes, for the three ways in which they can be aligned.
+    """The part of a text's base64 that these bytes alone decide, for each of their three possible alignments.
 
-    Whole 3-byte groups only: the characters at the seams depend on neighbours that are not the secret's.
+    Only whole groups of 3 bytes count, because the characters at both ends also depend on neighbouring bytes.
     """
     for offset in range(3):
         groups = raw[(3 - offset) % 3 :]
@@ -127,7 +127,7 @@ def _base64_groups(raw: bytes) -> Iterator[str]:
 
 
 def _base64_lines(raw: bytes) -> Iterator[str]:
-    """The lines of a value that was encoded by itself and is longer than one."""
+    """The lines of a value that was encoded alone, if there are several."""
     text = base64.b64encode(raw).decode()
     for width in _BASE64_LINES:
         if len(text) > width:

@@ -19,7 +19,7 @@ def parse_hosts(outputs: StackOutputs, output: str) -> tuple[Host, ...]:
 
     Raises:
         RejectedError: no such output, not a list of hosts, no host at all, a name twice, or data that a host may not
-            set; it names the host, the place in the output and each refused field.
+            set. It names the host, the place in the output and each refused field.
     """
     where = f"stack output '{output}'"
     advice = "export a list of {name, address, port, user, variables} from the program"
@@ -53,7 +53,7 @@ def _parse_host(item: JsonValue, where: str) -> Host:
 
 
 def _problems(error: ValidationError) -> str:
-    """Every field that is refused and why; what the host's data calls its own fields is shown as ASCII."""
+    """Every refused field, with the reason. Names that come from the host's data are shown as ASCII."""
     found = error.errors(include_url=False, include_input=False)
     texts = [_problem(problem) for problem in found[:_NAMED_PROBLEMS]]
     if len(found) > _NAMED_PROBLEMS:

@@ -16,7 +16,7 @@ def render_junit(environment: str, checks: Sequence[CheckResult]) -> str:
     """One `testsuite` a target, one `testcase` a check; failed, error and skipped become the elements of those names.
 
     Counts on every level, times in seconds, as the schema that Jenkins, GitLab and GitHub reporters read has them.
-    Texts are neutral, because reporters print them; every printable character is one that XML 1.0 can hold.
+    Texts are neutral, because reporters print them. XML 1.0 can hold every character that is left.
     """
     root = ET.Element("testsuites", {"name": _name(environment), **_counts(checks)})
     for target, group in groupby(sorted(checks, key=lambda check: check.target), key=lambda check: check.target):

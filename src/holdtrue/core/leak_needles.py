@@ -1,4 +1,4 @@
-"""What is searched for of a known value: each of its forms, in every spelling, as bytes."""
+"""What is searched for when a value is known: each of its forms, in every spelling, as bytes."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from holdtrue.core.spelling import Spelling, Unit
 from holdtrue.models.leak import Form, KnownValue
 
 PARTIAL_LENGTH: Final = 12
-"""So many characters of a long value's begin or end are searched for too: people and tools cut texts short."""
+"""This many characters at either end of a long value are searched for too: people and tools cut texts short."""
 
 _LONG: Final = 2 * PARTIAL_LENGTH
 
@@ -32,7 +32,7 @@ _LINE: Final = 76
 """Characters of the longest line of PEM and its like."""
 
 _ARMOUR: Final = "-----BEGIN "
-"""What is in PEM begins and ends as others of its kind do; its lines are looked for one by one."""
+"""All PEM texts of a kind have the same beginning and end, so their lines are searched for one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Needle:
     """A text, which programs may escape, or bytes, which they do not."""
 
     def has_plain(self, length: int) -> bool:
-        """Whether so many bytes of it in a row are always the same."""
+        """Whether it has a stretch of this many bytes that is the same in every spelling."""
         if isinstance(self.content, bytes):
             return len(self.content) >= length
         return any(end - start >= length for start, end in plain_stretches(self.content))
@@ -57,7 +57,7 @@ class Needle:
         return Spelling(self.content, anchor_length, _spellings_in_bytes)
 
     def form_of(self, found: str) -> Form:
-        """Which form of the value was found, told by undoing it."""
+        """Which form of the value was found; decoding it tells."""
         if self.form is not Form.PLAIN or not isinstance(self.content, str):
             return self.form
         return _form_of(found.encode("latin-1").decode(errors="replace"), self.content)
@@ -105,7 +105,7 @@ def _partial(text: str) -> Iterator[tuple[Form, str]]:
 
 
 def _wide(text: str) -> Iterator[tuple[Form, bytes]]:
-    """As Windows and its tools write it: two bytes a character, and base64 of that (`powershell -EncodedCommand`)."""
+    """UTF-16, as Windows and its tools write it, and base64 of that (`powershell -EncodedCommand`)."""
     for variant in {text, text.strip()}:
         for codec in ("utf-16-le", "utf-16-be"):
             raw = variant.encode(codec, errors="surrogatepass")

@@ -13,13 +13,13 @@ from holdtrue.models.leak import Form, KnownValue
 _WORDS: Final[Mapping[int, str]] = {8: "Q", 4: "I"}
 """Sizes of the words that are looked up, and the type codes of `array` for them, the rarer first.
 
-An anchor of twice the size less one byte holds one whole word at an aligned position, wherever the anchor begins.
+Wherever an anchor begins, it contains a whole word at an aligned position if it is twice the size less one byte long.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A form that was found, so often, first at this offset in bytes."""
+    """A form that was found: how often, and the offset in bytes of the first."""
 
     name: str
     form: Form
@@ -54,7 +54,7 @@ class NeedleIndex:
 
 
 class WordIndex:
-    """Instead of asking for each form, it asks whether any aligned word of the bytes is one that an anchor holds."""
+    """Does not search for each form: it looks up each aligned word of the bytes among the words of all anchors."""
 
     def __init__(self, needles: Iterable[Needle]) -> None:
         self._words: dict[int, dict[int, list[tuple[Needle, Spelling, int]]]] = {size: {} for size in _WORDS}

@@ -23,7 +23,7 @@ LOG_LIMIT: Final = 20_000
 """Characters of one log record, some 250 lines of a terminal."""
 
 CONTINUED: Final = "    | "
-"""Begins each further line of a log record. No line of a log that begins so is a record of its own."""
+"""Begins each further line of a log record. A line that begins with it is never a record of its own."""
 
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _INVISIBLE: Final = re.compile(
@@ -61,7 +61,7 @@ def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def several_lines(text: str, limit: int = LOG_LIMIT) -> str:
-    """The same for a place with room for several lines, such as the message of a state: line breaks become newlines.
+    """`one_line` for a place with room for several lines, such as the message of a state: line breaks become newlines.
 
     A long text loses its middle.
     """
@@ -107,8 +107,8 @@ def _shown(character: str) -> str:
 def for_markdown(text: str, limit: int = TEXT_LIMIT) -> str:
     """A table cell or a part of a line of markdown: nothing in it is markup, HTML, a mention or a link.
 
-    What is HTML elsewhere becomes an entity, for renderers differ in what a backslash protects. At the beginning of a
-    line it begins no list, heading or rule.
+    Characters of HTML become entities, because renderers differ in what a backslash protects. At the beginning of a
+    line it does not start a list, heading or rule.
     """
     escaped = _BLOCK.sub(r"\1\\", _MARKUP.sub(r"\\\g<0>", one_line(text, limit)))
     return _ENTITY.sub(lambda match: _ENTITIES[match.group()], escaped)

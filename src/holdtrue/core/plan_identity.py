@@ -7,7 +7,7 @@ from typing import Final
 from holdtrue.models.stack import PlanPart, PlanParts
 
 _NAMED: Final = 5
-"""Items of one part that a message names; the others are counted."""
+"""How many items of one part a message names; the others are counted."""
 
 _ABOUT: Final = {
     PlanPart.PLACE: "another {names}",

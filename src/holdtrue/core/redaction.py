@@ -13,7 +13,7 @@ from holdtrue.core.spelling import Spelling
 from holdtrue.core.spelling_index import SpellingIndex
 
 _CONTEXT: Final = max(LINE_LENGTH, REACH)
-"""So many characters before a secret may decide whether it is one."""
+"""This many characters before a text may decide whether it is a secret."""
 
 
 class Redactor:
@@ -34,7 +34,7 @@ class Redactor:
 
     @property
     def longest(self) -> int:
-        """Characters that have to be seen together: of a form, the line breaks that fold it, and the mark of a cut."""
+        """How many characters have to be seen together: the longest form, its line breaks, and the mark of a cut."""
         return longest_folded(self._longest) + REACH if self._longest else 0
 
     def add(self, secrets: Iterable[str]) -> None:
@@ -93,7 +93,7 @@ class StreamRedactor:
         self._redactor = redactor
         self._text = ""
         self._given = 0
-        """So many characters at the begin of the text were given out; a fold or a mark of a cut may be among them."""
+        """How many characters at the beginning were given out; a fold or the mark of a cut may be among them."""
         self._covered = 0
         """So many characters after them are part of a stretch whose replacement has been given out."""
 

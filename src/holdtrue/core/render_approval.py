@@ -10,7 +10,7 @@ from holdtrue.core.render import PLAN_HEADINGS, count, plan_rows, table
 from holdtrue.models.stack import Plan, ResourceChange
 
 FORM_BYTES: Final = 40_000
-"""Size of the changes in a form: a browser shows it at once, and a person still reads it."""
+"""Size of the changes in a form, so that a browser shows it at once and a person still reads it."""
 
 PAGE_BYTES: Final = 1_000_000
 """Size of the changes in an artifact's page."""
@@ -25,7 +25,7 @@ def plan_page(environment: str, plan: Plan, needed: Sequence[ResourceChange], *,
         environment: Where it is to be applied.
         plan: The plan.
         needed: The changes that need an approval.
-        limit_bytes: Size of the tables. What has no room is counted.
+        limit_bytes: Size of the tables. Rows that do not fit are counted.
         whole: Where the whole plan is.
     """
     others = [change for change in plan.changes if change not in needed]

@@ -67,7 +67,7 @@ def sweep_sections(report: SweepReport) -> str:
 
 
 def _folder_lines(report: SweepReport) -> list[str]:
-    """Any user of the machine can make folders that are left alone, so only some of these have a line."""
+    """Any user of the machine can create folders that are left alone, so only the first of them get a line."""
     left = report.folders_of(FolderOutcome.LEFT)
     shown = (*report.folders_of(FolderOutcome.REMOVED), *left[:_FOLDERS_LEFT_SHOWN])
     lines = [f"{folder.outcome} | private folder | {_path(folder)} | {folder.detail}" for folder in shown]
@@ -76,7 +76,7 @@ def _folder_lines(report: SweepReport) -> list[str]:
 
 
 def _path(folder: SweptFolder) -> str:
-    """On one line, whatever characters somebody gave it."""
+    """The path on one line, whatever characters it contains."""
     return for_terminal(folder.path, _PATH_LIMIT)
 
 

@@ -1,4 +1,4 @@
-"""Passwords that a command gives to a program without a name: `mysql -pVALUE`, `curl -u user:VALUE`.
+"""Passwords in a command that no name announces: `mysql -pVALUE`, `curl -u user:VALUE`.
 
 The options are from the manual pages of the programs. A password that is a plain argument, as in
 `htpasswd -b file user VALUE`, is not found.
@@ -14,7 +14,7 @@ from holdtrue.core.secret_names import is_secret_name
 from holdtrue.core.secret_references import is_given
 
 _WHOLE: Final = ""
-"""The whole value of an option is the password; of others, what follows a separator."""
+"""For an option whose whole value is the password; for others, the separator before the password."""
 
 _MYSQL: Final = (
     "mysql mysqldump mysqladmin mysqlimport mysqlshow mysqlcheck mysqlbinlog mysqlslap mysqlpump mysqlsh xtrabackup"
@@ -41,7 +41,7 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {program: options for programs, options in _PROGRAMS for program in programs.split()}
 )
 _SAME_WORD_ONLY: Final = frozenset((*_MYSQL.split(), *_ARCHIVERS.split()))
-"""Programs for which the word after `-p` is something else, such as a database."""
+"""Programs whose password is in the same word as `-p`: the next word is something else, such as a database."""
 
 _ONLY_TO_LOG_IN: Final = frozenset(_REGISTRIES.split())
 """Programs whose `-p` is a password after `login` only: `docker run -p` is a port."""
@@ -50,14 +50,14 @@ _ORACLE: Final = frozenset({"sqlplus", "sqlldr", "expdp", "impdp", "rman"})
 _ORACLE_LOGIN: Final = re.compile(r"[\w$#.]+/(?P<password>[^\s/@]+)(?:@\S*)?")
 
 _TAKE_PASSWORD: Final = frozenset({"--password-stdin", "--pass-stdin", "chpasswd"})
-"""Words of a command that takes a password from its standard input; `sudo -S` does so, too."""
+"""Words of a command that reads a password from standard input; `sudo -S` does so too."""
 
 _SETTINGS: Final = frozenset({"config", "configure", "variable"})
 """What programs call the settings that their subcommand `set` takes as name and value."""
 
 _SHORTEST: Final = 4
 _DEPTH: Final = 3
-"""How many commands within the quotes of another are looked into: `sh -c "..."`."""
+"""How deep commands within the quotes of another are searched: `sh -c "..."`."""
 
 _NAMES: Final = "|".join(map(re.escape, sorted({*_OPTIONS, *_ORACLE, *_SETTINGS, "echo", "printf"})))
 _MAY_GIVE_ONE: Final = re.compile(rf"(?<![\w-])(?:{_NAMES})(?![\w-])")
@@ -70,7 +70,7 @@ _BEFORE_PROGRAM: Final = re.compile(r"[$(`{!@=/]")
 
 
 def gives_password(text: str, depth: int = 0) -> bool:
-    """Whether a command in the text gives a program its password as a value."""
+    """Whether a command in the text contains a program's password."""
     if depth > _DEPTH or _MAY_GIVE_ONE.search(text) is None:
         return False
     commands = _commands(text)

@@ -35,7 +35,7 @@ _OTHER_SCRIPT: Final = re.compile(
 _UNFOLDED: Final = str.maketrans(
     {"ß": "ss", "ł": "l", "ø": "o", "\N{LATIN SMALL LETTER DOTLESS I}": "i", "đ": "d", "æ": "ae"}
 )
-"""Letters that Unicode does not take apart into a Latin letter and its accent."""
+"""Letters that Unicode does not decompose into a Latin letter and its accent."""
 
 _NO_SECRET: Final = re.compile(
     r"(?:^|_)(?:max|min|total|next|page|continuation|pagination|starting)"

@@ -1,4 +1,4 @@
-"""Texts that stand where a secret belongs and say where it is, or that something else fills in."""
+"""Texts in place of a secret: they say where it is, or something else is filled in for them later."""
 
 import re
 from typing import Final
@@ -9,10 +9,10 @@ _PLACEHOLDER: Final = (
     r"(?:\$\{\w+(?::?-|:?\?[^}]*)?\}|\$?\{\{[^{}]*\}\}|\{\w*\}|\$[A-Z_][A-Z0-9_]*|<[\w .-]+>"
     r"|%\(\w+\)s|%s|\*{3,}+|\.{3}|\[redacted\])"
 )
-"""What is filled in elsewhere, or was taken out; `${NAME:-value}` is not, for the value may be the secret."""
+"""What is filled in later, or was taken out. `${NAME:-value}` is not, because the value may be the secret."""
 
 FILLED_IN: Final = rf"(?:\$[A-Za-z_]\w*|{_PLACEHOLDER})++"
-"""In a command or an address, where a shell's variables may be called anything."""
+"""The same in a command or an address, where a shell's variables may have any name."""
 
 _REFERENCE: Final = re.compile(
     rf"{_PLACEHOLDER}++|(?i:true|false|yes|no|none|null)|-?\d{{1,3}}(?:\.\d+)?|arn:[\w-]+:.+|alias/.+|file:///.+|op://.+"
@@ -27,7 +27,7 @@ _FILE: Final = re.compile(
     r"\.[\w-]+|[\w.-]+\.(?:txt|pem|key|crt|cer|json|ya?ml|toml|ini|conf|cfg|env|token|p12|pfx|jks|asc|gpg)"
 )
 _RANDOM: Final = re.compile(r"(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9+/]{40}|[A-Za-z0-9+/]{20,}={1,2}")
-"""AWS's secret access keys, and base64 that tells its end: they may hold slashes, and begin with one."""
+"""AWS's secret access keys, and base64 with padding: they may contain slashes, and begin with one."""
 
 _BLOCK: Final = re.compile(r"(?!\w{8}(?:-\w{4}){3}-\w{12}$)[a-z0-9]{1,20}(?:-[a-z0-9]{1,20})*")
 """The name of a block; a UUID may be a secret id."""

@@ -1,4 +1,4 @@
-"""What a text gives to a secret's name: `TOKEN=...`, `--token ...`, `"token": "..."`, or a note: `password: ...`."""
+"""Secrets that a text assigns to a name: `TOKEN=...`, `--token ...`, `"token": "..."`, or a note: `password: ...`."""
 
 import re
 from typing import Final
@@ -8,7 +8,7 @@ from holdtrue.core.secret_references import is_given, is_reference
 
 _NAME: Final = r"[^\W\d][\w.-]{0,60}"
 _VALUE: Final = r"\"(?P<double>[^\"\n]{4,200})\"|'(?P<single>[^'\n]{4,200})'"
-# Values are looked at and not taken: an assignment may stand within the value of another. So the looks are not long.
+# The value is in a look-ahead, because it may itself contain an assignment. Its length is limited to keep that fast.
 _ASSIGNED: Final = re.compile(
     rf"(?<![\w.-])(?:(?:--?)?(?P<set>{_NAME})=|--?(?P<option>{_NAME})\s+|[\"'](?P<quoted>{_NAME})[\"']\s*:\s*(?=[\"']))"
     rf"(?={_VALUE}|(?P<bare>[^\s'\"&;|,]{{4,200}}))"
@@ -32,7 +32,7 @@ _MARKUP: Final = " \t*_`\"']"
 _SENTENCE_END: Final = re.compile(r"\s*$|\s*[.!,;)\]}|]")
 
 _MIXED: Final = re.compile(r"(?=.*[^\W\d])(?:(?=.*\d)|(?=.*[!#$%^&*+?]))\S{6,}")
-"""Letters together with digits or signs, as in no ordinary word."""
+"""Letters together with digits or signs, unlike an ordinary word."""
 
 _ORDINARY: Final = re.compile(
     r"\d+[a-z]{1,8}|v?\d+(?:\.\w+)+"  # A length, a time, a version.
@@ -41,10 +41,10 @@ _ORDINARY: Final = re.compile(
     r"|[^\W\d]\w*(?:\.[^\W\d]\w*)+|[^\W\d][\w.]*[(\[].*|[=>~].*|//.*|[\w.]+[*?]|(?:[A-Z][a-z]+){2,}"  # Code.
     r"|[A-Z_]+"  # A word to be replaced.
 )
-"""Values of notes that say something about a secret."""
+"""Values in notes that describe a secret and are not one."""
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)+")
-"""`your_password`, `shop-db-password`: a secret's name in place of the secret, where it is one."""
+"""`your_password`, `shop-db-password`: an identifier. If it is the name of a secret, it stands for the secret."""
 
 _WORDS: Final = (
     "required optional mandatory forbidden allowed enabled disabled unset missing absent present empty none null"
@@ -55,11 +55,11 @@ _WORDS: Final = (
     " placeholder here below above same daily weekly monthly yearly please"
 )
 _SAYING: Final = frozenset(_WORDS.split())
-"""Words after a password's name that say something about the password."""
+"""Words after a password's name that describe the password."""
 
 
 def gives_secret(text: str) -> bool:
-    """Whether the text gives a value to a secret's name."""
+    """Whether the text assigns a value to a secret's name."""
     return any(map(_assigns, _ASSIGNED.finditer(text))) or any(_notes(text, found) for found in _NOTED.finditer(text))
 
 
@@ -87,7 +87,8 @@ def _notes(text: str, found: re.Match[str]) -> bool:
         return False
     if _MIXED.fullmatch(value):
         return True
-    # A plain word may be a password, and is rarely a token or a key. Without a blank it is a scope: `token:read`.
+    # A plain word may be a password, but is rarely a token or a key. Without a space before it, it is a scope:
+    # `token:read`.
     is_one_word = " " not in value and value.lower() not in _SAYING
     is_whole = quoted is not None or _SENTENCE_END.match(found["rest"]) is not None
     return is_password_name(before[0]) and is_one_word and is_whole and bool(found["blanks"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _HINTS: Final = ("...", "…", "⋯", "'+", '"+', " chars]", "truncated", "omitted", "snip", "shortened", "elided", " more")
-"""Every mark holds one of these, and most texts hold none."""
+"""Every mark contains one of these, and most texts contain none."""
 
 _AROUND: Final = r"[^\[\](){}<>\n]{0,30}"
 _MARK: Final = (
@@ -19,10 +19,10 @@ _MARKS: Final = re.compile(rf"(?:{_MARK})(?:[ \n]?(?:{_MARK}))*")
 
 _LOOSE: Final = "\"'`\\ \t[](){}<>"
 _LOOSE_LENGTH: Final = 8
-"""So many quotes, brackets and spaces may stand between a mark and what was left."""
+"""How many quotes, brackets and spaces may stand between a mark and what was left."""
 
 REACH: Final = 96
-"""Characters that a mark and what stands around it may have."""
+"""How many characters a mark and what stands around it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class Cut:
     starts: range
     """Where what was left after the mark may begin."""
     text_after: int
-    """Where the text after the mark ends: at the begin of the next mark."""
+    """Where the text after the mark ends: at the beginning of the next mark."""
 
 
 def cuts(text: str) -> Iterator[Cut]:
-    """Every one, in order."""
+    """Every place where the text was cut, in order."""
     if not any(hint in text for hint in _HINTS):
         return
     marks = [(0, 0), *(mark.span() for mark in _MARKS.finditer(text)), (len(text), len(text))]

@@ -1,4 +1,4 @@
-"""One text found again however its characters are escaped: each may stand there in any of its spellings."""
+"""Finds a text however its characters are escaped: each may have any of its spellings."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from math import prod
@@ -8,18 +8,18 @@ from holdtrue.core.escapes import PLAIN, is_plain, plain_stretches, spellings
 from holdtrue.core.spans import Span
 
 Unit = tuple[str, ...]
-"""The spellings of one character, or a stretch of characters that nobody escapes."""
+"""The spellings of one character, or a stretch of characters that no program escapes."""
 
 ANCHOR_LENGTH: Final = 8
 END_LENGTH: Final = 4
-"""So many characters of a text's beginning or end are enough where another program has cut the rest."""
+"""This many characters of a text's beginning or end are enough where a program has cut off the rest."""
 
 _AROUND_MIDDLE: Final = 50
-"""So far from its middle an anchor is looked for in a text that has no plain stretch."""
+"""How far from the middle an anchor is looked for in a text without a plain stretch."""
 
 
 class Spelling:
-    """A text that is looked up by its anchor, where it is spelled in the fewest ways, and compared from there on.
+    """A text that is looked up by its anchor, the part with the fewest spellings, and compared from there.
 
     The anchor is in the middle, if possible: secrets of one kind begin alike (`hvs.`, `eyJhbGciOi`).
     """
@@ -34,7 +34,7 @@ class Spelling:
 
     @property
     def longest(self) -> int:
-        """Characters of the longest spelling."""
+        """How many characters the longest spelling has."""
         if is_plain(self._text):
             return len(self._text)
         escaped = {*self._text} - PLAIN
@@ -58,7 +58,7 @@ class Spelling:
         return {beginning[::-1] for beginning in _beginnings(backwards, END_LENGTH)}
 
     def match(self, text: str, at: int) -> Span | None:
-        """The whole text, when its anchor begins here: as it is, or the longest of several readings."""
+        """Where the whole text is, if its anchor begins at `at`: as it is, or the longest of several matches."""
         start = at - self._anchor
         if start >= 0 and text.startswith(self._text, start):
             return start, start + len(self._text)
@@ -74,7 +74,7 @@ class Spelling:
         return min(starts), max(ends)
 
     def match_head(self, text: str, start: int, stops: Collection[int]) -> Span | None:
-        """What begins here and was cut at one of these places, also in the middle of an escape."""
+        """A beginning of the text, from `start` to a stop, where it was cut; perhaps in the middle of an escape."""
         ends = {start}
         for unit in _units(self._text, self._spell):
             for stop in stops:
@@ -86,7 +86,7 @@ class Spelling:
         return None
 
     def match_tail(self, text: str, end: int, stops: Collection[int]) -> Span | None:
-        """What ends here and was cut at one of these places, also in the middle of an escape."""
+        """An end of the text, from a stop, where it was cut, to `end`; perhaps in the middle of an escape."""
         starts = {end}
         for unit in reversed([*_units(self._text, self._spell)]):
             for stop in stops:
@@ -125,7 +125,7 @@ def _is_cut(left: str, unit: Unit, holds: Callable[[str, str], bool]) -> bool:
 
 
 def _anchor(text: str, length: int, spell: Callable[[str], Unit]) -> int:
-    """Where so many characters begin that are spelled in the fewest ways, the closest to the middle."""
+    """Where the stretch of this length with the fewest spellings begins; of several, the closest to the middle."""
     last = len(text) - length
     middle = last // 2
     if is_plain(text[middle : middle + length]):

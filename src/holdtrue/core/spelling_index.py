@@ -1,4 +1,4 @@
-"""Many texts looked up at once: the whole of one anywhere, and what is left of one where a program cut it."""
+"""Looks up many texts at once: each whole text anywhere, and what is left of it where a program cut it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -9,14 +9,14 @@ from holdtrue.core.spelling import ANCHOR_LENGTH, END_LENGTH, Spelling
 
 _WINDOW: Final = 5
 _STRIDE: Final = ANCHOR_LENGTH - _WINDOW + 1
-"""Every fourth position of a text is looked up, by the five characters there: every anchor holds such a window."""
+"""Five characters at every fourth position are looked up: each anchor contains such a window."""
 
 _Key = tuple[str, int]
-"""Characters to look up, and so many characters of the anchor before them."""
+"""Characters to look up, and how many characters of the anchor are before them."""
 
 
 class SpellingIndex:
-    """One thread may add and discard while others search: these then find what was added or do not."""
+    """One thread may add and discard while others search; they may or may not see that change."""
 
     def __init__(self) -> None:
         self._windows = _Lookup(_windows)
@@ -24,7 +24,7 @@ class SpellingIndex:
         self._tails = _Lookup(lambda spelling: {(tail, 0) for tail in spelling.tails()})
 
     def add(self, spelling: Spelling, *, may_be_cut: bool) -> None:
-        """Find this, too; what is left of it where it was cut, only if it may be."""
+        """Find this text from now on, and if it may be cut also what is left of it."""
         self._windows.add(spelling)
         if may_be_cut:
             self._heads.add(spelling)
@@ -36,7 +36,7 @@ class SpellingIndex:
             lookup.discard(spellings)
 
     def find(self, text: str) -> list[Span]:
-        """Every place of the whole of a text, in no order."""
+        """Every place of a whole text, in no order."""
         windows = self._windows.entries
         seen = [
             (at, entries)
@@ -51,7 +51,7 @@ class SpellingIndex:
         ]
 
     def find_cut(self, text: str, longest: int) -> Iterator[Span]:
-        """Every place where a beginning stands before a mark of shortening, or an end after one."""
+        """Every place where a text's beginning stands before a mark of shortening, or its end after one."""
         heads, tails = self._heads.entries, self._tails.entries
         for cut in cuts(text):
             first = max(cut.ends[0] - longest, cut.text_before)
@@ -67,7 +67,7 @@ class SpellingIndex:
 
 
 class _Lookup:
-    """The spellings that some characters belong to. Lists grow or are replaced, so that readers need no lock."""
+    """Spellings by the characters that are looked up. Lists grow or are replaced, so that readers need no lock."""
 
     def __init__(self, keys: Callable[[Spelling], Iterable[_Key]]) -> None:
         self._keys = keys

@@ -145,11 +145,11 @@ def fill(template: str, values: Mapping[str, JsonValue], *, where: str) -> str:
 
 
 def fill_path(template: str, values: Mapping[str, JsonValue], *, where: str) -> str:
-    """The same for a path on this machine.
+    """`fill` for a path on this machine.
 
     Raises:
-        RejectedError: as for `fill`, or the values give a path with a control character. One that begins with NUL would
-            be an abstract socket (unix(7)).
+        RejectedError: as for `fill`, or the values give a path with a control character. A path that begins with NUL
+            would be an abstract socket (unix(7)).
     """
     path = fill(template, values, where=where)
     if re.search(r"[\x00-\x1f\x7f]", path):
@@ -162,7 +162,7 @@ def fill_path(template: str, values: Mapping[str, JsonValue], *, where: str) -> 
 
 
 def fill_url(template: str, values: Mapping[str, JsonValue], *, where: str) -> str:
-    """The same for a URL that is asked; an IPv6 `address` gets the brackets that it needs in one.
+    """`fill` for a URL of a probe. An IPv6 `address` gets the brackets that a URL needs.
 
     The manifest says what kind of URL it is. Values must not add credentials or break out of a line, and must not lead
     to an address that no host can have, such as the metadata service of a cloud.

@@ -32,7 +32,7 @@ _MARGIN: Final = 0.15
 """Keys are replaced when less than this part of their life is left."""
 
 _LAST_USE: Final = timedelta(seconds=10)
-"""Keys that could not be replaced are used while at least this is left of their life."""
+"""Keys that could not be replaced are used until this long before they expire."""
 
 _PUBLIC: Final = frozenset({"access_key"})
 """Fields in an answer of Vault's AWS engine that are not secret."""
@@ -307,7 +307,7 @@ class VaultAwsCredentials(CredentialReference):
 
 
 def _known(keys: AwsKeys, vault: SharedVault, kind: str) -> AwsKeys:
-    """The keys, registered for the caller's run: another one may have had them made."""
+    """The keys, registered for the caller's run, because another run may have obtained them."""
     for secret in keys.secrets:
         vault.know(secret, name=f"AWS keys of {kind}")
     return keys

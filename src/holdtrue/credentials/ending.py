@@ -1,4 +1,4 @@
-"""Ends what a run holds, and has the ledger told what became of it."""
+"""Ends what a run holds, and notes for the ledger what became of it."""
 
 import logging
 from typing import Final

@@ -22,17 +22,17 @@ SILENCE_SECONDS: Final = 45.0
 """A run on another machine that did not tell the ledger for this long that it lives seems dead."""
 
 RETRY_SECONDS: Final = 1.0
-"""Between two attempts to tell a ledger that does not answer."""
+"""The pause between two attempts to write to a ledger that does not answer."""
 
 END_SECONDS: Final = 10.0
 """How long the end of a run waits for the ledger; a terminated process has 15 s for all of its end."""
 
 
 class LedgerEntry:
-    """One holder's line and those of its leases. Its caller sees to it that it is not opened by two threads at once.
+    """One holder's line and those of its leases. The caller must not open it from two threads at once.
 
-    A thread of its own writes to the ledger, because a run whose renewals hang is still alive, and a ledger that hangs
-    must hold up neither renewals nor revocations. What it cannot write is tried again until it is written.
+    A separate thread writes to the ledger: a run whose renewals hang is still alive and has to say so, and a ledger
+    that hangs must not delay renewals or revocations. The thread tries again until everything is written.
     """
 
     def __init__(self, holder: Holder, connect: Callable[[], Ledger]) -> None:
@@ -60,19 +60,19 @@ class LedgerEntry:
         return self._ledger
 
     def note(self, line: Lease) -> None:
-        """Have the ledger told of a lease that was renewed or is over, as soon as it answers."""
+        """Record a lease that was renewed or has ended, as soon as the ledger answers."""
         self._notes.add(line)
         if self._ledger is not None:
             self._start_writer(self._ledger)
         self._wake.set()
 
     def close(self) -> None:
-        """Have the rest written, and then that the run ended, which releases its locks.
+        """Write the rest, and then that the run has ended, which releases its locks.
 
-        This waits a limited time for a ledger that does not answer. The writer goes on while the process lives, and
+        This waits a limited time for a ledger that does not answer. The writer keeps trying while the process lives;
         after that the sweep brings the ledger up to date. A signal that arrives meanwhile is raised at the end.
 
-        If a tool of the run still runs and it holds a lock, the entry stays open. Other runs take the lock over once
+        If a tool of the run still runs and it holds a lock, the entry stays open. Other runs take over the lock once
         the process and its tools are gone.
         """
         self._over.set()
@@ -82,7 +82,7 @@ class LedgerEntry:
         while writer is not None and writer.is_alive() and (left := deadline - time.monotonic()) > 0:
             try:
                 writer.join(left)
-            except BaseException as error:  # noqa: BLE001 - the end is to be noted in spite of it
+            except BaseException as error:  # noqa: BLE001 - the end is written in spite of it
                 interruption = error
         if writer is not None and writer.is_alive():
             _warn_of_what_the_ledger_missed(self._notes.waiting, self._failure)
@@ -111,7 +111,7 @@ class LedgerEntry:
             self._wake.wait(max(pause, 0))
 
     def _tell(self, ledger: Ledger, *, is_due: bool, is_over: bool) -> Exception | None:
-        """Why the ledger could not be told everything. When it does not answer, it is asked once."""
+        """Why not everything could be written; None if it could. A ledger that does not answer is asked only once."""
         steps: list[Callable[[], None]] = [lambda: self._notes.write(ledger)]
         if is_due:
             steps.insert(0, lambda: ledger.beat(self._holder.id))
@@ -134,7 +134,7 @@ class LedgerEntry:
             ledger.close_holder(self._holder.id, datetime.now(UTC))
 
     def _has_ended(self) -> bool:
-        """Whether the writer may end; what is noted from then on starts another one."""
+        """Whether the writer may end; a later note starts another writer."""
         with self._lock:
             if not self._notes.waiting:
                 self._writer = None

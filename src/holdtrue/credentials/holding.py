@@ -35,10 +35,10 @@ class Custodian(Protocol):
         """Holds the secrets of what was obtained or is served, until the scope is over."""
 
     def ledger(self) -> LeaseRecorder:
-        """The ledger, opened and told of the holder. Raises RejectedError: the scope is over."""
+        """The ledger, opened, with the holder in it. Raises RejectedError: the scope is over."""
 
     def note(self, line: Lease) -> None:
-        """Have the ledger's line of a lease changed, as soon as the ledger answers."""
+        """Change the ledger's line of a lease, as soon as the ledger answers."""
 
     def keep(self, holding: "Holding") -> None:
         """End this with the scope. Raises RejectedError: the scope is over, and this was ended at once."""
@@ -58,7 +58,7 @@ class Holding:
         return self.lease.id
 
     def extend(self, ttl_seconds: int) -> None:
-        """It lives this much longer from now; the ledger is told when it answers."""
+        """Note that it expires this long from now; the ledger is updated when it answers."""
         until = datetime.now(UTC) + timedelta(seconds=ttl_seconds)
         self.lease = self.lease.model_copy(update={"expires_at": until})
         self.note(self.lease)
@@ -69,7 +69,7 @@ class Holding:
         return self.lease.expires_at is not None and self.lease.expires_at <= datetime.now(UTC)
 
     def release(self) -> None:
-        """Revoke it; what nobody can revoke is left to expire. The ledger is told when it answers.
+        """Revoke it; what nobody can revoke is left to expire. The ledger is updated when it answers.
 
         Raises:
             HoldtrueError: it could not be revoked.
@@ -88,11 +88,11 @@ def obtain(
     *,
     ends_anyway: bool = False,
 ) -> tuple[T, Holding]:
-    """Ask for something that has a lease, with the ledger knowing of it before and after.
+    """Ask for something that has a lease, and record it in the ledger before and after.
 
-    Secrets that `request` registers are held by the custodian as well. Killed before the answer is noted, or without an
-    answer, the ledger holds the request: the server may have issued something, although nobody can use it.
-    `ends_anyway` says that this ends with something else that the run holds.
+    Secrets that `request` registers are held by the custodian as well. If no answer arrives, or the process is killed
+    before the answer is recorded, the ledger still lists the request: the server may have issued something, although
+    nobody can use it. `ends_anyway` says that this ends with something else that the run holds.
 
     Raises:
         HoldtrueError: what `request` raises, or the ledger could not be written: then nothing is kept.
@@ -126,7 +126,7 @@ def _answer(custodian: Custodian, lease: Lease, request: Callable[[], T], *, end
 
 
 def _give_back(custodian: Custodian, held: Lease, end: Callable[[], LeaseState] | None) -> None:
-    """Revoke what the ledger could not be told of. What lives on nevertheless is noted for the sweep."""
+    """Revoke what could not be recorded. If it is still valid after that, it is noted for the sweep."""
     state = LeaseState.HELD
     try:
         if end is not None:

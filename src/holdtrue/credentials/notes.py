@@ -1,4 +1,4 @@
-"""What the ledger has yet to be told about a run's leases: the latest of each, kept until it is written."""
+"""What has yet to be written to the ledger about a run's leases: the latest state of each, kept until it is written."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ class LeaseNotes:
         self._lines: dict[UUID, Lease] = {}
 
     def add(self, line: Lease) -> None:
-        """Have this written. What is settled stays settled, also when a renewal ends after the revocation."""
+        """Add a line to write. A settled lease stays settled, even if a renewal finishes after the revocation."""
         with self._lock:
             former = self._lines.get(line.id)
             if former is None or not former.state.is_settled:
@@ -32,10 +32,11 @@ class LeaseNotes:
             return tuple(self._lines.values())
 
     def write(self, ledger: LeaseRecorder) -> None:
-        """Write what waits. A note that the ledger refuses for good is dropped with a warning.
+        """Write what is waiting. A note that the ledger refuses for good is dropped with a warning.
 
         Raises:
-            HoldtrueError: not everything could be written; it waits on. A ledger that does not answer is asked once.
+            HoldtrueError: not everything could be written; the rest keeps waiting. A ledger that does not answer is
+                asked only once.
         """
         failure: HoldtrueError | None = None
         for line in self.waiting:

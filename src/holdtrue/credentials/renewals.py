@@ -1,6 +1,6 @@
 """What is renewed while a run lasts: each token before its leases, at a random part of the lifetime.
 
-Renewing asks Vault only. The ledger is told beside it, so one that does not answer delays no renewal.
+Renewing needs only Vault. The ledger is updated separately, so a ledger that does not answer delays no renewal.
 """
 
 import logging
@@ -30,7 +30,7 @@ _RETRY_PART: Final = 0.25
 """After a failed renewal the next try comes when this part of what is left is over."""
 
 _RETRY_SECONDS: Final = 0.2
-"""Between two tries at the least."""
+"""The shortest pause between two tries."""
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class _Renewal:
     due: float
     deadline: float
     is_last: bool
-    """It is not renewable, or has met its role's maximum: it ends at its deadline."""
+    """It is not renewable, or has reached its role's maximum: it ends at its deadline."""
     has_failed: bool = False
 
     @property
@@ -134,7 +134,7 @@ def _renew(item: _Renewal) -> None:
 
 
 def _retry(item: _Renewal, error: Exception, now: float) -> None:
-    """Try again until it ends, whatever the reason: also a refusal may be undone in time."""
+    """Try again until it ends, whatever the reason: even a refusal may be corrected in time."""
     left = item.deadline - now
     item.due = now + max(left * _RETRY_PART, _RETRY_SECONDS)
     if not item.has_failed:

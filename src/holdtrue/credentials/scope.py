@@ -2,7 +2,7 @@
 
 Inside `credential_scope` all threads share it. Code that opened none shares the process's own scope, which ends with
 the process; so credentials work in a user's own flow without further ado. SIGTERM and SIGHUP end every scope of the
-process before they end it; who handles that signal otherwise has to end the process by exit or exception.
+process before they end it. Code that handles such a signal otherwise has to end the process by exit or exception.
 """
 
 import atexit
@@ -115,7 +115,7 @@ class CredentialScope:
         return value
 
     def note(self, line: Lease) -> None:
-        """Have the ledger's line of a lease changed, as soon as the ledger answers."""
+        """Change the ledger's line of a lease, as soon as the ledger answers."""
         self._entry.note(line)
 
     def keep(self, holding: Holding) -> None:

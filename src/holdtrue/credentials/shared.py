@@ -192,10 +192,10 @@ class SharedVault:
         *,
         serves_still: Callable[[T], bool] = lambda _: False,
     ) -> T:
-        """What was fetched under this key while it is usable and its login was not replaced.
+        """What was fetched under this key, as long as it is usable and its login was not replaced.
 
-        One caller at a time fetches anew. What `serves_still` is used to its end while a service that is needed to
-        replace it does not answer.
+        Only one caller at a time fetches again. If a service that is needed for that does not answer, the old value is
+        used as long as `serves_still` accepts it.
         """
         with self._remembering:
             kept, login_number = self._remembered.get(key, (None, self._following))
@@ -229,7 +229,7 @@ class SharedVault:
         return self._known(self._logins.get(number, lambda: self._new_login(number)))
 
     def _new_login(self, number: int) -> VaultSession:
-        # What it logs in with is held by the worker as long as it may have to log in again.
+        # The worker holds the credentials of the login as long as it may have to log in again.
         with self._custodian.secrets.collecting():
             credential = self._identity.credential(self._unwrap)
         session = login(self.server, credential) if isinstance(credential, Token) else self._own_login(credential)

@@ -74,7 +74,7 @@ def sweep(ledger: LeaseLedger, vaults: Sequence[VaultCredentials]) -> SweepRepor
 
 
 def _remove_folders() -> tuple[SweptFolder, ...]:
-    """Remove the private folders that dead runs left on this machine. What goes wrong there costs no lease its end."""
+    """Remove the private folders that dead runs left on this machine. An error there does not stop revocations."""
     try:
         return remove_leftovers(private_parent())
     except (SettingInvalid, OSError) as error:
@@ -174,7 +174,7 @@ class _Sweeper:
         return self._unknown(lease, why)
 
     def _unknown(self, lease: Lease, why: str) -> _Ended:
-        """Nothing proves that it ended: it may have been renewed after its recorded end, while the ledger was away."""
+        """The outcome without proof that it ended. It may have been renewed while the ledger was away."""
         if lease.expires_at is not None and self._is_past(lease.expires_at):
             return SweepOutcome.FAILED, f"by the ledger it has expired, which the server has not confirmed: {why}"
         return SweepOutcome.FAILED, why

@@ -1,6 +1,6 @@
-"""SIGTERM ends what a process holds before it ends the process, whoever handles that signal. SIGHUP does the same.
+"""SIGTERM ends what a process holds before it ends the process, whatever handles the signal. SIGHUP does the same.
 
-SIGQUIT keeps its default for processes that hang: it ends them on the spot, and what they held is left to the sweep.
+SIGQUIT keeps its default, for processes that hang: it ends them on the spot and leaves what they held to the sweep.
 """
 
 import logging
@@ -108,10 +108,10 @@ def _take_termination_over() -> None:
 
 
 def _take_hangup_over() -> None:
-    """Handle SIGHUP instead of its default, which ends the process on the spot.
+    """Handle SIGHUP. Its default would end the process on the spot.
 
-    A handler that is there stays, and so does an ignored one: `nohup` starts a process that outlives its terminal. Only
-    the main thread can do this, so it is tried at import and for each scope.
+    An existing handler stays, and an ignored SIGHUP stays ignored: `nohup` starts a process that outlives its terminal.
+    Only the main thread can do this, so it is tried at import and for each scope.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:

@@ -11,13 +11,13 @@ SET_BY_ANSIBLE: Final = frozenset(
         *("role_uuid", "vars"),
     }
 )
-"""Ansible sets these itself, over whatever is given (VariableManager, INTERNAL_STATIC_VARS)."""
+"""Ansible sets these itself and overwrites other values (VariableManager, INTERNAL_STATIC_VARS)."""
 
 
 def is_of_ansible(name: str) -> bool:
     """Whether Ansible reads the variable itself: such variables decide how and where code runs, also on the worker.
 
     Those of connections, privilege escalation, shells, modules and lookups begin with `ansible_` or `_ansible_`. The
-    two others are an internal variable of the ssh connection, and one of ansible-core's own tests.
+    other two are an internal variable of the ssh connection and a variable of ansible-core's own tests.
     """
     return name.lstrip("_").startswith("ansible_") or name in {"delegated_vars", "_z_test_entry"}

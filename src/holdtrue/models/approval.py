@@ -12,7 +12,7 @@ from holdtrue.models.stack import PlanParts
 
 
 class Approver(Value):
-    """A person as far as we know them."""
+    """A person, as far as Prefect knows."""
 
     name: str = Field(description="Empty when nothing is known.")
     is_proved: bool = Field(default=False, description="Whether Prefect has authenticated this person.")
@@ -52,7 +52,7 @@ class Approvals(Protocol):
     """The approvals in a ledger."""
 
     def key(self, environment: str) -> bytes:
-        """The secret key of this environment's hashes: 32 random bytes, made when they are first asked for."""
+        """The secret key of this environment's hashes: 32 random bytes, created when first needed."""
         ...
 
     def ask(self, request: ApprovalRequest, expires_seconds: int) -> Approval:
@@ -60,9 +60,9 @@ class Approvals(Protocol):
         ...
 
     def use(self, environment: str, digest: str, approver: Approver, *, reason: str, run: str) -> Approval | None:
-        """Approve the open request for this plan and use the approval up, in one step.
+        """Approve the open request for this plan and mark the approval as used, in one step.
 
-        None when there is no open request; of two runs that try at once, one gets it.
+        None when there is no open request. Of two runs that try at once, only one gets the approval.
         """
         ...
 

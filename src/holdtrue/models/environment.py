@@ -19,7 +19,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name that is safe in file names, block names, artifact keys and stack names."""
 
 # A server checks parameters with Python's `re.search`, where `$` also matches before a line break at the end of a text.
-# Pydantic's engine knows neither `\Z` nor look-ahead, so a keyword of its own refuses the line break.
+# Pydantic's engine knows neither `\Z` nor look-ahead, so a separate keyword of the schema refuses the line break.
 _ONE_LINE: Final[JsonDict] = {"not": {"pattern": r"\n"}}
 
 # Parameters of flows: a server that enforces a deployment's schema refuses anything else before there is a run.

@@ -13,7 +13,7 @@ _OF_ANSIBLE: Final = frozenset({"localhost", "127.0.0.1", "all", "ungrouped"})
 """To Ansible the first two are the worker itself, the others are groups."""
 
 _LIKE_A_NUMBER: Final = re.compile(r"(.*\.)?(\d+|0[xX][0-9A-Fa-f]*)")
-"""Resolvers read such names as IPv4 addresses in one of several spellings: `2130706433` is 127.0.0.1."""
+"""Names that resolvers read as an IPv4 address in another spelling: `2130706433` is 127.0.0.1."""
 
 _METADATA: Final = frozenset({IPv6Address("fd00:ec2::254")})
 """Instance metadata outside the link-local ranges (EC2 user guide, "Access instance metadata")."""
@@ -55,7 +55,7 @@ def _require_ip_address(address: str) -> None:
 
 
 def is_reserved(address: IPv4Address | IPv6Address) -> bool:
-    """Whether no host of a fleet can have the address. Loopback can be right, for example behind a tunnel."""
+    """Whether no host of a fleet can have the address. A loopback address can be right, for example behind a tunnel."""
     plain = address.ipv4_mapped if isinstance(address, IPv6Address) and address.ipv4_mapped else address
     return plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain in _METADATA
 

@@ -1,6 +1,6 @@
-"""What the data of a host may set: ordinary variables, and of Ansible's own only those of one list.
+"""What the data of a host may set: ordinary variables, and of Ansible's own only the listed ones.
 
-A host's data comes from the state of a stack. Whoever can write that state must not be able to run code on the worker.
+A host's data comes from the state of a stack. Write access to that state must not be enough to run code on the worker.
 """
 
 import re
@@ -33,7 +33,7 @@ _GROUP: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _ANSIBLES_GROUPS: Final = frozenset({"all", "ungrouped", "localhost"})
 
 _MARKER: Final = "__ansible_"
-"""Modules decode a mapping with such a key to another type, or fail (ansible-core 2.19, _internal/_json, measured)."""
+"""Modules turn a mapping with such a key into another type, or fail (ansible-core 2.19, _internal/_json, measured)."""
 
 _INSTEAD: Final = {
     **dict.fromkeys(("ansible_host", "ansible_ssh_host"), "the host's `address`"),
@@ -125,4 +125,4 @@ def _checked(variables: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 HostVariables = Annotated[dict[str, JsonValue], AfterValidator(_checked)]
-"""Any JSON value under ordinary names; all that is refused is named in one error."""
+"""Any JSON value under ordinary names; one error names everything that is refused."""

@@ -51,7 +51,7 @@ class FolderOutcome(StrEnum):
     REMOVED = "removed"
     """The process that made it is gone, and so is all that it started."""
     LEFT = "left alone"
-    """It is not certain whose it is, or that nobody uses it; or it is another user's."""
+    """It belongs to another user, or it is uncertain whose it is or whether somebody uses it."""
 
 
 class SweptFolder(Value):

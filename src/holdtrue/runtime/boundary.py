@@ -35,10 +35,10 @@ def link_out_of(root: Path, path: Path) -> LinkOut | None:
 
 
 def links_below(root: Path, folder: Path) -> Iterator[LinkOut]:
-    """The links below a folder that lead out of `root`; what a link inside leads to is looked through as well.
+    """The links below a folder that lead out of `root`; folders that a link inside leads to are searched as well.
 
     The programs of a virtual environment (`bin` beside a `pyvenv.cfg`) are left out, because its interpreter is such a
-    link. A folder that cannot be listed is passed over: what reads it reports that.
+    link. A folder that cannot be listed is skipped: whatever reads it later reports that.
     """
     waiting, seen = [folder], set[str]()
     while waiting:

@@ -27,7 +27,7 @@ def private_folder(prefix: str) -> Iterator[Path]:
     """A fresh 0700 folder, removed on every way out.
 
     It lies in HOLDTRUE_PRIVATE_FOLDERS, or else in memory where the machine has /dev/shm. The path stays short, because
-    of the unix sockets below it. What runs that were killed have left there is removed first.
+    of the unix sockets below it. Leftovers of killed runs are removed from there first.
 
     Raises:
         SettingInvalid: the setting names no folder that can be used.

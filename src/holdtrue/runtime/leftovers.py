@@ -1,8 +1,8 @@
-"""Private folders of runs that were killed: whose a folder is, and how a later run removes it.
+"""Private folders of killed runs: who made a folder, and when a later run may remove it.
 
 Each private folder has a note of the process that made it. A folder is removed only if that process and all that it
-started are certainly gone: process id, start time, boot and pid namespace are compared, so that neither a later process
-with the same id nor a container that shares the folder's parent is mistaken for it.
+started are certainly gone. Process id, start time, boot and pid namespace are compared. So neither a later process with
+the same id, nor one in a container that shares the parent folder, is mistaken for that process.
 """
 
 import errno
@@ -27,7 +27,7 @@ _NOTE: Final = ".holdtrue-holder"
 _NOTE_LIMIT_BYTES: Final = 4096
 _PREFIXES: Final = ("holdtrue-", "ht-")
 _START_SECONDS: Final = 60
-"""A folder without a note belongs to a run that is just starting, unless it is older than this."""
+"""A folder without a note that is younger than this belongs to a run that is just starting."""
 
 _ToolsOf = Callable[[ProcessIdentity], Liveness]
 """Whether a tool of this process lives, looked up once for all of its folders."""
@@ -38,14 +38,14 @@ _NO_NOTE: Final = (
 
 
 def sign(folder: Path) -> None:
-    """Note in a new folder that this process made it."""
+    """Write a note into a new folder that this process made it."""
     descriptor = os.open(folder / _NOTE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(current_process().model_dump_json())
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove it, its note last: when this is interrupted, what is left can still be recognised. Never raises."""
+    """Remove the folder, its note last, so that an interrupted removal can be continued. Never raises."""
     with suppress(OSError), _opened(folder) as descriptor:
         with os.scandir(descriptor) as entries:
             found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name != _NOTE]
@@ -58,10 +58,10 @@ def remove_folder(folder: Path) -> None:
 
 
 def remove_leftovers(parent: Path) -> tuple[SweptFolder, ...]:
-    """Remove the private folders of dead processes below `parent`, and return them with those that it left alone.
+    """Remove the private folders of dead processes below `parent`. Return these and those that were left alone.
 
-    Folders of processes that live are not in the result. Each folder that was removed is in one result only, also when
-    two runs do this at once.
+    Folders of processes that live are not in the result. Each removed folder is in one result only, even if two runs do
+    this at the same time.
 
     Raises:
         OSError: the parent cannot be listed.
@@ -77,7 +77,7 @@ def _may_be_private(entry: "os.DirEntry[str]") -> bool:
 
 
 def _treat(folder: Path, tools_of: _ToolsOf) -> SweptFolder | None:
-    """Remove one folder if its holder is dead. None when there is nothing to report: it is in use, or gone by now."""
+    """Remove one folder if its process is dead. None when there is nothing to report: it is in use, or already gone."""
     try:
         with _opened(folder) as descriptor:
             owner = os.fstat(descriptor).st_uid
@@ -171,7 +171,7 @@ def _holder(note: bytes | None) -> ProcessIdentity | None:
 
 
 def _is_named_by_a_process(folder: Path) -> bool:
-    """Whether a process still has the folder in its arguments or environment, such as the keeper of an SSH agent."""
+    """Whether a process has the folder in its arguments or environment, such as one that uses an SSH agent in it."""
     wanted = os.fsencode(folder)
     for name in os.listdir("/proc"):  # noqa: PTH208 - names are all that is needed
         if name.isdigit():

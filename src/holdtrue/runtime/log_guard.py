@@ -1,8 +1,8 @@
 """What log records, warnings and reports of unhandled exceptions show: no registered secret, and only neutral text.
 
-Every handler asks its `filter` about a record, whichever logger, class of logger or record factory it comes from, and
-before it formats or queues it. The secrets are taken out first, while each text is whole, and then what is left is made
-neutral. A record that is given to a handler's `emit` directly is redacted as text, by `format`.
+Every handler passes a record to its `filter` before it formats or queues it, whichever logger, class of logger or
+record factory the record comes from. The secrets are taken out first, while each text is whole, and then what is left
+is made neutral. A record that is given to a handler's `emit` directly is redacted as text, by `format`.
 """
 
 import logging
@@ -28,20 +28,20 @@ _BY_ITSELF: Final = frozenset({"msg", "args", "exc_info", "exc_text", "stack_inf
 """What is redacted with what belongs to it."""
 
 _DERIVED: Final = frozenset({"message", "asctime", "exc_text"})
-"""What formatters put on a record, out of what it has already."""
+"""What formatters add to a record, made from its other fields."""
 
 
 class _LastRecord(threading.local):
-    """The record that a thread has cleaned last: most records go to several handlers, one after the other.
+    """The record that a thread cleaned last, because most records go to several handlers, one after the other.
 
-    It is not held: with its exception it would keep the objects of many frames alive.
+    It is a weak reference: the record's exception would keep the objects of many frames alive.
     """
 
     _record: Callable[[], logging.LogRecord | None] = staticmethod(lambda: None)
     _fields: Mapping[str, int] = MappingProxyType({})
 
     def is_same(self, record: logging.LogRecord) -> bool:
-        """Whether this is that record, and nothing of it was replaced."""
+        """Whether this is that record, with no field replaced."""
         return self._record() is record and self._fields == _identities(record)
 
     def keep(self, record: logging.LogRecord) -> None:
@@ -60,10 +60,10 @@ _INSTALLED: Final = Event()
 
 
 def guard_logging() -> None:
-    """Put the net below all handlers of logs, `warnings`, and the hooks for unhandled exceptions; once a process.
+    """Guard all log handlers, `warnings`, and the hooks for unhandled exceptions; once a process.
 
-    Nothing is changed in a record that holds no registered secret and no unsafe text. Where one does, the message is
-    the redacted and neutral text without arguments, and a traceback is shown as that.
+    A record without a registered secret and without unsafe text stays as it is. In any other record, the message
+    becomes the redacted and neutral text without arguments, and a traceback is shown in the same form.
     """
     with _INSTALLING:
         if _INSTALLED.is_set():
@@ -107,7 +107,7 @@ def _redact_message(record: logging.LogRecord) -> None:
     clean = redact_text(message)
     if clean != message:
         record.msg, record.args = clean, None
-        record.__class__ = logging.LogRecord  # A class of its own may make its message of something else.
+        record.__class__ = logging.LogRecord  # A subclass may make its message from other fields.
 
 
 def _blank(record: logging.LogRecord, error: Exception) -> None:
@@ -203,7 +203,7 @@ def _guarded_unraisablehook(
 
 
 def _shown_neutral(error: BaseException) -> bool:
-    """Print the traceback of an exception whose texts are not neutral; False for one that its hook can print."""
+    """Print the traceback of an exception with unsafe texts; False if the ordinary hook can print it."""
     lines = [line for link in reachable(error) for line in traceback.format_exception_only(link)]
     if all(line.removesuffix("\n") == for_log(line) for line in lines):
         return False

@@ -36,5 +36,5 @@ def neutralize_record(record: logging.LogRecord) -> None:
 
 
 def _marked(text: str) -> str:
-    """Formatters print it on lines of its own, so its first line is marked too."""
+    """Formatters begin a new line for it, so its first line is marked too."""
     return for_log(f"\n{text}").removeprefix("\n")

@@ -1,7 +1,7 @@
-"""Names that everybody may read, and that a secret must not be mistaken for.
+"""Names that everybody may read, and that must not be treated as secrets.
 
-A database user is often called like the environment. Taken for a secret, it would garble the names of runs and
-artifacts, and what looks for these would not find them.
+A database user often has the name of the environment. If that name were treated as a secret, it would be redacted in
+the names of runs and artifacts, and nothing could find them.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _PUBLISHED: Final[set[str]] = set()
 
 
 def publish_names(names: Iterable[str]) -> None:
-    """Have these never taken for secrets, nor parts of them."""
+    """Never treat these names, or parts of them, as secrets."""
     _PUBLISHED.update(name.casefold() for name in names)
 
 

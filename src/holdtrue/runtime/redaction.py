@@ -2,7 +2,7 @@
 
 Whoever fetches a secret registers it; whoever writes a text for a person or a service passes it through `redact_text`.
 A value is known while anybody holds it: the run that registered it, the lease that it came with, the cache that serves
-it. What is registered where there is no holder stays for the process.
+it. A value that is registered without a holder stays known until the process ends.
 """
 
 import logging
@@ -41,7 +41,7 @@ _PLAIN: Final = frozenset(
 
 
 class SecretHolder:
-    """Something that has secrets in hand: a run, a lease, a cache. They stay known until it lets go of them."""
+    """Something that holds secrets: a run, a lease, a cache. They stay known until it lets go of them."""
 
     def __init__(self, registry: "SecretRegistry") -> None:
         self._registry = registry
@@ -52,12 +52,12 @@ class SecretHolder:
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """Hold all that is registered inside the block, beside the run that it is registered for."""
+        """Hold everything that is registered inside the block, in addition to the run that it is registered for."""
         with self._registry.collected_by(self):
             yield
 
     def release(self) -> None:
-        """Let go of everything, for good. What another holder has stays known; called again, it changes nothing."""
+        """Let go of everything, for good. What another holder has stays known. Calling it again has no effect."""
         self._registry.release(self)
 
 
@@ -71,7 +71,7 @@ class SecretRegistry:
         self._redactor = Redactor()
         self._holders: Counter[str] = Counter()
         self._lingering: dict[str, float] = {}
-        """Values without a holder and when each is forgotten, by the monotonic clock, the earliest first."""
+        """Values without a holder, with the time (monotonic clock) at which each is forgotten, the earliest first."""
         self._forget_at = math.inf
         self._process = SecretHolder(self)
         self._runs: list[SecretHolder] = []
@@ -88,7 +88,7 @@ class SecretRegistry:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """A run: it holds what is registered in the block, and lets go at its end."""
+        """Open a run, which holds what is registered in the block and lets go of it at the end."""
         run = self.holder()
         with self._lock:
             self._runs.append(run)
@@ -112,15 +112,15 @@ class SecretRegistry:
 
     @property
     def is_open(self) -> bool:
-        """Whether a run is open here, in this thread's or coroutine's context."""
+        """Whether a run is open in the context of this thread or coroutine."""
         return self._run.get() is not None
 
     def register(self, value: SecretStr, *, name: str, keeper: SecretHolder | None = None) -> bool:
-        """Know this value from now on; False, and one warning with its `name`, when it cannot be redacted by value.
+        """Redact this value from now on; False, and one warning with its `name`, if it cannot be redacted by value.
 
-        It is held by the innermost run of the caller's context, by who collects there, and by the keeper. A thread that
-        was started without a context registers for all open runs. Where there is none of these, the process holds it
-        for good.
+        It is held by the innermost run of the caller's context, by the collectors of that context, and by the keeper. A
+        thread that was started without a context registers for all open runs. If there is none of these, the process
+        holds the value until it ends.
         """
         text = value.get_secret_value()
         with self._lock:
@@ -162,7 +162,7 @@ class SecretRegistry:
         """The same structure of mappings, sequences and sets with every text, number and bytes redacted, keys too.
 
         Objects of other classes, and structures that hold no registered value, are passed on as they are. Mappings and
-        sequences that are none of Python's own become dicts and lists where something in them is redacted.
+        sequences of other classes than Python's own become dicts and lists if something in them is redacted.
         """
         return _redacted(data, self._redactor) if self else data
 
@@ -187,7 +187,7 @@ class SecretRegistry:
             self._redactor.add([text])
 
     def _forget_in_time(self) -> None:
-        # A signal handler that logs may have interrupted the holder of the lock: the next call forgets then.
+        # A signal handler that logs may have interrupted the code that has the lock. Then the next call forgets them.
         if time.monotonic() >= self._forget_at and self._lock.acquire(blocking=False):
             try:
                 self._forget_overdue()
@@ -218,7 +218,7 @@ def _redacted(data: Any, redactor: Redactor, depth: int = 0, *, objects: bool = 
             # A sequence of its own kind, each character one of one character.
             result = redacted if (redacted := redactor.redact(str(data))) != str(data) else data
         case int() | float() if type(data) in _NUMBERS and not objects:
-            # Not for what is printed: `%d` needs a number, and the text that it makes is redacted.
+            # Numbers to be printed stay, because `%d` needs one; the text that it produces is redacted.
             result = REPLACEMENT if (digits := repr(data)) != redactor.redact(digits) else data
         case bytes() | bytearray():
             text = data.decode(errors="surrogateescape")

@@ -166,7 +166,7 @@ def _leaks(error: BaseException) -> bool:
 
 
 def _refused_inputs(error: BaseException) -> str:
-    """What pydantic keeps of its inputs: the whole of them, where its text shows a beginning and an end."""
+    """The inputs that pydantic keeps in full, although its text shows only their beginning and end."""
     return str(error.errors(include_url=False)) if isinstance(error, ValidationError) else ""
 
 

@@ -1,4 +1,4 @@
-"""Reads the environment that a process was started with, also while the process is only just being started."""
+"""Reads the environment that a process was started with, even while the process is still being started."""
 
 import os
 import time
@@ -15,8 +15,8 @@ def starting_environment(pid: int) -> list[bytes]:
     """The `NAME=value` entries of a process (Linux, /proc/PID/environ). Empty for a kernel thread.
 
     While the kernel replaces one program by another (execve), the file is empty for a moment, and `subprocess.Popen`
-    has already returned by then. That moment is waited for: otherwise a tool that has just been started would seem to
-    have no environment, and would not be found by a variable in it.
+    may already have returned. This function waits until that moment is over. Otherwise a tool that was just started
+    would seem to have no environment, and could not be found by a variable in it.
 
     Raises:
         OSError: the process has ended, or this user may not read its environment.

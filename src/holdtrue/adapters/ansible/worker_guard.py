@@ -1,7 +1,7 @@
 """Keeps data about hosts from deciding what runs on the worker; runs inside `ansible-playbook`.
 
-To Ansible, `localhost` is this worker. With `delegate_to: "{{ peer }}"`, a host whose `peer` is `localhost` would have
-a task of the playbook run here. A playbook may run tasks on the worker, but it has to say so in its own words.
+To Ansible, `localhost` is this worker. With `delegate_to: "{{ peer }}"`, a host whose `peer` is `localhost` would make
+a task of the playbook run here. A playbook may run tasks on the worker, but its author has to have written that.
 """
 
 import re
@@ -21,11 +21,11 @@ _PYTHON: Final = "ansible_python_interpreter"
 
 
 def guard_worker() -> None:
-    """Refuse each task that data of a host, and not the playbook, would run on the worker.
+    """Refuse each task that would run on the worker because of a host's data, and not because of the playbook.
 
     `get_delegated_vars_and_hostname` is the one place where ansible-core fills in `delegate_to`, for every item of a
-    loop too (executor/task_executor.py, 2.19 to 2.21), and no plugin is asked there. It is called for each task, before
-    the connection is chosen.
+    loop too (executor/task_executor.py, 2.19 to 2.21), and no plugin can intervene there. It is called for each task,
+    before the connection is chosen.
     """
     original = VariableManager.get_delegated_vars_and_hostname
 
@@ -55,10 +55,10 @@ def guard_worker() -> None:
 
 
 def _use_own_python(variables: MutableMapping[str, Any], data: Mapping[str, Any]) -> None:
-    """Let a host's Python, which is a path on that host, not name a program of the worker.
+    """Prevent a host's Python, which is a path on that host, from naming a program of the worker.
 
-    The Python that runs Ansible takes its place, as it does for `localhost` (inventory/data.py). What the playbook
-    says instead of the inventory stays.
+    The Python that runs Ansible takes its place, as it does for `localhost` (inventory/data.py). A Python that the
+    playbook sets instead of the inventory stays.
     """
     python = variables.get(_PYTHON)
     if python is not None and python == data.get(_PYTHON) and not is_trusted_as_template(python):
@@ -68,10 +68,10 @@ def _use_own_python(variables: MutableMapping[str, Any], data: Mapping[str, Any]
 def _require_foreseen(
     keyword: str, declared: str, value: object, variables: Mapping[str, Any], given: Mapping[str, Any]
 ) -> None:
-    """Check that an author wrote the value: in the task, or in a variable that the task leads to.
+    """Check that an author wrote the value: in the task, or in a variable that the task refers to.
 
     What an author wrote is trusted by Ansible as a template, or is an extra variable, which comes from the manifest.
-    Data of hosts is neither, whether it is from the inventory, a fact or a result.
+    Data of hosts is neither, whether it comes from the inventory, a fact or a result.
     """
     word = re.compile(rf"(?<![\w.:-]){re.escape(str(value))}(?![\w.:-])")
     if is_trusted_as_template(value) or any(map(word.search, _written(declared, variables, given))):
@@ -83,9 +83,9 @@ def _require_foreseen(
 
 
 def _written(declared: str, variables: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """The text itself, and those of an author's variables that it leads to, in one step or in several."""
+    """The text itself, and the author's variables that it refers to, directly or through others."""
     texts, seen = [declared], set[str]()
-    for text in texts:  # It grows while it is read.
+    for text in texts:  # The list grows during the loop.
         for name in _names(text) - seen:
             seen.add(name)
             value = given.get(name, variables.get(name))
@@ -97,5 +97,5 @@ def _written(declared: str, variables: Mapping[str, Any], given: Mapping[str, An
 def _names(template: str) -> set[str]:
     try:
         return find_undeclared_variables(Environment(autoescape=True).parse(template))
-    except TemplateSyntaxError:  # Ansible has evaluated it, by rules of its own.
+    except TemplateSyntaxError:  # Ansible has evaluated it by its own rules.
         return set()

@@ -63,7 +63,7 @@ def read_file(path: Path, *, label: str | None = None, boundary: Path | None = N
         boundary: A folder that this file and those that it includes have to be in; None for any.
 
     Raises:
-        RejectedError: it is no regular file, is outside the boundary, is too big, cannot be read, is of no known
+        RejectedError: it is not a regular file, is outside the boundary, is too big, cannot be read, is of no known
             format, or is not what its name promises. A file that it includes and that cannot be read is a gap.
     """
     data, state = read_bytes(path, boundary=boundary)

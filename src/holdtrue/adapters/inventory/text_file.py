@@ -23,7 +23,7 @@ def read_text(path: Path, *, boundary: Path | None = None) -> str:
     """The text of a file.
 
     Raises:
-        RejectedError: it is no regular file, is outside the boundary, cannot be read, is too big, or is not text.
+        RejectedError: it is not a regular file, is outside the boundary, cannot be read, is too big, or is not text.
     """
     data, _ = read_bytes(path, boundary=boundary)
     return decode(data, str(path))
@@ -57,7 +57,7 @@ def read_bytes(path: Path, *, boundary: Path | None = None) -> tuple[bytes, os.s
         boundary: A folder that the file has to be in, whatever links and `..` the path has; None for any.
 
     Raises:
-        RejectedError: it is no regular file, is outside the boundary, cannot be read, or is too big.
+        RejectedError: it is not a regular file, is outside the boundary, cannot be read, or is too big.
     """
     if boundary is not None and (target := target_outside(boundary, path)):
         raise RejectedError(

@@ -29,7 +29,7 @@ class SqlApprovals:
         self._engine = engine
 
     def key(self, environment: str) -> bytes:
-        """The secret key of this environment's hashes; of several that make one at once, all get the same."""
+        """The secret key of this environment's hashes. Runs that ask for it at the same time get the same key."""
         kept = select(PLAN_KEYS.c.key).where(PLAN_KEYS.c.environment == environment)
         with transaction(self._engine, "read the key of plan digests") as connection:
             found = connection.scalar(kept)
@@ -60,7 +60,7 @@ class SqlApprovals:
             return _approval(connection.execute(select(APPROVALS).where(APPROVALS.c.id == row["id"])).one(), now)
 
     def use(self, environment: str, digest: str, approver: Approver, *, reason: str, run: str) -> Approval | None:
-        """Approve the open request for this plan and use the approval up; None when there is no open request."""
+        """Approve the open request for this plan and mark the approval as used; None when there is no open request."""
         return self._answer(environment, digest, approver, {"reason": reason, "used_by": run})
 
     def refuse(self, environment: str, digest: str, approver: Approver, *, reason: str) -> None:
@@ -85,10 +85,10 @@ class SqlApprovals:
             return tuple(_approval(row, now) for row in rows)
 
     def _answer(self, environment: str, digest: str, approver: Approver, answer: dict[str, Any]) -> Approval | None:
-        """One statement that looks and writes.
+        """Find the open request and answer it in one statement.
 
-        Both databases run it alone on its row: SQLite has one writer at a time, and PostgreSQL locks the row and looks
-        again at its newest version.
+        Of several runs that try at once, only one succeeds: SQLite has one writer at a time, and PostgreSQL locks the
+        row and checks its newest version again.
         """
         open_request = (
             APPROVALS.c.environment == environment,

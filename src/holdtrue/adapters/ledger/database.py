@@ -136,7 +136,7 @@ def _cut_after(seconds: float, connection: Any, record: Any) -> None:
     wire = socket.socket(fileno=os.dup(connection.fileno()))
     timer = threading.Timer(seconds, _cut, (wire,))
     timer.daemon = True
-    # Python 3.12 starts no thread at its exit. There, the end of a run waits for a limited time.
+    # Python 3.12 cannot start a thread while it exits. At that point the end of the run limits the wait.
     with suppress(RuntimeError):
         timer.start()
     record.info["limit"] = (timer, wire)

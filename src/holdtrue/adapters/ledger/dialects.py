@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL both know and SQLAlchemy's own statements do not: ON CONFLICT."""
+"""ON CONFLICT, which SQLite and PostgreSQL both have and SQLAlchemy's generic statements lack."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,5 +15,5 @@ def insert_into(engine: Engine, table: Table) -> Any:
 
 
 def insert_or_keep(engine: Engine, table: Table, row: Mapping[str, Any]) -> Any:
-    """Insert the row unless its key is there already; then the stored row stays."""
+    """Insert the row, or keep the stored row if there is one with its key."""
     return insert_into(engine, table).values(dict(row)).on_conflict_do_nothing()

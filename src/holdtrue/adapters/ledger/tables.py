@@ -127,4 +127,4 @@ PLAN_KEYS: Final = Table(
     Column("environment", String(63), primary_key=True),
     Column("key", String(64), nullable=False),
 )
-"""One random key for each environment: it keys the hashes in `approvals`, and gives access to nothing."""
+"""One random key for each environment, for the hashes in `approvals`. It gives access to nothing."""

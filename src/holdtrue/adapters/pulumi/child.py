@@ -90,7 +90,7 @@ class Channel:
         self.lost: Failed | None = None
         """Why an event was not passed on. The SDK discards exceptions of its callbacks."""
         self.changing: set[str] = set()
-        """URNs of the resources for which a step was announced that changes something."""
+        """URNs of the resources for which the engine announced a step that changes something."""
 
     def send(self, message: Message) -> None:
         """Write one line."""
@@ -153,7 +153,7 @@ class StateReader:
         return self._failure
 
     def require_unmoved(self) -> Failed | None:
-        """Read once more; a failure if the state did not stay the same while the engine worked."""
+        """Read the state once more; a failure if it changed while the engine worked."""
         before = self._hashes
         self._read()
         return self._failure or (None if self._hashes == before else Failed("", "moved"))
@@ -237,7 +237,7 @@ def run(request: Request, channel: Channel) -> None:
 
 
 def _state_reader(request: Request, workspace: automation.LocalWorkspace) -> StateReader | None:
-    """None for an apply that repeats another one, and so starts from no state that a plan knows."""
+    """None for an apply that repeats another one, because no plan knows the state that it starts from."""
     if request.command is Command.APPLY and not request.state_hash:
         return None
     return StateReader(workspace, request.stack, bytes.fromhex(request.hash_key))

@@ -66,7 +66,7 @@ def unfinished(undone: Sequence[str], place: str) -> ProgramFailed:
 
 
 def moved(found: Sequence[str], place: str) -> ProgramFailed:
-    """The error for a plan that no longer fits what it was made from; nothing was applied."""
+    """The error for a plan whose program, configuration or state has changed since; nothing was applied."""
     return ProgramFailed(f"the plan is out of date: {'; '.join(found)}", where=place, next_step=PROVISION_AGAIN)
 
 

@@ -107,7 +107,8 @@ class PulumiEngine:
         The preview's data are in the memory of the process that previewed (the newest eight plans). Without them a new
         preview runs first, and the apply is refused unless the digests are equal.
 
-        Before the engine starts, the program's files, the configuration and the state have to be those of the preview.
+        Before the engine starts, the program's files, the configuration and the state must be the same as at the
+        preview.
 
         Raises:
             ProgramFailed: the plan is out of date, a step was refused, the program raised, or a resource failed; names
@@ -277,7 +278,7 @@ class PulumiEngine:
         return again.stack_outputs()
 
     def _require_same(self, saved: SavedPlan, present: PlanParts) -> None:
-        """Refuse a plan that was made from something else than what is there now, and name what differs."""
+        """Refuse a plan if what it was made from has changed, and name what differs."""
         if found := differences(saved.parts, saved.parts | present):
             raise moved(found, self._runner.where)
 

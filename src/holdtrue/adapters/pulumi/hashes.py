@@ -1,7 +1,7 @@
-"""Keyed hashes of what a plan is made of. Standard library only, for the engine's child uses them too.
+"""Keyed hashes of what a plan is made of. Standard library only, because the engine's child uses them too.
 
-A digest is shown to everybody who may see a run, so nobody may find a short secret by hashing guesses: the key is
-known only to the workers and their ledger, and the hash of a secret is slow on top of that.
+A digest is shown to everybody who may see a run, and none of them must be able to find a short secret by hashing
+guesses. So only the workers and their ledger know the key, and secrets have a slow hash on top of that.
 """
 
 import hashlib

@@ -24,7 +24,7 @@ _KEYS: Final = frozenset({"encryptedkey", "encryptionsalt", "secretsprovider"})
 
 @dataclass(frozen=True, slots=True)
 class PlanBinding:
-    """What binds the digests of an engine's plans, beside what the engine sees itself."""
+    """What the digests of an engine's plans cover besides what the engine sees itself."""
 
     environment: str
     key: Callable[[], bytes]
@@ -71,7 +71,7 @@ def state_hash(key: bytes, hashes: dict[str, str]) -> str:
 
 
 def _steps(planned: Iterable[Step], managed: frozenset[str]) -> dict[str, Json]:
-    """Each resource's steps with their properties; of resources that do not change, only that they are there.
+    """Each resource's steps with their properties; a resource that does not change counts only as present.
 
     Properties are the inputs, from before and after. Outputs are left out: a cloud reports some differently each time.
     """
@@ -99,9 +99,9 @@ def _settings(path: Path) -> dict[str, Json]:
         raw = {**(yaml.safe_load(text) or {})}
         values = {**(raw.pop("config", None) or {})}
     except (yaml.YAMLError, TypeError):
-        return {path.name: text}  # The engine refuses it with a message of its own.
+        return {path.name: text}  # The engine refuses it with its own message.
     others = {name: value for name, value in raw.items() if name not in _KEYS}
-    # As YAML, which knows dates.
+    # YAML can write dates, JSON cannot.
     return {str(name): yaml.safe_dump(value) for name, value in {**others, **values}.items()}
 
 

@@ -16,7 +16,7 @@ _NOT_ITS_OWN: Final = frozenset({"__pycache__", "node_modules", "site-packages",
 def program_hashes(key: bytes, project: Project, settings_file: Path) -> dict[str, str]:
     """The hash of each file in the project's folder and in the program's, by its path relative to the project.
 
-    Links are followed. The stack's settings file is left out: its values are a part of their own.
+    Links are followed. The stack's settings file is left out, because its values are a separate part of the digest.
     """
     folders = {project.folder, project.program if project.program.is_dir() else project.program.parent}
     paths = {path for folder in folders for path in _files(folder)} - {settings_file}
@@ -40,4 +40,4 @@ def _content_hash(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        return "unreadable"  # For the program too, which this user runs.
+        return "unreadable"  # The program runs as the same user, so it cannot read the file either.

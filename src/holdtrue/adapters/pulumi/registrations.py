@@ -1,7 +1,7 @@
 """What the program gives to its resources, seen in the child before the engine hides secret values.
 
 The engine's events have a placeholder for each secret, so two plans that differ only in a secret look alike in them.
-Here the values are hashed where they are in memory anyway; they leave the process neither as text nor as a file.
+Here the values are hashed in the process that has them in memory anyway; they do not leave it as text or as a file.
 """
 
 from collections.abc import Collection, Iterator
@@ -48,7 +48,7 @@ class Registrations:
         monitor.RegisterResource = register_and_note
 
     def hashes(self, key: bytes, urns: Collection[str]) -> dict[str, str]:
-        """A hash of the inputs of each of these resources; of secret ones a slow one."""
+        """A hash of the inputs of each of these resources; a slow hash for inputs with secrets."""
         return {urn: _hash(key, inputs) for urn, inputs in sorted(self._inputs.items()) if urn in urns}
 
 

@@ -110,7 +110,7 @@ class Runner:
         return self.run(command, "stack init", workspace, lambda _: None).error_tail
 
     def leftovers(self, project: Project, workspace: Workspace) -> Leftovers:
-        """What killed engines of this machine have left of the stack."""
+        """Traces of killed engines that this machine has for the stack."""
         place = self._place(project)
 
         def cancel() -> None:

@@ -18,7 +18,7 @@ created or imported is not: the engine keeps the pending operation and never che
 
 
 def state_messages(deployment: dict[str, Any] | None, key: bytes = b"") -> Iterator[State]:
-    """The messages for a deployment, as `pulumi stack export` prints it; at least one; hashes only with a key."""
+    """At least one message for a deployment, as `pulumi stack export` prints it; hashes only with a key."""
     content = deployment or {}
     recorded = [
         Recorded(
