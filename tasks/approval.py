@@ -89,7 +89,7 @@ def _use(approvals: Approvals, environment: Environment, plan: Plan, person: App
     used = approvals.use(environment.name, plan.digest, person, reason=reason, run=str(runtime.flow_run.id))
     if used is None:
         raise ApprovalRequired(
-            "the approval expired, or another run has used it, at this moment",
+            "the approval has just expired, or another run has just used it",
             where=_place(environment, plan.digest),
             next_step="run provision again, and review its plan",
         )
@@ -105,7 +105,7 @@ def _ask(approvals: Approvals, environment: Environment, plan: Plan, needed: tup
     )
     asked = approvals.ask(request, environment.policy.approval_expires_seconds)
     path = save_report("plan.json", plan.model_dump_json(indent=2))
-    whole = f"`{path}` on the worker" if path is not None else "no other place: it could not be written on the worker"
+    whole = f"`{path}` on the worker" if path is not None else "no file, because it could not be written on the worker"
     page = plan_page(environment.name, plan, needed, limit_bytes=PAGE_BYTES, whole=whole)
     create_markdown_artifact(
         key=f"plan-{environment.name}", markdown=redact_text(page), description="A plan that needs an approval"

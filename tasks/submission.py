@@ -28,7 +28,7 @@ from tasks.run_log import filter_run_logs
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_STORED: Final = f"take it for lost: change it, and delete the run. From now on {REFERENCE}"
+_STORED: Final = f"treat the secret as leaked: change it, and delete the run. From now on {REFERENCE}"
 _LOOKED_AT: Final = "__holdtrue_job_variables_looked_at__"
 
 
@@ -67,7 +67,7 @@ class GuardedFlow(Flow[P, R]):
             # The first line is a heading, or the whole text.
             first, *rest = str(error).splitlines()
             what = "; ".join(line.removeprefix(" - ") for line in rest) or first
-            raise ParametersInvalid(what, where=where, next_step="start a run with parameters of these types") from None
+            raise ParametersInvalid(what, where=where, next_step="start a run with values of the right types") from None
 
     def with_options(self, *args: Any, **kwargs: Any) -> "GuardedFlow[P, R]":
         """Prefect's own, guarded too."""

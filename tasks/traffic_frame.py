@@ -148,7 +148,7 @@ class ShiftUnderWay:
         found = self._switch.weights()
         is_ours = unless_moved_from is None or self._is_going_back or found == unless_moved_from
         if not is_ours:
-            message = "somebody else has changed the weights: they are not put back"
+            message = "somebody else has changed the weights, so they are not put back"
             watch(Progress(message=message, level=ProgressLevel.WARNING))
         elif found != self._before:
             self._is_going_back = True
@@ -159,7 +159,7 @@ class ShiftUnderWay:
         if isinstance(error, LockLost) or not isinstance(error, Exception):
             return error
         if isinstance(error, HoldtrueError):
-            what, advice = error.what, error.next_step or "look at what is named"
+            what, advice = error.what, error.next_step or "check what the message names"
         else:
             log_defect(error, "the traffic shift")
             what, advice = f"unexpected {type(error).__name__}", "report this as a bug, with the traceback from the log"
@@ -175,7 +175,7 @@ class ShiftUnderWay:
             f"traffic could not be put back: {_reason(failure)}. The weights that this run set last, or tried to set,"
             f" are {weights_text(last)}. Traffic had to go back because of this: {_reason(cause)}",
             where=self.place,
-            next_step=f"set the weights from before this run by hand now: {weights_text(self._before)}",
+            next_step=f"set the weights back by hand now, to {weights_text(self._before)}",
             done=self._done(after),
         )
 

@@ -272,8 +272,9 @@ def _ask_fleet(chain: _Chain, environment: Environment, outputs: StackOutputs, t
         hosts = parse_hosts(outputs, environment.infrastructure.hosts_output)
     except RejectedError as error:
         # Not broken: only an apply can correct what the stack says of its hosts.
-        detail = f"refused as the stack has them now: {error.what} ({error.where}). Unless this apply changes that, the"
-        chain.note("hosts", PrerequisiteOutcome.DOUBTFUL, f"{detail} run ends before it configures", error.next_step)
+        detail = f"the stack's host list is refused: {error.what} ({error.where})"
+        advice = "Unless this apply corrects the list, the run ends before it configures hosts"
+        chain.note("hosts", PrerequisiteOutcome.DOUBTFUL, f"{detail}. {advice}", error.next_step)
         return
     if signs:
         chain.ask(

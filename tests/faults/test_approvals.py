@@ -208,8 +208,8 @@ def test_what_somebody_else_applied_since_is_not_overwritten(deployed: Desk, *, 
     deployed.tiny.write(twenty)
 
     found = deployed.use(asked.digest, deployed.engine(update_plan=update_plan).preview())
-    assert any("the state moved" in line and "Thing b" in line for line in found)
-    with pytest.raises(ProgramFailed, match=r"the state moved: .*Thing b"):
+    assert any("the state changed" in line and "Thing b" in line for line in found)
+    with pytest.raises(ProgramFailed, match=r"the state changed: .*Thing b"):
         engine.apply(asked)
     assert deployed.tiny.things()["b"] == "thirty"
 

@@ -123,7 +123,7 @@ def test_a_plan_that_changes_while_a_person_thinks_is_not_applied(waiting_tools:
         state = end_of(provision, "demo")
 
     assert state.name == "ApprovalRequired"
-    assert "state moved: aws:Bucket logs" in (state.message or "")
+    assert "state changed: aws:Bucket logs" in (state.message or "")
     assert waiting_tools.engine.applied == []
 
 
@@ -222,7 +222,7 @@ def test_a_moved_state_is_named(tools: FakeTools) -> None:
     state = end_of(provision, "demo", approved_plan=DIGEST)
 
     assert state.name == "ApprovalRequired"
-    assert "state moved: aws:Bucket logs" in (state.message or "")
+    assert "state changed: aws:Bucket logs" in (state.message or "")
     assert f"approved_plan={MOVED_DIGEST}" in (state.message or "")
     assert tools.engine.applied == []
 

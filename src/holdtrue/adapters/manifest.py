@@ -18,7 +18,7 @@ from holdtrue.runtime.yaml_document import FieldPath, YamlDocument, read_yaml
 _SUFFIXES: Final = (".yaml", ".yml")
 _READ_ABOVE: Final = ("conftest.py", *CONFIGURATION_NAMES, "requirements.yml", "requirements.yaml")
 """Files above a suite, a test or a playbook that pytest and the check of Ansible's requirements read."""
-_INSIDE: Final = "put the file or folder itself there, or link to one inside the fleet"
+_INSIDE: Final = "replace the link with the file or folder itself, or link to one inside the fleet"
 
 
 def environment_names(fleet: Path) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ def objections(asked: Approval | None, plan: Plan, environment: str) -> tuple[st
         environment: Where it is to be applied.
     """
     if asked is None:
-        return ("no run that uses this ledger has asked for an approval with that digest",)
+        return ("no run that uses this ledger has asked for an approval of a plan with that digest",)
     if asked.environment != environment:
         return (f"it was asked for in environment {asked.environment}, not in {environment}",)
     return (*_history(asked), *_difference(asked, plan))
@@ -34,5 +34,5 @@ def _history(asked: Approval) -> tuple[str, ...]:
 def _difference(asked: Approval, plan: Plan) -> tuple[str, ...]:
     if asked.digest == plan.digest:
         return ()
-    found = differences(asked.parts, plan.parts) or ("the plan is another one",)
+    found = differences(asked.parts, plan.parts) or ("it is a different plan",)
     return tuple(f"since it was asked for, {line}" for line in found)

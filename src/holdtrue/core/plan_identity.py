@@ -13,7 +13,7 @@ _ABOUT: Final = {
     PlanPart.PLACE: "another {names}",
     PlanPart.PROGRAM: "the program changed: {names}",
     PlanPart.CONFIGURATION: "the configuration changed: {names}",
-    PlanPart.STATE: "the state moved: {names}",
+    PlanPart.STATE: "the state changed: {names}",
     PlanPart.STEPS: "other steps are planned for {names}",
     PlanPart.INPUTS: "other inputs or secrets for {names}",
     PlanPart.OUTPUTS: "other output names: {names}",

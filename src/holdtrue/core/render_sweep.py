@@ -19,13 +19,13 @@ _FOLDERS_LEFT_SHOWN: Final = 20
 
 
 def sweep_line(report: SweepReport) -> str:
-    """`1 failed, 3 revoked of 2 dead runs; 12 need no action (over, or end by themselves); 4 live runs untouched`."""
+    """`1 failed, 3 revoked of 2 dead runs; 12 need no action (ended, or end by themselves); 4 live runs untouched`."""
     outcomes = Counter(lease.outcome for lease in _to_revoke(report))
     found = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items())
     parts = [f"{found} of {count(report.dead_runs, 'dead run')}" if found else "nothing left to revoke"]
     needing_nobody = sum(lease.outcome.needs_nobody for lease in report.leases)
     if needing_nobody:
-        parts.append(f"{needing_nobody} need no action (over, or end by themselves)")
+        parts.append(f"{needing_nobody} need no action (ended, or end by themselves)")
     swept = [f"{len(folders)} {kind}" for kind in FolderOutcome if (folders := report.folders_of(kind))]
     if swept:
         parts.append(f"private folders: {', '.join(swept)}")

@@ -187,13 +187,13 @@ def _url_problem(url: str, template: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "the filled URL is not a URL"
+        return "the filled template is not a valid URL"
     if "@" in parts.netloc and "@" not in template:
         return "the values of the placeholders add a user or password to the URL"
     if template.isascii() and not parts.netloc.isascii():
         return "the values of the placeholders put characters outside ASCII into the URL's host"
     if names_no_host(parts.hostname or ""):
-        return "the filled URL leads to a link-local, metadata or multicast address, or to a number"
+        return "the host of the filled URL is a link-local, metadata or multicast address, or a number"
     return ""
 
 

@@ -64,7 +64,7 @@ def require_unchanged(found: Mapping[str, int], wanted: Mapping[str, int], *, wh
     """
     if found != wanted:
         raise RejectedError(
-            f"the load balancer reports {weights_text(found)}, and this run left {weights_text(wanted)}",
+            f"the load balancer has the weights {weights_text(found)} instead of {weights_text(wanted)}",
             where=where,
             next_step="find out what else sets weights on this load balancer, or has reloaded it",
         )

@@ -149,21 +149,21 @@ class LedgerEntry:
         """Log when an outage begins and when it ends."""
         if failure is not None and self._failure is None:
             _LOGGER.warning(
-                "could not write to the ledger; this is tried again until it answers, and what this run holds is "
-                "renewed meanwhile: %s",
+                "could not write to the ledger; this run tries again until the ledger answers, and still renews what "
+                "it holds: %s",
                 _shown(failure),
             )
         elif failure is None and self._failure is not None:
-            _LOGGER.info("the ledger answers again and has been told what this run holds")
+            _LOGGER.info("the ledger answers again and lists what this run holds")
         self._failure = failure
 
 
 def _warn_of_what_the_ledger_missed(lines: tuple[Lease, ...], failure: Exception | None) -> None:
     over = [line for line in lines if line.state.is_settled]
     told = [f"{line.reference}, issued by {line.path}, is {_what_became(line)}" for line in over[:1]]
-    others = f", nor about {len(over) - 1} more" if len(over) > 1 else ""
+    others = f", nor what became of {len(over) - 1} more" if len(over) > 1 else ""
     _LOGGER.warning(
-        "could not record in the ledger within %g s that %s%s. This process goes on trying until it ends; after that "
+        "could not record in the ledger within %g s that %s%s. This process keeps trying until it ends; after that "
         "the next sweep brings the ledger up to date: %s",
         END_SECONDS,
         " and that ".join([*told, "this run ended"]),

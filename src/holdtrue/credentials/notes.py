@@ -48,7 +48,7 @@ class LeaseNotes:
                 if isinstance(error, AccessDenied) or not isinstance(error, RejectedError):
                     failure = failure or error
                     continue
-                _LOGGER.warning("the ledger refuses a note on %s, issued by %s: %s", line.reference, line.path, error)
+                _LOGGER.warning("the ledger refuses to update %s, issued by %s: %s", line.reference, line.path, error)
             self._drop(line)
         if failure is not None:
             raise failure

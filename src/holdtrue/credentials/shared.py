@@ -207,7 +207,9 @@ class SharedVault:
                 except TransientError as error:
                     if kept is None or not serves_still(kept):
                         raise
-                    _LOGGER.warning("what is at hand is used to its end, because it could not be replaced: %s", error)
+                    _LOGGER.warning(
+                        "could not replace credentials; the current ones are used until they expire: %s", error
+                    )
                 else:
                     self._remembered[key] = (kept, self._following)
             value: T = kept

@@ -176,7 +176,7 @@ class _Sweeper:
     def _unknown(self, lease: Lease, why: str) -> _Ended:
         """The outcome without proof that it ended. It may have been renewed while the ledger was away."""
         if lease.expires_at is not None and self._is_past(lease.expires_at):
-            return SweepOutcome.FAILED, f"by the ledger it has expired, which the server has not confirmed: {why}"
+            return SweepOutcome.FAILED, f"expired according to the ledger, but the server has not confirmed that: {why}"
         return SweepOutcome.FAILED, why
 
     def _revoke(self, lease: Lease, vault: SharedVault) -> _Ended:

@@ -22,7 +22,7 @@ class ApprovalRequest(Value):
     """A plan that needs an approval before it may run."""
 
     environment: str
-    digest: str = Field(description="The plan's digest, which binds everything that was shown.")
+    digest: str = Field(description="The plan's digest, which covers everything that was shown.")
     parts: PlanParts = Field(
         default_factory=dict, exclude=True, repr=False, description="What the digest is made of, to say what differs."
     )
@@ -39,8 +39,8 @@ class Approval(ApprovalRequest):
     approver: Approver | None = Field(default=None, description="Who answered; null while nobody has.")
     reason: str = ""
     answered_at: datetime | None = None
-    used_by: str = Field(default="", description="Id of the flow run that the approval let pass; each lets one pass.")
-    is_expired: bool = Field(default=False, description="Whether its time was over when it was read.")
+    used_by: str = Field(default="", description="Id of the flow run that used the approval; only one run can.")
+    is_expired: bool = Field(default=False, description="Whether it had expired when it was read.")
 
     @property
     def is_open(self) -> bool:

@@ -180,7 +180,7 @@ class Policy(Value):
         default=3600,
         ge=1,
         le=604_800,
-        description="How long after a run has asked for an approval its plan may be approved and applied.",
+        description="How long after the request for an approval a plan may be approved and applied.",
     )
     max_changes: int | None = Field(default=None, ge=0, description="Largest number of changes in a plan that may run.")
     lock_wait_seconds: int = Field(

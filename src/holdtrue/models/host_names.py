@@ -49,9 +49,9 @@ def _require_ip_address(address: str) -> None:
     except ValueError:
         raise ValueError("must be an IPv4 address, an IPv6 address or a DNS name") from None
     if isinstance(found, IPv6Address) and found.scope_id is not None:
-        raise ValueError("must be without a scope (`%`), which differs from machine to machine")
+        raise ValueError("must not have a scope (`%`), which differs from machine to machine")
     if is_reserved(found):
-        raise ValueError("must be the address of a host: link-local, metadata and multicast addresses are not")
+        raise ValueError("must be an address that a host can have, not a link-local, metadata or multicast address")
 
 
 def is_reserved(address: IPv4Address | IPv6Address) -> bool:

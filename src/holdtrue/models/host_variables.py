@@ -113,7 +113,7 @@ def _problem(name: str, value: JsonValue) -> str:
     if is_of_ansible(name):
         return f"{name} may not come from a stack (use {_INSTEAD.get(name, 'group_vars or host_vars of the playbook')})"
     if _holds_marker(value):
-        return f"{name} contains a key that begins with {_MARKER}, by which Ansible marks the type of a value"
+        return f"{name} contains a key that begins with {_MARKER}, which Ansible uses to mark the type of a value"
     return f"{name} is set by Ansible itself (choose another name)" if name in SET_BY_ANSIBLE else ""
 
 

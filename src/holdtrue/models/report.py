@@ -35,7 +35,7 @@ class ProvisionReport(FlowReport):
     program_tests: ProgramTests | None = None
     audit: EnvironmentAudit | None = None
     plan: Plan | None = None
-    approval: Approval | None = Field(default=None, description="Who let the plan run; null when nobody had to.")
+    approval: Approval | None = Field(default=None, description="Who approved the plan; null if nobody had to.")
     applied: ApplyResult | None = None
     hosts: tuple[Host, ...] = ()
     configured: ConfigurationRun | None = Field(default=None, description="The first run of the playbook.")

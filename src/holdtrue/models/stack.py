@@ -70,7 +70,7 @@ class Plan(Value):
     digest: str = Field(
         description="SHA-256 over the environment, the project, stack and backend, the program's files, the stack's "
         "configuration, the state it starts from, and each step with its properties, secret ones included. Of outputs "
-        "it covers the names. Approvals and verdicts refer to it."
+        "it covers only the names. Approvals and verdicts refer to it."
     )
     parts: PlanParts = Field(
         default_factory=dict, exclude=True, repr=False, description="What the digest was made of; not in reports."

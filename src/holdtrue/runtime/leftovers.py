@@ -33,7 +33,7 @@ _ToolsOf = Callable[[ProcessIdentity], Liveness]
 """Whether a tool of this process lives, looked up once for all of its folders."""
 
 _NO_NOTE: Final = (
-    "nothing in it says which process made it; remove it when no run of this user is working on this machine"
+    "nothing in it says which process made it; remove it while no run of this user is active on this machine"
 )
 
 
@@ -100,7 +100,7 @@ def _treat_own(folder: Path, descriptor: int, tools_of: _ToolsOf) -> SweptFolder
             return None if is_starting else _left(folder, _NO_NOTE)
         if _is_in_use(folder, holder, tools_of):
             return None
-        who = f"process {holder.pid} on {holder.host} made it"
+        who = f"process {holder.pid} on {holder.host} created it"
         if doubt := _doubt(holder, tools_of):
             return _left(folder, f"{who}{doubt}")
         remove_folder(folder)

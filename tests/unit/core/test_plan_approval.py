@@ -66,7 +66,7 @@ def test_a_request_that_does_not_count_is_named_with_its_reason(asked: Approval 
         (PlanPart.PLACE, "backend", "another backend"),
         (PlanPart.PROGRAM, "__main__.py", "program changed: __main__.py"),
         (PlanPart.CONFIGURATION, "shop:size", "configuration changed: shop:size"),
-        (PlanPart.STATE, URN.format("logs"), "state moved: aws:s3/bucket:Bucket logs"),
+        (PlanPart.STATE, URN.format("logs"), "state changed: aws:s3/bucket:Bucket logs"),
         (PlanPart.STEPS, URN.format("logs"), "steps are planned for aws:s3/bucket:Bucket logs"),
         (PlanPart.INPUTS, URN.format("logs"), "inputs or secrets for aws:s3/bucket:Bucket logs"),
         (PlanPart.OUTPUTS, "url", "output names: url"),

@@ -77,8 +77,8 @@ def _require_foreseen(
     if is_trusted_as_template(value) or any(map(word.search, _written(declared, variables, given))):
         return
     raise AnsibleError(
-        f"{keyword} '{declared}' is {str(value)[:80]!r} because of a host's data, which may not choose the place of a"
-        " task. If it is meant, write that value into the task, a variable of the playbook, or the manifest"
+        f"{keyword} '{declared}' is {str(value)[:80]!r} because of a host's data, which must not decide where a task"
+        " runs. If this is intended, write the value into the task, a variable of the playbook, or the manifest"
     )
 
 

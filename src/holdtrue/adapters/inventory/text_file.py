@@ -61,7 +61,9 @@ def read_bytes(path: Path, *, boundary: Path | None = None) -> tuple[bytes, os.s
     """
     if boundary is not None and (target := target_outside(boundary, path)):
         raise RejectedError(
-            f"the file is outside of {boundary}: {target}", where=str(path), next_step="put the file itself there"
+            f"the file is outside of {boundary}: {target}",
+            where=str(path),
+            next_step="put the file itself into that folder",
         )
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:

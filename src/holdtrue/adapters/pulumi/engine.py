@@ -180,7 +180,7 @@ class PulumiEngine:
                 hash_key=self._binding.key(),
             )
             if journal.failure_source == "moved":
-                raise moved(("the state moved while the plan was made",), self._runner.where)
+                raise moved(("the state changed while the plan was made",), self._runner.where)
             if not journal.finished:
                 raise translate(self._runner.evidence("preview", project, journal, run))
             if journal.cut_short:

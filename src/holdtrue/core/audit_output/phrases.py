@@ -205,7 +205,7 @@ def stale_text(source: SourceUse, asked_at: datetime) -> str:
     """What to do about a snapshot that is old."""
     return (
         f"{source.name} ({source.location}), {_age_text(source.snapshot_at, asked_at)}: newer advisories may be"
-        " missing. Next: download a newer dump, or say with --max-age-days (HOLDTRUE_OSV_DB_MAX_AGE_DAYS) how old it"
+        " missing. Next: download a newer dump, or set with --max-age-days (HOLDTRUE_OSV_DB_MAX_AGE_DAYS) how old it"
         " may be"
     )
 
@@ -215,7 +215,7 @@ def _age_text(snapshot_at: datetime | None, asked_at: datetime) -> str:
         return "data of unknown age"
     moment = f"{utc(snapshot_at):%Y-%m-%d %H:%M} UTC"
     if is_from_the_future(utc(snapshot_at), utc(asked_at)):
-        return f"data dated in the future ({moment}), so that their age is unknown"
+        return f"data dated in the future ({moment}), so their age is unknown"
     seconds = max(0.0, (utc(asked_at) - utc(snapshot_at)).total_seconds())
     days = int(seconds // _SECONDS_A_DAY)
     age = f"{days} days" if days >= _DAYS_FROM else amount(int(seconds // _SECONDS_AN_HOUR), "hour")
