@@ -49,6 +49,9 @@ input/run_input.py)."""
 _ASKED: Final = re.compile(r"/(?:filter|count|paginate|history|lateness|validate|get_runs|get_scheduled_flow_runs)/?$")
 """Ends of paths that only read: Prefect does not keep what is sent to them."""
 
+_DECLARED: Final = re.compile(r"/block_(?:types|schemas)(?:/|$)")
+"""Paths that take what the code of a block class declares, which is public: no run adds anything to it."""
+
 _DEPTH: Final = 100
 """Data that is nested deeper is not searched, so it is not sent."""
 
@@ -75,7 +78,7 @@ def clean_body(method: str, path: str, content: bytes) -> bytes:
     Raises:
         SecretExposed: it contains a secret where a replacement would be taken for data. It must not be sent.
     """
-    if method == "POST" and _ASKED.search(path):
+    if _DECLARED.match(path) or (method == "POST" and _ASKED.search(path)):
         return content
     try:
         data = json.loads(content)

@@ -21,6 +21,7 @@ from prefect.events.worker import EventsWorker
 from prefect.settings import get_current_settings
 from pydantic import SecretStr
 
+from blocks.vault import VaultCredentials
 from holdtrue.core.forms import REPLACEMENT, forms
 from holdtrue.errors import SecretExposed
 from holdtrue.runtime.public_names import publish_names
@@ -147,6 +148,14 @@ def test_what_a_server_is_asked_is_not_refused(secret: str) -> None:
     with SECRETS.open(), get_client(sync_client=True) as client:
         register_secret(SecretStr(secret), name="canary")
         assert client._client.post("/variables/filter", json={"variables": {"name": {"any_": [secret]}}}).json() == []
+
+
+def test_what_the_code_of_a_block_declares_is_not_refused() -> None:
+    """A user name that is a word of a block's description is registered like any other field of a secret."""
+    (word,) = [word for word in str(VaultCredentials._to_block_type().description).split() if len(word) >= 8][:1]
+    with SECRETS.open():
+        assert register_secret(SecretStr(word), name="user name"), "positive control: it is redacted elsewhere"
+        VaultCredentials.register_type_and_schema()
 
 
 RUN = "/flow_runs/0190a5c2-0000-7000-8000-000000000000"

@@ -11,10 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 LARGEST_BATCH = 1000
+RECENTLY = f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+"""When the made-up advisories were modified: a dump of them is neither old nor from the future."""
 
 
 @dataclass
@@ -166,7 +169,7 @@ def advisory(package: str, name: str = "PYSEC-2099-1", *, fixed: str = "9.0", **
         "package": {"name": package, "ecosystem": "PyPI"},
         "ranges": [{"type": "ECOSYSTEM", "events": events}],
     }
-    return {"id": name, "modified": "2099-01-01T00:00:00Z", "summary": "made up", "affected": [affected], **more}
+    return {"id": name, "modified": RECENTLY, "summary": "made up", "affected": [affected], **more}
 
 
 class _Server(ThreadingHTTPServer):

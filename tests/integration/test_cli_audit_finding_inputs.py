@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.integration.audit_desk import BAD_INPUT, CLEAN, INCOMPLETE, THE_FINDING, VULNERABLE, Desk, Ended, desk
-from tests.integration.osv_fault_server import advisory
+from tests.integration.osv_fault_server import RECENTLY, advisory
 
 __all__ = ["desk"]
 
@@ -149,7 +149,7 @@ def test_a_dump_that_is_none_is_bad_input_though_there_is_nothing_to_look_up(des
 @pytest.mark.parametrize("versions", [["demo-a==1.0", "demo-a==0.9"], ["one", "0.5"]])
 def test_an_advisory_of_versions_that_cannot_be_read_is_not_clean(desk: Desk, versions: list[str]) -> None:
     affected = {"package": {"name": "demo-a", "ecosystem": "PyPI"}, "versions": versions}
-    desk.dump({"id": "PYSEC-2099-3", "modified": "2099-01-01T00:00:00Z", "affected": [affected]})
+    desk.dump({"id": "PYSEC-2099-3", "modified": RECENTLY, "affected": [affected]})
 
     ended = desk.audit("--osv-db", "dump.jsonl")
 
@@ -171,11 +171,13 @@ def test_a_withdrawal_counts_from_its_day_on(desk: Desk, day: str, code: int) ->
     [
         ("2020-01-01T00:00:00Z", (), True),
         ("2020-01-01T00:00:00Z", ("--max-age-days", "100000"), False),
-        ("2099-01-01T00:00:00Z", (), False),
+        (RECENTLY, (), False),
+        ("2099-01-01T00:00:00Z", (), True),
         ("", (), True),
     ],
+    ids=["old", "old but allowed", "recent", "future", "undated"],
 )
-def test_an_old_dump_is_told_without_being_asked(
+def test_a_dump_that_is_old_or_of_doubtful_age_is_reported_without_being_asked(
     desk: Desk, modified: str, arguments: tuple[str, ...], *, is_told: bool
 ) -> None:
     desk.file("requirements.txt", "demo-b==2.0\n")

@@ -10,7 +10,7 @@ import pytest
 
 from holdtrue.models.fix import FixProposal, Obstacle
 from tests.integration.fix_desk import address, lock, only_this_index, write
-from tests.integration.osv_fault_server import FaultServer, advisory
+from tests.integration.osv_fault_server import RECENTLY, FaultServer, advisory
 
 __all__ = ["address", "only_this_index"]
 
@@ -38,7 +38,7 @@ def dump(folder: Path, package: str, *fixed: str) -> None:
     events = [{"introduced": "0"}, *({"fixed": version} for version in fixed)]
     record = {
         "id": "PYSEC-2099-1",
-        "modified": "2099-01-01T00:00:00Z",
+        "modified": RECENTLY,
         "affected": [
             {"package": {"ecosystem": "PyPI", "name": package}, "ranges": [{"type": "ECOSYSTEM", "events": events}]}
         ],

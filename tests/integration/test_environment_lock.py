@@ -146,7 +146,7 @@ def test_a_holder_elsewhere_that_fell_silent_keeps_its_lock_until_a_person_relea
         command = caught.value.next_step.split("`")[1].split()
         assert command[0] == "holdtrue"
         assert main(command[1:]) == ExitCode.GOOD
-        with pytest.raises(LockLost, match="released by somebody else"):
+        with pytest.raises(LockLost, match="somebody released it"):
             held.require_held()
         with run_beside("the-next"):
             taken = lock_environment("demo", wait_seconds=0)
