@@ -72,3 +72,33 @@ def test_a_container_removes_what_its_own_dead_run_left(tmp_path: Path) -> None:
     command = [*IN_A_CONTAINER, "sh", "-c", script, str(tmp_path), folder.name]
     ended = subprocess.run(command, check=True, capture_output=True, text=True)
     assert ended.stdout.splitlines() == ["ready", f"removed {folder}"]
+
+
+REMOVE_MOUNTED = """
+import subprocess
+import sys
+from pathlib import Path
+from holdtrue.runtime.removal import remove_tree
+
+folder, elsewhere = Path(sys.argv[1]), Path(sys.argv[2])
+for kind in ("file", "folder"):
+    subprocess.run(["mount", "--bind", str(elsewhere / kind), str(folder / "sub" / kind)], check=True)
+print(remove_tree(folder))
+for kind in ("file", "folder"):
+    subprocess.run(["umount", str(folder / "sub" / kind)], check=True)
+print(remove_tree(folder))
+"""
+
+
+def test_what_is_mounted_in_a_folder_keeps_its_content(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "holdtrue-x", tmp_path / "elsewhere"
+    for place in (folder / "sub", elsewhere):
+        (place / "folder").mkdir(parents=True)
+        (place / "file").touch()
+    (elsewhere / "folder" / "precious").touch()
+    with_own_mounts = ["unshare", "--user", "--map-root-user", "--mount"]
+    command = [*with_own_mounts, sys.executable, "-c", REMOVE_MOUNTED, str(folder), str(elsewhere)]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert ended.stdout.splitlines() == ["False", "True"], "the second time, nothing is mounted any more"
+    assert (elsewhere / "folder" / "precious").exists()
+    assert not folder.exists()

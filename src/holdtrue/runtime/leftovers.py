@@ -8,7 +8,6 @@ the same id, nor one in a container that shares the parent folder, is mistaken f
 import errno
 import fcntl
 import os
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from pydantic import ValidationError
 from holdtrue.models.lease import Liveness, ProcessIdentity
 from holdtrue.models.sweep import FolderOutcome, SweptFolder
 from holdtrue.runtime.liveness import current_process, liveness, observe
+from holdtrue.runtime.removal import remove_tree
 
 _NOTE: Final = ".holdtrue-holder"
 _NOTE_LIMIT_BYTES: Final = 4096
@@ -32,6 +32,7 @@ _START_SECONDS: Final = 60
 _ToolsOf = Callable[[ProcessIdentity], Liveness]
 """Whether a tool of this process lives, looked up once for all of its folders."""
 
+_STUBBORN: Final = "something in it is mounted, immutable or another user's; remove it by hand"
 _NO_NOTE: Final = (
     "nothing in it says which process made it; remove it while no run of this user is active on this machine"
 )
@@ -45,16 +46,8 @@ def sign(folder: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove the folder, its note last, so that an interrupted removal can be continued. Never raises."""
-    with suppress(OSError), _opened(folder) as descriptor:
-        with os.scandir(descriptor) as entries:
-            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name != _NOTE]
-        for name, is_folder in found:
-            if is_folder:
-                shutil.rmtree(name, ignore_errors=True, dir_fd=descriptor)
-            else:
-                os.unlink(name, dir_fd=descriptor)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove it, its note last: when something stays in it, what is left can still be recognised. Raises no error."""
+    remove_tree(folder, last=_NOTE)
 
 
 def remove_leftovers(parent: Path) -> tuple[SweptFolder, ...]:
@@ -103,9 +96,8 @@ def _treat_own(folder: Path, descriptor: int, tools_of: _ToolsOf) -> SweptFolder
         who = f"process {holder.pid} on {holder.host} created it"
         if doubt := _doubt(holder, tools_of):
             return _left(folder, f"{who}{doubt}")
-        remove_folder(folder)
-        if folder.exists():
-            return _left(folder, f"{who} and is gone, but not all of it can be removed")
+        if not remove_tree(folder, last=_NOTE):
+            return _left(folder, f"{who} and is gone, but not all of it can be removed: {_STUBBORN}")
         return SweptFolder(path=_shown(folder), outcome=FolderOutcome.REMOVED, detail=f"{who} and is gone")
 
 

@@ -231,7 +231,7 @@ def test_a_removal_that_was_interrupted_is_finished_by_the_next_one(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("holdtrue.runtime.leftovers.shutil.rmtree", interrupt)
+        patch.setattr("holdtrue.runtime.removal.os.rmdir", interrupt)
         with pytest.raises(KeyboardInterrupt):
             remove_leftovers(tmp_path)
     assert folder.exists(), "positive control"
@@ -252,3 +252,21 @@ def test_a_run_that_starts_while_another_one_removes_keeps_its_folder(
         removing = [pool.submit(remove_leftovers, tmp_path) for _ in range(50)]
         assert all(pool.map(start, range(50)))
     assert [found for one in removing for found in one.result()] == []
+
+
+def test_a_deep_folder_of_a_dead_run_does_not_stop_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anything that a program unpacks in its private folder may be deeper than Python's limit of recursion."""
+    monkeypatch.setattr(folders, "private_parent", lambda: tmp_path)
+    left = tmp_path / "holdtrue-x"
+    abandon(left)
+    current = os.open(left, os.O_RDONLY)
+    for _ in range(sys.getrecursionlimit() + 100):
+        os.mkdir("level", dir_fd=current)
+        below = os.open("level", os.O_RDONLY, dir_fd=current)
+        os.close(current)
+        current = below
+    os.close(current)
+    with private_folder("holdtrue-test"):
+        assert not left.exists()

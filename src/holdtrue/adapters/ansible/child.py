@@ -8,7 +8,6 @@ import ctypes
 import json
 import os
 import shlex
-import shutil
 import signal
 import sys
 import threading
@@ -69,12 +68,13 @@ def _end_with_parent() -> None:
 
 def _clean_up(folder: Path) -> None:
     """Do the parent's clean-up when it was killed: ansible-core's workers have left the session and would continue."""
+    from holdtrue.runtime.leftovers import remove_folder  # noqa: PLC0415 - costs start-up time
     from holdtrue.runtime.process import find_marked, signal_processes  # noqa: PLC0415 - costs start-up time
 
     signal_processes(
         find_marked("ANSIBLE_LOCAL_TEMP", os.environ["ANSIBLE_LOCAL_TEMP"]) - {os.getpid()}, signal.SIGKILL
     )
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
 
 
 def _protected_output(secrets: list[str]) -> Callable[[dict[str, Any]], None]:

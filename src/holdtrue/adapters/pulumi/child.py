@@ -5,7 +5,6 @@ until the CLI, which reacts to the interrupt and saves its state, has ended.
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -43,6 +42,7 @@ from holdtrue.adapters.pulumi.provider import PACKAGE, dynamic_provider
 from holdtrue.adapters.pulumi.references import PrivateBackend, export_state
 from holdtrue.adapters.pulumi.registrations import Registrations
 from holdtrue.adapters.pulumi.state import state_hashes, state_messages
+from holdtrue.runtime.leftovers import remove_folder
 
 _MAXIMUM_LINE_CHARACTERS = 1_000_000
 """`run_tool` cuts lines at 1 MiB; JSON escapes everything beyond ASCII, so characters are bytes."""
@@ -233,7 +233,7 @@ def run(request: Request, channel: Channel) -> None:
             channel.send(failure or Finished())
         finally:
             if watch.orphaned:
-                shutil.rmtree(request.folder, ignore_errors=True)
+                remove_folder(Path(request.folder))
 
 
 def _state_reader(request: Request, workspace: automation.LocalWorkspace) -> StateReader | None:

@@ -7,7 +7,6 @@ because an engine that ends by itself removes its lock. The stack is identified 
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from holdtrue.adapters.pulumi.remedies import StackPlace
 from holdtrue.models.base import Value
 from holdtrue.models.lease import Liveness, ProcessIdentity
+from holdtrue.runtime.leftovers import remove_folder
 from holdtrue.runtime.liveness import current_process, liveness, observe
 
 _PREFIX: Final = "holdtrue-engine-"
@@ -61,7 +61,7 @@ class Abandoned:
 
     def tidy(self) -> None:
         """Remove its private folder, and its marker file unless that is still needed."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
         if not self.locks:
             self.forget()
 

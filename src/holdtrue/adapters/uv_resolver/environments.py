@@ -9,7 +9,6 @@ import fcntl
 import hashlib
 import os
 import platform
-import shutil
 import sys
 import time
 import uuid
@@ -27,6 +26,7 @@ from holdtrue.core.fix_resolution import NoSolution
 from holdtrue.errors import RejectedError, ServiceNotReady, SettingInvalid
 from holdtrue.models.base import Progress, ProgressSink, ignore_progress
 from holdtrue.runtime.folder import private_folder
+from holdtrue.runtime.removal import remove_tree
 
 _FORMAT: Final = "1"
 """Changes with what is made from the same files, so that a newer release does not take an older one's environment."""
@@ -70,7 +70,7 @@ class EnvironmentMaker:
                 if python := _ready(home):
                     return python
                 for left in home.iterdir():  # The uv of a killed maker may write to its folder for a moment yet.
-                    shutil.rmtree(left, ignore_errors=True)
+                    remove_tree(left)
                 folder = home / uuid.uuid4().hex
                 self.on_progress(Progress(message=f"making the program's environment from {named_in.name}"))
                 self._make(folder, named_in, deadline)
