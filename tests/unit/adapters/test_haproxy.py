@@ -41,9 +41,10 @@ class _FakeHaproxy:
         server = words[2].split("/")[1]
         if server in self.refused:
             connection.sendall(b"Backend is using a static LB algorithm\n")
-        elif server not in self.ignored:
+            return
+        if server not in self.ignored:
             self.weights[server] = int(words[4])
-            connection.sendall(b"\n")
+        connection.sendall(b"\n")
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -177,6 +178,40 @@ def test_a_socket_that_does_not_answer_as_haproxy_is_unreachable(
         ask(_switch(haproxy, timeout_seconds=0.3))
     assert is_transient(raised.value)
     assert time.monotonic() - began < 3
+
+
+LISTED = (
+    b"1\n# be_id be_name srv_id srv_name srv_op_state srv_admin_state srv_uweight\n"
+    b"3 web 1 standby 2 0 240\n3 web 2 web-1 2 0 0\n\n"
+)
+
+
+@pytest.mark.parametrize("length", range(len(LISTED) + 1))
+def test_a_list_that_is_cut_short_says_nothing_about_weights(haproxy: _FakeHaproxy, length: int) -> None:
+    """Such as by a HAProxy that is killed: 24 instead of 240, or a backend without one of its servers."""
+    haproxy.reply = lambda _, connection: connection.sendall(LISTED[:length])
+    if length == len(LISTED):
+        assert _switch(haproxy).weights() == {"standby": 240, "web-1": 0}
+        return
+    with pytest.raises(ServiceUnreachable):
+        _switch(haproxy).weights()
+
+
+@pytest.mark.parametrize("row", [b"3 web 1 standby 2 0 many", b"3 web 1 standby 2 0 -1", b"3 web 1 standby", b"word"])
+def test_a_row_without_its_numbers_is_not_haproxys(haproxy: _FakeHaproxy, row: bytes) -> None:
+    haproxy.reply = lambda _, connection: connection.sendall(LISTED.replace(b"3 web 1 standby 2 0 240", row))
+    with pytest.raises(ServiceUnreachable):
+        _switch(haproxy).weights()
+
+
+def test_a_weight_without_an_answer_is_not_set(haproxy: _FakeHaproxy) -> None:
+    def reply(command: str, connection: socket.socket) -> None:
+        if command.startswith("show "):
+            haproxy.answer(command, connection)
+
+    haproxy.reply = reply
+    with pytest.raises(ServiceUnreachable, match="incomplete"):
+        _switch(haproxy).set_weights({"web-1": 120})
 
 
 def test_a_socket_that_answers_states_and_no_statistics_is_unreachable(haproxy: _FakeHaproxy) -> None:

@@ -254,12 +254,21 @@ def test_a_run_that_starts_while_another_one_removes_keeps_its_folder(
     assert [found for one in removing for found in one.result()] == []
 
 
+@pytest.fixture
+def deep_parent(tmp_path: Path) -> Iterator[Path]:
+    """Removed by `rm`: after a failed test, pytest's own clean-up would end with an exception on a deep tree."""
+    parent = tmp_path / "deep"
+    parent.mkdir()
+    yield parent
+    subprocess.run(["rm", "-rf", str(parent)], check=True)
+
+
 def test_a_deep_folder_of_a_dead_run_does_not_stop_the_next_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deep_parent: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anything that a program unpacks in its private folder may be deeper than Python's limit of recursion."""
-    monkeypatch.setattr(folders, "private_parent", lambda: tmp_path)
-    left = tmp_path / "holdtrue-x"
+    monkeypatch.setattr(folders, "private_parent", lambda: deep_parent)
+    left = deep_parent / "holdtrue-x"
     abandon(left)
     current = os.open(left, os.O_RDONLY)
     for _ in range(sys.getrecursionlimit() + 100):

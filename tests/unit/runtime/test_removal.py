@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,13 @@ print(remove_tree(Path(sys.argv[1]), last="note"))
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Removed by `rm`: after a failed test, pytest's own clean-up would end with an exception on a deep tree."""
     made = tmp_path / "folder"
     made.mkdir()
     (made / NOTE).touch()
-    return made
+    yield made
+    subprocess.run(["rm", "-rf", str(made)], check=True)
 
 
 def nest(folder: Path, levels: int) -> None:

@@ -1,7 +1,8 @@
 """HAProxy as a traffic switch, through its admin socket.
 
 Commands and replies: HAProxy management guide 2.6, section 9.3 (`show servers state`, `show stat`, `set server`). Each
-command has its own connection, which HAProxy closes after the reply; success is an empty reply.
+command has its own connection, which HAProxy closes after the reply. An empty line alone means success. A list ends
+with an empty line (measured with 2.6; some refusals do not): without it, the list is cut short and says nothing.
 State set here is lost when HAProxy reloads without a state file.
 """
 
@@ -32,6 +33,8 @@ _DYNAMIC: Final = ("roundrobin", "leastconn", "random")
 """Algorithms whose weights can be changed at run time (configuration manual, `balance`)."""
 _FIXED: Final = ("static-rr", "first")
 """Algorithms whose weights cannot be changed at run time: static-rr has fixed weights, `first` ignores them."""
+_NUMBERS: Final = ("srv_uweight", "srv_op_state", "srv_admin_state")
+"""Columns of `show servers state` that are used; each is to the right of `srv_name`."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
@@ -84,7 +87,7 @@ class HaproxySwitch:
             RejectedError: the weights of the backend's algorithm cannot be changed at run time.
             ResourceMissing, ServiceUnreachable: as for `weights`.
         """
-        level = self._ask("show cli level").strip()
+        level = self._ask_for_list("show cli level").strip()
         if level in {"user", "operator"}:
             raise AccessDenied(
                 f"HAProxy's socket has `level {level}`, which may not set weights",
@@ -119,7 +122,7 @@ class HaproxySwitch:
                 where=self._place,
                 next_step="set `traffic.backend` to the name of a backend in haproxy.cfg (letters, digits, `_.:-`)",
             )
-        reply = self._ask(f"show servers state {self._backend}")
+        reply = self._ask_for_list(f"show servers state {self._backend}")
         if reply.startswith("Can't find backend"):
             raise ResourceMissing(
                 f"HAProxy has no backend {self._backend}",
@@ -130,7 +133,7 @@ class HaproxySwitch:
 
     def _statistics(self) -> list[dict[str, str]]:
         """A row for each server of the backend, and one with the name BACKEND."""
-        reply = self._ask(f"show stat {self._backend} -1 -1")
+        reply = self._ask_for_list(f"show stat {self._backend} -1 -1")
         rows = list(csv.DictReader(reply.removeprefix("# ").splitlines()))
         if not rows or "svname" not in rows[0]:
             raise self._not_haproxy(reply)
@@ -214,10 +217,14 @@ class HaproxySwitch:
         """`show servers state`: a version line, a `#` line that names the columns, one line a server."""
         lines = reply.splitlines()
         header = next((line.removeprefix("#").split() for line in lines if line.startswith("#")), [])
-        if not {"srv_name", "srv_uweight", "srv_op_state", "srv_admin_state"} <= set(header):
+        if not {"srv_name", *_NUMBERS} <= set(header):
             raise self._not_haproxy(reply)
-        rows = [line.split() for line in lines[1:] if line and not line.startswith("#")]
-        return [dict(zip(header, row, strict=False)) for row in rows]
+        rows = [
+            dict(zip(header, line.split(), strict=False)) for line in lines[1:] if line and not line.startswith("#")
+        ]
+        if not all(row.get(column, "").isdecimal() for row in rows for column in _NUMBERS):
+            raise self._not_haproxy(reply)
+        return rows
 
     def _not_haproxy(self, reply: str) -> ServiceUnreachable:
         return ServiceUnreachable(
@@ -241,9 +248,26 @@ class HaproxySwitch:
                 connection.settimeout(self._timeout_seconds)
                 connection.connect(str(self._socket))
                 connection.sendall(f"{command}\n".encode())
-                return _read(connection, deadline)
+                reply = _read(connection, deadline)
         except OSError as error:
             raise self._as_typed(error) from error
+        if not reply:
+            raise self._incomplete(command)
+        return reply
+
+    def _ask_for_list(self, command: str) -> str:
+        reply = self._ask(command)
+        if not reply.endswith("\n\n"):
+            raise self._incomplete(command)
+        return reply
+
+    def _incomplete(self, command: str) -> ServiceUnreachable:
+        return ServiceUnreachable(
+            f"HAProxy's reply to `{command}` is incomplete",
+            where=self._place,
+            next_step="check whether HAProxy was stopped or restarted meanwhile, and that `traffic.socket` is its own"
+            " `stats socket`; then run again",
+        )
 
     def _as_typed(self, error: OSError) -> HoldtrueError:
         try:
