@@ -60,6 +60,35 @@ def test_an_empty_ledger_is_good(ledger: Ledger, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.strip()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["locks"],
+        ["handlers"],
+        ["approvals"],
+        ["unlock", "demo", "--fence", "1"],
+        ["acknowledge", "demo", "web-1", "restart web"],
+    ],
+)
+@pytest.mark.parametrize("is_empty_file", [False, True])
+def test_a_ledger_that_does_not_exist_is_not_an_empty_one(
+    command: list[str],
+    is_empty_file: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such as after a typing error in its URL: nothing is known then, and no ledger is made."""
+    file = tmp_path / "missing" / "ledger.db"
+    if is_empty_file:
+        file.parent.mkdir()
+        file.touch()
+    monkeypatch.setenv("HOLDTRUE_LEDGER_URL", f"sqlite:///{file}")
+    assert main(command) == ExitCode.COULD_NOT_LOOK
+    assert file.exists() is is_empty_file
+    assert file.parent.exists() is is_empty_file
+    assert main(command) == ExitCode.COULD_NOT_LOOK, "the first one has made none"
+
+
 def test_each_lock_is_a_line_that_says_what_its_holder_is(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,11 +64,15 @@ def run_unlock(options: argparse.Namespace) -> ExitCode:
 
 
 def open_configured_ledger() -> "Ledger":
-    """The ledger of the settings."""
+    """The ledger of the settings, which has to exist: a command does not make one.
+
+    Raises:
+        ResourceMissing: there is none.
+    """
     from holdtrue.adapters.ledger import open_ledger  # noqa: PLC0415 - a command imports what it needs when it runs
     from holdtrue.settings import load_settings  # noqa: PLC0415 - same
 
-    return open_ledger(load_settings().ledger_url.get_secret_value())
+    return open_ledger(load_settings().ledger_url.get_secret_value(), must_exist=True)
 
 
 def _line(item: "ListedLock") -> str:

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from holdtrue.models.ledger import Ledger
 
 
-def open_ledger(url: str) -> "Ledger":
+def open_ledger(url: str, *, must_exist: bool = False) -> "Ledger":
     """The ledger at this SQLAlchemy URL, made or migrated when it has to be.
 
     Args:
         url: `sqlite:///relative`, `sqlite:////absolute`, `sqlite:///~/home` or `postgresql+psycopg://...`.
+        must_exist: Do not make one: an answer from a new ledger would be about no run at all.
 
     Raises:
+        ResourceMissing: there is no ledger, and it had to exist.
         ServiceUnreachable, ServiceNotReady: the database does not answer, or is locked.
         AccessDenied: it refused the login, or this user may not write the file.
         RejectedError: the URL is wrong, it is no ledger, or a newer Holdtrue has migrated it.
@@ -26,4 +28,4 @@ def open_ledger(url: str) -> "Ledger":
     from holdtrue.adapters.ledger.database import connect  # noqa: PLC0415 - see the module's docstring
     from holdtrue.adapters.ledger.ledger import SqlLedger  # noqa: PLC0415 - same
 
-    return SqlLedger(connect(url))
+    return SqlLedger(connect(url, must_exist=must_exist))

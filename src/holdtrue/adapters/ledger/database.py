@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from holdtrue.adapters.ledger.failures import passwords, shown, translate
-from holdtrue.errors import AccessDenied, RejectedError, ServiceNotReady, SettingInvalid, ToolMissing
+from holdtrue.errors import AccessDenied, RejectedError, ResourceMissing, ServiceNotReady, SettingInvalid, ToolMissing
 from holdtrue.runtime.redaction import register_secret
 
 HEAD: Final = "0004"
@@ -35,15 +35,19 @@ _ADVISORY_LOCK: Final = 7_205_421_886_103_418_177
 """Any number that is ours: who migrates a PostgreSQL ledger holds this lock."""
 
 
-def connect(url: str) -> Engine:
+def connect(url: str, *, must_exist: bool = False) -> Engine:
     """An engine on an up-to-date ledger; raises what `open_ledger` says.
 
     It keeps no connection open: a run notes something every ten seconds, and many workers share one server.
     """
     address = _address(url)
-    engine = _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
+    is_sqlite = address.get_backend_name() == "sqlite"
+    engine = _sqlite(address, must_exist=must_exist) if is_sqlite else _postgresql(address)
     with translate(address, "open what is held"):
-        if _version(engine) != HEAD:
+        version = _version(engine)
+        if version is None and must_exist:
+            raise _no_ledger(shown(engine.url))
+        if version != HEAD:
             _migrate(engine)
     return engine
 
@@ -80,7 +84,15 @@ def _address(url: str) -> URL:
     return address
 
 
-def _sqlite(address: URL) -> Engine:
+def _no_ledger(where: str) -> ResourceMissing:
+    return ResourceMissing(
+        "there is no ledger here",
+        where=where,
+        next_step="let HOLDTRUE_LEDGER_URL name the ledger of the workers; the first run that uses it creates it.",
+    )
+
+
+def _sqlite(address: URL, *, must_exist: bool) -> Engine:
     if not address.database or address.database == ":memory:":
         raise SettingInvalid(
             "a ledger in memory would not outlive its run",
@@ -88,6 +100,8 @@ def _sqlite(address: URL) -> Engine:
             next_step="name a file: sqlite:////var/lib/holdtrue/ledger.db.",
         )
     path = Path(address.database).expanduser()
+    if must_exist and not os.path.lexists(path):
+        raise _no_ledger(str(path))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
