@@ -66,12 +66,14 @@ class ShiftUnderWay:
         return idle
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
-        """Carry out one step.
+        """Carry out one step, from the weights that were found at the start or set by the step before.
 
         Raises:
             LockLost: the environment is not this run's any more; nothing was set.
+            TrafficRefused: something else has changed the weights since, and may have a reason; nothing was set.
         """
         self._require_lock()
+        self._require_as_set()
         self._last = weights
         self._switch.set_weights(weights)
 
@@ -79,8 +81,8 @@ class ShiftUnderWay:
         """Note the checks of the last step, whose weights have to be in effect, and return the number of steps.
 
         Raises:
-            TrafficRefused: the load balancer sends a host no requests any more.
-            RejectedError, LockLost: as for `finish`.
+            TrafficRefused: the load balancer sends a host no requests any more, or as for `finish`.
+            LockLost: as for `finish`.
         """
         self._steps.append(TrafficStep(percent=percent, weights=dict(self._last or {}), checks=checks))
         require_in_service(self._switch.out_of_service(), self._hosts, where=self.place)
@@ -91,7 +93,7 @@ class ShiftUnderWay:
         """What was done, with the weights read back.
 
         Raises:
-            RejectedError: they are not the ones that this run set.
+            TrafficRefused: they are not the ones that this run set.
             LockLost: they are not, and another run may hold the environment by now.
         """
         return self._done(self._require_as_set())

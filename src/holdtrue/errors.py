@@ -27,7 +27,7 @@ HoldtrueError
 │   ├── ValidationFailed      a check or probe failed
 │   ├── ValidationInconclusive  nothing, or not everything, could be checked
 │   ├── GateClosed            traffic was asked to move without a verdict that admits it
-│   ├── TrafficRefused        the load balancer would send no request to a host; nothing was moved
+│   ├── TrafficRefused        a host would get no request, or the weights have changed; nothing was moved
 │   ├── TrafficRestored       the shift failed and traffic was put back where it was
 │   └── TrafficStranded       the shift failed and traffic could not be put back: act now
 └── UnavailableError          a tool or a target is missing here: retrying at once cannot help
@@ -236,7 +236,7 @@ class GateClosed(RejectedError):
 
 
 class TrafficRefused(RejectedError):
-    """The load balancer sends no request to a host, whatever its weight; nothing was moved."""
+    """The load balancer sends no request to a host, or something else has changed the weights; nothing was moved."""
 
     state_name = "TrafficRefused"
 

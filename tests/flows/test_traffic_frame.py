@@ -12,6 +12,7 @@ from holdtrue.errors import (
     HoldtrueError,
     LockLost,
     ServiceUnreachable,
+    TrafficRefused,
     TrafficRestored,
     TrafficStranded,
     ValidationFailed,
@@ -171,6 +172,36 @@ def test_weights_that_changed_meanwhile_are_no_success(look: Callable[[ShiftUnde
     assert isinstance(ending, TrafficRestored)
     assert "standby=1," in ending.what
     assert switch.current == BEFORE
+
+
+def test_weights_that_changed_before_the_first_step_are_not_overwritten() -> None:
+    """Such as by an operator, while the run waits for a host's health check."""
+    switch = FakeTrafficSwitch(dict(BEFORE))
+
+    def change(shift: ShiftUnderWay) -> None:
+        switch.current.update(OF_ANOTHER)
+        shift.set_weights(STEP)
+
+    ending = end_of(switch, change)
+    assert isinstance(ending, TrafficRefused)
+    assert ending.what.startswith("traffic was not moved: ")
+    assert switch.current == OF_ANOTHER
+    assert switch.requests == []
+
+
+def test_weights_that_changed_between_two_steps_do_not_get_the_next_one() -> None:
+    switch = FakeTrafficSwitch(dict(BEFORE))
+
+    def change(shift: ShiftUnderWay) -> None:
+        shift.set_weights(STEP)
+        shift.record(50, ())
+        switch.current.update(standby=1)
+        shift.set_weights({"standby": 0, "web-1": 240})
+
+    ending = end_of(switch, change)
+    assert isinstance(ending, TrafficRestored)
+    assert "standby=1," in ending.what
+    assert switch.requests == [STEP, BEFORE]
 
 
 def test_weights_of_the_run_that_has_the_lock_by_now_stay() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from holdtrue.errors import RejectedError, ResourceMissing, TrafficRefused
+from holdtrue.errors import ResourceMissing, TrafficRefused
 from holdtrue.models.traffic import OutOfService
 
 _FULL_WEIGHT = 240
@@ -60,10 +60,10 @@ def require_unchanged(found: Mapping[str, int], wanted: Mapping[str, int], *, wh
     """Refuse to report weights that are not in effect any more: a reload of the load balancer resets them.
 
     Raises:
-        RejectedError: names the weights that were found and those that were set.
+        TrafficRefused: names the weights that were found and those that were set.
     """
     if found != wanted:
-        raise RejectedError(
+        raise TrafficRefused(
             f"the load balancer has the weights {weights_text(found)} instead of {weights_text(wanted)}",
             where=where,
             next_step="find out what else sets weights on this load balancer, or has reloaded it",
