@@ -1,5 +1,6 @@
 """The parts of a plan's digest: which files, settings, resources of the state and steps count, and which do not."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,11 @@ def write(path: str, text: str) -> Callable[[Path], None]:
     return act
 
 
+def an_environment(project: Path) -> None:
+    write("venv/pyvenv.cfg", "")(project)
+    write("venv/lib/a.py", "x")(project)
+
+
 def link_to_itself(project: Path) -> None:
     (project / "tiers/loop").symlink_to(project)
 
@@ -84,11 +90,20 @@ def link_to_itself(project: Path) -> None:
             ),
             {},
         ),
+        (
+            write("Pulumi.dev.yaml", "config: {'shop:size': 0x1, 'shop:pin': {secure: 'v1:aa:bb'}}"),
+            {PlanPart.CONFIGURATION: {"shop:size"}},
+        ),
+        (
+            write("Pulumi.dev.yaml", "size: 1\nconfig: {'shop:size': 1, 'shop:pin': {secure: 'v1:aa:bb'}}"),
+            {PlanPart.CONFIGURATION: {"the line size"}},
+        ),
         (write("tiers/__pycache__/a.pyc", "x"), {}),
         (write(".venv/lib/a.py", "x"), {}),
-        (write("venv/lib/a.py", "x"), {}),
+        (an_environment, {}),
+        (write("venv/lib/a.py", "x"), {PlanPart.PROGRAM: {"venv/lib/a.py"}}),
         (write(".git/index", "x"), {}),
-        (link_to_itself, {}),
+        (link_to_itself, {PlanPart.PROGRAM: {"tiers/loop"}}),
     ],
 )
 def test_what_the_engine_would_run_counts(
@@ -111,6 +126,42 @@ def test_a_program_outside_the_project_and_what_links_point_to_count(project: Pa
     (tmp_path / "src/__main__.py").write_text("x")
     (tmp_path / "shared/common.py").write_text("x")
     assert differing(before, given(project)) == {PlanPart.PROGRAM: {"../src/__main__.py", "lib/common.py"}}
+
+
+def test_a_link_that_leads_to_another_folder_of_the_project_counts(project: Path, tmp_path: Path) -> None:
+    """The files of both folders are listed before the link is reached, and none of them changes."""
+    for version in ("v1", "v2"):
+        write(f"releases/{version}/kinds.py", version)(project)
+    (project / "stable").symlink_to("releases/v1")
+    before = given(project)
+    copied = shutil.copytree(project, tmp_path / "copy", symlinks=True)
+    assert given(copied) == before
+    (project / "stable").unlink()
+    (project / "stable").symlink_to("releases/v2")
+    assert differing(before, given(project)) == {PlanPart.PROGRAM: {"stable"}}
+
+
+@pytest.mark.parametrize("text", ["x: yes", "x: 12:30", "x: {of: [1.10]}"])
+def test_a_value_counts_as_it_is_written(project: Path, text: str) -> None:
+    same = {"x: yes": "x: true", "x: 12:30": "x: 750", "x: {of: [1.10]}": "x: {of: [1.1]}"}[text]
+    write("Pulumi.dev.yaml", f"config: {{{text}}}")(project)
+    before = given(project)
+    write("Pulumi.dev.yaml", f"config:\n  {text}  # reformatted")(project)
+    assert given(project) == before
+    write("Pulumi.dev.yaml", f"config: {{{same}}}")(project)
+    assert differing(before, given(project)) == {PlanPart.CONFIGURATION: {"x"}}
+
+
+def test_where_an_apply_works_counts_wherever_it_comes_from(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDTRUE_PASS_ENVIRONMENT", "AWS_REGION,OTHER")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("OTHER", "one")
+    before = given(project, AWS_ENDPOINT_URL="https://u:one@aws.example")
+    monkeypatch.setenv("OTHER", "two")
+    assert given(project, AWS_ENDPOINT_URL="https://u:two@aws.example") == before
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    after = given(project, AWS_ENDPOINT_URL="https://u:one@elsewhere.example")
+    assert differing(before, after) == {PlanPart.CONFIGURATION: {"AWS_REGION", "AWS_ENDPOINT_URL"}}
 
 
 def test_where_an_apply_works_counts_and_its_credentials_do_not(project: Path) -> None:

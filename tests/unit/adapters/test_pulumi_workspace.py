@@ -80,6 +80,18 @@ def test_settings_get_the_provider_and_the_recorded_key(tmp_path: Path) -> None:
     assert yaml.safe_load(stack_settings(found, "dev", access(backend)))["encryptedkey"] == "k3y"
 
 
+@pytest.mark.parametrize(
+    "settings", ["config:\n  x: yes\n  y: 12:30\n  z: {of: [1.10]}\n", "{config: {x: yes, y: 12:30}}", ""]
+)
+def test_values_of_settings_stay_as_they_are_written(tmp_path: Path, settings: str) -> None:
+    """PyYAML reads some plain values differently from the engine."""
+    found = read_project(project(tmp_path / "p", settings=settings))
+    text = stack_settings(found, "dev", access(tmp_path / "state"))
+    as_texts = yaml.load(settings, yaml.BaseLoader) or {}  # noqa: S506 - texts only
+    assert yaml.load(text, yaml.BaseLoader) == as_texts | {"secretsprovider": PROVIDER}  # noqa: S506 - texts only
+    assert yaml.safe_load(text) == (yaml.safe_load(settings) or {}) | {"secretsprovider": PROVIDER}
+
+
 def test_a_passphrase_stack_gets_its_salt(tmp_path: Path) -> None:
     found = read_project(project(tmp_path / "p"))
     checkpoint(tmp_path / "state", {"salt": "v1:abc"}, kind="passphrase")

@@ -93,16 +93,34 @@ def _steps(planned: Iterable[Step], managed: frozenset[str]) -> dict[str, Json]:
 
 
 def _settings(path: Path) -> dict[str, Json]:
-    """The stack's settings by name. A secret value counts as its ciphertext, which is useless without its key."""
+    """The stack's settings by name. A secret value counts as its ciphertext, which is useless without its key.
+
+    Values count as they are written: to PyYAML `yes` and `true` are the same, and to the engine they are not.
+    """
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     try:
-        raw = {**(yaml.safe_load(text) or {})}
-        values = {**(raw.pop("config", None) or {})}
+        settings = _items(yaml.compose(text, yaml.SafeLoader))
+        values = _items(settings.pop("config", None))
     except (yaml.YAMLError, TypeError):
-        return {path.name: text}  # The engine refuses it with its own message.
-    others = {name: value for name, value in raw.items() if name not in _KEYS}
-    # YAML can write dates, JSON cannot.
-    return {str(name): yaml.safe_dump(value) for name, value in {**others, **values}.items()}
+        return {path.name: text}  # The engine refuses it with a message of its own.
+    others = {f"the line {name}": node for name, node in settings.items() if name not in _KEYS}
+    return {
+        name: yaml.serialize(node, Dumper=yaml.SafeDumper, canonical=True)
+        for name, node in {**others, **values}.items()
+    }
+
+
+def _items(node: yaml.Node | None) -> dict[str, yaml.Node]:
+    """The items of a mapping; none of a value that is not there or empty.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if node is None or node.tag == "tag:yaml.org,2002:null":
+        return {}
+    if not isinstance(node, yaml.MappingNode):
+        raise TypeError
+    return {str(name.value): value for name, value in node.value}
 
 
 def _without_password(url: str) -> str:

@@ -148,8 +148,7 @@ def stack_settings(project: Project, stack: str, access: StackAccess) -> str:
     if known & {"secretsprovider", "encryptedkey", "encryptionsalt"}:
         _require_passphrase(raw, access, path, StackPlace(access.backend_url, project.name, stack))
         return text
-    if access.secrets_provider != "passphrase":
-        raw["secretsprovider"] = access.secrets_provider
+    named = {} if access.secrets_provider == "passphrase" else {"secretsprovider": access.secrets_provider}
     recorded = _recorded_key(access, project.name, stack)
     if not recorded and urlsplit(access.backend_url).scheme == "file" and _has_secret(raw.get("config")):
         raise AccessDenied(
@@ -158,7 +157,20 @@ def stack_settings(project: Project, stack: str, access: StackAccess) -> str:
             next_step="restore the line `encryptedkey` of that file from version control; without it the values are "
             "lost: set them again as docs/pulumi.md shows",
         )
-    return yaml.safe_dump(raw | recorded, sort_keys=False)
+    return _with_lines(text, named | recorded)
+
+
+def _with_lines(text: str, lines: Mapping[str, str]) -> str:
+    """The settings with further lines; the values stay as they are written.
+
+    PyYAML reads `yes` as true and `12:30` as 750, and the engine does not: values must not be read and written again.
+    """
+    if not lines:
+        return text
+    settings, added = yaml.compose(text, yaml.SafeLoader), yaml.compose(yaml.safe_dump(dict(lines)), yaml.SafeLoader)
+    if isinstance(settings, yaml.MappingNode) and isinstance(added, yaml.MappingNode):
+        added.value = [*settings.value, *added.value]
+    return yaml.serialize(added, Dumper=yaml.SafeDumper)
 
 
 def _require_passphrase(raw: Mapping[str, Any], access: StackAccess, path: Path, place: StackPlace) -> None:
@@ -199,11 +211,15 @@ def secret_values(access: StackAccess) -> tuple[str, ...]:
 
 
 def locations(access: StackAccess) -> dict[str, str]:
-    """The URLs and regions in the engine's environment, which say where an apply changes something."""
+    """The URLs and regions in the engine's environment, which say where an apply changes something.
+
+    Those of the worker that HOLDTRUE_PASS_ENVIRONMENT passes on are among them. A URL is without its user and password.
+    """
+    given = {name: value.get_secret_value() for name, value in access.environment.items()}
     return {
-        name: value.get_secret_value()
-        for name, value in access.environment.items()
-        if _PLACES.fullmatch(name) and "@" not in value.get_secret_value()
+        name: re.sub(r"[^/@]*@", "", value)
+        for name, value in tool_environment(given).items()
+        if _PLACES.fullmatch(name)
     }
 
 
