@@ -206,6 +206,7 @@ through: "{{ peer }}"
 deploy_from: localhost
 computed: "{{ lookup('env', 'NONE_SUCH') | default('localhost', true) }}"
 author_transport: local
+through_transport: "{{ transport }}"
 """
 DATA: dict[str, JsonValue] = {"peer": "localhost", "peers": ["localhost"], "transport": "local", "option": "-oX=y"}
 FROM_DATA = (
@@ -216,6 +217,9 @@ FROM_DATA = (
     'delegate_to: "{{ item }}"\n      loop: "{{ peers }}"',
     'delegate_to: "{{ option }}"',
     'connection: "{{ transport }}"',
+    'vars: {ansible_connection: "{{ transport }}"}',
+    'vars: {ansible_connection: "{{ through_transport }}"}',
+    'vars: {ansible_connection: "{{ remembered_transport }}"}',
 )
 FROM_THE_AUTHOR = (
     "delegate_to: localhost",
@@ -227,6 +231,10 @@ FROM_THE_AUTHOR = (
     "delegate_to: \"{{ hostvars[inventory_hostname]['deploy_from'] }}\"",
     "connection: local",
     'connection: "{{ author_transport }}"',
+    "vars: {ansible_connection: local}",
+    'vars: {ansible_connection: "{{ author_transport }}"}',
+    "vars: {ansible_connection: \"{{ none_such | default('local') }}\"}",
+    "delegate_to: added",
 )
 
 
@@ -250,7 +258,7 @@ class TestPlaceOfATask:
         return tmp_path
 
     def test_is_not_taken_from_data(self, sentinel: Path, hosts: list[Host], access: SshAccess, folder: Path) -> None:
-        tasks = '    - ansible.builtin.set_fact: {remembered: "{{ peer }}"}\n'
+        tasks = '    - ansible.builtin.set_fact: {remembered: "{{ peer }}", remembered_transport: "{{ transport }}"}\n'
         for number, place in enumerate(FROM_DATA):
             tasks += touching(sentinel, place, number)
         refused = " and ".join(f"touched_{number} is failed" for number in range(len(FROM_DATA)))
@@ -258,11 +266,28 @@ class TestPlaceOfATask:
         run_playbook(folder, tasks, [with_variables(hosts[0], **DATA)], access)
         assert list(sentinel.parent.glob("sentinel-*")) == []
 
+    @pytest.mark.parametrize("from_data", [True, False], ids=["data", "author"])
+    @pytest.mark.parametrize("where", ["group_vars", "set_fact"])
+    def test_is_not_taken_from_data_for_every_task(
+        self, sentinel: Path, hosts: list[Host], access: SshAccess, folder: Path, *, where: str, from_data: bool
+    ) -> None:
+        value = "{{ transport }}" if from_data else "local"
+        given = f'ansible_connection: "{value}"\n'
+        tasks = touching(sentinel, "", 0)
+        if where == "group_vars":
+            (folder / "group_vars/all.yml").write_text(given)
+        else:
+            tasks = f"    - ansible.builtin.set_fact:\n        {given}{tasks}"
+        run_playbook(folder, tasks, [with_variables(hosts[0], **DATA)], access)
+        assert Path(f"{sentinel}-0").exists() is not from_data
+
     def test_is_the_worker_when_the_playbook_says_so(
         self, sentinel: Path, hosts: list[Host], access: SshAccess, folder: Path
     ) -> None:
         """The positive control, and what an author may do."""
-        tasks = "".join(touching(sentinel, place, number) for number, place in enumerate(FROM_THE_AUTHOR))
+        added = f"name: added, ansible_connection: local, ansible_python_interpreter: {sys.executable}"
+        tasks = f"    - ansible.builtin.add_host: {{{added}}}\n"
+        tasks += "".join(touching(sentinel, place, number) for number, place in enumerate(FROM_THE_AUTHOR))
         run_playbook(folder, tasks, [with_variables(hosts[0], **DATA)], access)
         missing = [place for number, place in enumerate(FROM_THE_AUTHOR) if not Path(f"{sentinel}-{number}").exists()]
         assert missing == []

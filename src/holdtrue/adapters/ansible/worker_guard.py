@@ -18,6 +18,7 @@ from jinja2 import Environment, TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 
 _PYTHON: Final = "ansible_python_interpreter"
+_CONNECTION: Final = "ansible_connection"
 
 
 def guard_worker() -> None:
@@ -41,12 +42,17 @@ def guard_worker() -> None:
         place = variables if name is None else delegated[0]["ansible_delegated_vars"][name]
         try:
             connection = templar.template(task.connection)
-            effective = templar.template(place.get("ansible_connection", connection))
+            effective = templar.template(place.get(_CONNECTION, connection))
         except AnsibleError:  # Undefined or omitted: Ansible evaluates it again, unless `when` skips the task.
             return delegated
         if connection not in (task.connection, "ssh"):
             _require_foreseen("connection", task.connection, connection, variables, manager.extra_vars)
         host = manager._inventory.get_host(name or variables["inventory_hostname"])  # noqa: SLF001 - no other way to it
+        given = place.get(_CONNECTION)
+        # Not of localhost, which is foreseen by now, or of `add_host`: a stack's data cannot set this variable.
+        is_of_the_host = host is not None and host.vars.get(_CONNECTION) is not None
+        if given is not None and not is_of_the_host and effective not in (connection, "ssh"):
+            _require_foreseen(_CONNECTION, given, effective, variables, manager.extra_vars)
         if effective == "local" and host is not None:
             _use_own_python(place, host.vars)
         return delegated
@@ -83,8 +89,11 @@ def _require_foreseen(
 
 
 def _written(declared: str, variables: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """The text itself, and the author's variables that it refers to, directly or through others."""
-    texts, seen = [declared], set[str]()
+    """The text itself, and the author's variables that it refers to, directly or through others.
+
+    A text that is the value of a variable filled from data, as by `set_fact`, was not written by an author.
+    """
+    texts, seen = [declared] if is_trusted_as_template(declared) else [], set[str]()
     for text in texts:  # The list grows during the loop.
         for name in _names(text) - seen:
             seen.add(name)
