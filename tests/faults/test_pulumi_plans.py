@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from holdtrue.adapters.pulumi import plans
 from holdtrue.adapters.pulumi.engine import PulumiEngine
-from holdtrue.errors import ProgramFailed, done_before
+from holdtrue.adapters.pulumi.messages import DEEPEST, TOO_DEEP
+from holdtrue.errors import ProgramFailed, RejectedError, done_before
 from holdtrue.models.credentials import StackAccess
 from holdtrue.models.stack import ApplyResult, Operation
 from holdtrue.runtime.process import tool_environment
@@ -179,6 +180,38 @@ def test_the_update_plan_refuses_an_input_that_differs_and_the_events_do_not(tin
     assert tiny.things() == {}
     engine = engine_of(tiny, update_plan=False)
     assert names(engine.apply(engine.preview()).changes) == {("create", "a")}
+
+
+@pytest.mark.parametrize("levels", [200, 300, 3000])
+def test_an_output_that_is_nested_too_deeply_is_refused_by_name(tiny: Tiny, levels: int) -> None:
+    """In the program, before anything is applied; and in a state that somebody has changed."""
+    program = "import pulumi\nfrom things import Thing\na = Thing('a', 'one')\nvalue = []\n"
+    tiny.write(f"{program}for _ in range({min(levels, 300) - 1}):\n    value = [value]\npulumi.export('deep', value)\n")
+    if levels > DEEPEST:
+        with pytest.raises(RejectedError, match=r"nested more than 200 levels.*'deep'"):
+            engine_of(tiny).preview()
+        assert tiny.things() == {}
+    tiny.write(f"{program}pulumi.export('deep', [])\npulumi.export('flat', 'x')\n")
+    engine_of(tiny).apply(engine_of(tiny).preview())
+    text = tiny.checkpoint.read_text()
+    assert '"deep":[]' in text
+    tiny.checkpoint.write_text(text.replace('"deep":[]', f'"deep":{"[" * levels}{"]" * levels}'))
+    if levels <= DEEPEST:
+        assert engine_of(tiny).outputs().values.keys() == {"deep", "flat"}
+        return
+    with pytest.raises(RejectedError, match=r"nested more than 200 levels.*'deep'|nested too deeply"):
+        engine_of(tiny).outputs()
+    if levels == 300:
+        assert names(engine_of(tiny).preview().changes) == set(), "the program can repair it"
+
+
+def test_an_input_that_is_nested_too_deeply_is_shown_cut_and_counts_whole(tiny: Tiny) -> None:
+    program = "from things import Thing\nvalue = '{}'\nfor _ in range(300):\n    value = [value]\nThing('a', value)\n"
+    tiny.write_outside(program.format("x"))
+    before = engine_of(tiny).preview()
+    tiny.write_outside(program.format("y"))
+    assert TOO_DEEP in before.model_dump_json()
+    assert engine_of(tiny).preview().digest != before.digest
 
 
 def test_the_first_unplanned_step_interrupts_the_engine(tiny: Tiny) -> None:

@@ -5,10 +5,12 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from holdtrue.adapters.pulumi.messages import SECRET, Json, Step
+from holdtrue.adapters.pulumi.messages import DEEPEST, SECRET, TOO_DEEP, Json, Step
+from holdtrue.errors import RejectedError
 from holdtrue.models.stack import Operation, PropertyChange, ResourceChange, StackOutputs
 
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
+_NAME_LIMIT: Final = 200
 
 _OPERATIONS: Final = {
     "same": Operation.SAME,
@@ -82,10 +84,37 @@ def unchanged_urns(steps: Iterable[Step], released: Collection[str] = ()) -> fro
 
 
 def outputs_of(values: Mapping[str, Json]) -> StackOutputs:
-    """Outputs without secrets: a value that contains a secret anywhere is left out, and only its name is kept."""
+    """Outputs without secrets: a value that contains a secret anywhere is left out, and only its name is kept.
+
+    Raises:
+        RejectedError: one is nested too deeply to be read.
+    """
+    if deep := sorted(name for name, value in values.items() if is_too_deep(value)):
+        raise nested_too_deeply(deep[0])
     secret = tuple(sorted(name for name, value in values.items() if _holds_secret(value)))
     return StackOutputs(
         values={name: value for name, value in values.items() if name not in secret}, secret_names=secret
+    )
+
+
+def is_too_deep(value: Json) -> bool:
+    """Whether a value has more levels than are passed on. It may have any number of them, so this does not recurse."""
+    waiting = [(value, 0)]
+    while waiting:
+        item, level = waiting.pop()
+        if item == TOO_DEEP or level > DEEPEST:
+            return True
+        below = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        waiting += [(child, level + 1) for child in below]
+    return False
+
+
+def nested_too_deeply(output: str) -> RejectedError:
+    """The refusal of an output that is nested too deeply."""
+    return RejectedError(
+        f"the output is nested more than {DEEPEST} levels deep",
+        where=f"stack output {output[:_NAME_LIMIT]!a}",
+        next_step="export a flatter value from the program; if the program is right, find out who changed the state",
     )
 
 

@@ -1,6 +1,7 @@
 """Pulumi as a StackEngine: each operation is a child process in a private folder, with credentials of its own."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -10,6 +11,8 @@ from typing import Any
 
 from holdtrue.adapters.pulumi.changes import (
     is_resource,
+    is_too_deep,
+    nested_too_deeply,
     outputs_of,
     planned_changes,
     unchanged_urns,
@@ -19,7 +22,7 @@ from holdtrue.adapters.pulumi.deviations import interrupted, is_wordless, moved,
 from holdtrue.adapters.pulumi.failures import translate, unknown_fate
 from holdtrue.adapters.pulumi.identity import THIS_PROCESS, PlanBinding, given_parts, seen_parts, state_hash
 from holdtrue.adapters.pulumi.journal import Journal
-from holdtrue.adapters.pulumi.messages import Command, Json, Recorded
+from holdtrue.adapters.pulumi.messages import DEEPEST, Command, Json, Recorded
 from holdtrue.adapters.pulumi.plans import (
     PlanKey,
     SavedPlan,
@@ -187,6 +190,7 @@ class PulumiEngine:
                 locks = self._runner.ask_locks(project, workspace)
                 self._runner.leftovers(project, workspace).release_locks(locks, on_progress)
                 raise unknown_fate(self._runner.evidence("preview", project, journal, run), journal.cut_short)
+            outputs_of(journal.stack_outputs())  # What no report could contain is refused before it is applied.
             steps, managed = journal.planned(), journal.managed()
             parts = given | seen_parts(self._binding, journal)
             plan = Plan(
@@ -292,7 +296,7 @@ def _carried_out(journal: Journal, released: frozenset[str] = frozenset()) -> Ap
     return ApplyResult(
         changes=planned_changes(steps, released),
         unchanged=len(unchanged_urns(steps, released)),
-        outputs=outputs_of(journal.stack_outputs()),
+        outputs=outputs_of({name: item for name, item in journal.stack_outputs().items() if not is_too_deep(item)}),
     )
 
 
@@ -302,7 +306,17 @@ def _output_notes(previewed: Mapping[str, Json], applied: Mapping[str, Json]) ->
 
 
 def _document(lines: Sequence[str]) -> dict[str, Any] | None:
-    """Parse the lines as a JSON object; None if they are not one."""
+    """Parse the lines as a JSON object; None if they are not one.
+
+    Raises:
+        RejectedError: a value in it is nested too deeply. The CLI indents each level by two spaces.
+    """
+    name = ""
+    for line in lines:
+        if key := re.match(r'  "((?:[^"\\]|\\.)*)":', line):
+            name = key.group(1)
+        if line.startswith("  " * (DEEPEST + 2)):
+            raise nested_too_deeply(name)
     with suppress(json.JSONDecodeError):
         found = json.loads("\n".join(lines))
         return found if isinstance(found, dict) else None

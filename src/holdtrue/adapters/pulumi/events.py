@@ -7,7 +7,17 @@ from typing import Any
 
 from pulumi.automation.events import DiagnosticEvent, EngineEvent, StepEventMetadata, StepEventStateMetadata
 
-from holdtrue.adapters.pulumi.messages import SECRET, UNKNOWN, Diagnostic, Json, Message, Snapshot, Step
+from holdtrue.adapters.pulumi.messages import (
+    DEEPEST,
+    SECRET,
+    TOO_DEEP,
+    UNKNOWN,
+    Diagnostic,
+    Json,
+    Message,
+    Snapshot,
+    Step,
+)
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The key that marks a special value (sdk/go/common/resource/sig/sig.go)."""
@@ -82,8 +92,11 @@ def _properties(raw: Mapping[str, Any]) -> dict[str, Json]:
     return {name: plain(value) for name, value in raw.items() if name != _PROVIDER_KEY}
 
 
-def plain(value: Any) -> Json:
-    """The value with placeholders for secret and unknown values; a long string is cut, and its hash is added."""
+def plain(value: Any, levels: int = DEEPEST) -> Json:
+    """The value with placeholders for secret and unknown values, and for what is nested too deeply.
+
+    A long string is cut, and its hash is added.
+    """
     match value:
         case str() if value in _UNKNOWN_VALUES:
             return UNKNOWN
@@ -92,10 +105,14 @@ def plain(value: Any) -> Json:
             return f"{value[:200]}… ({len(value)} characters, sha256 {digest})"
         case dict() if value.get(_SIGNATURE) == _SECRET_SIGNATURE:
             return SECRET
-        case dict():
-            return {str(key): plain(item) for key, item in value.items()}
-        case list():
-            return [plain(item) for item in value]
+        case dict() | list():
+            return TOO_DEEP if levels == 0 else _plain_items(value, levels - 1)
         case _:
             scalar: Json = value
             return scalar
+
+
+def _plain_items(value: dict[Any, Any] | list[Any], levels: int) -> Json:
+    if isinstance(value, dict):
+        return {str(key): plain(item, levels) for key, item in value.items()}
+    return [plain(item, levels) for item in value]

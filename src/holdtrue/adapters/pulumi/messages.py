@@ -11,6 +11,12 @@ Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json
 SECRET = "[secret]"  # noqa: S105 - the placeholder, not a secret
 UNKNOWN = "[unknown]"
 
+DEEPEST = 200
+"""Levels of a value that are passed on. Pydantic takes 255 of a JSON value, and a report adds some of its own."""
+
+TOO_DEEP = "[nested too deeply]"
+"""Stands for what is below these levels."""
+
 FailureSource: TypeAlias = Literal["engine", "message", "event", "state", "moved"]
 """Where a failure comes from: the engine and its CLI, a message that is too large, an event that this version cannot
 read, the export of the state, or a state that is not the one that the plan starts from."""

@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 import yaml
 
 from holdtrue.adapters.pulumi.remedies import StackPlace, change_key_command
-from holdtrue.errors import AccessDenied, ProgramFailed
+from holdtrue.errors import AccessDenied, ProgramFailed, RejectedError
 from holdtrue.models.credentials import StackAccess
 from holdtrue.runtime.folder import private_folder
 from holdtrue.runtime.process import tool_environment
@@ -234,6 +234,12 @@ def _recorded_key(access: StackAccess, project: str, stack: str) -> dict[str, st
         recorded = checkpoint["checkpoint"]["latest"]["secrets_providers"]["state"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}  # no stack yet, or a state that the engine will refuse with a message of its own
+    except RecursionError as error:
+        raise RejectedError(
+            "the state has a value that is nested too deeply to be read",
+            where=f"stack {stack}, backend {access.backend_url}",
+            next_step="find out who changed the state, and restore it (`pulumi stack export`, `pulumi stack import`)",
+        ) from error
     made_with = recorded.get("url", "passphrase")
     if made_with != access.secrets_provider:
         raise AccessDenied(
