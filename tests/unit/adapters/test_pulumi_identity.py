@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime import settings
+from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest
 from pydantic import SecretStr
 
 from holdtrue.adapters.pulumi.hashes import keyed_hash, secret_hash
@@ -286,7 +287,7 @@ class Monitor:
         return type("Response", (), {"urn": URN.format(request.name)})
 
 
-def registered(inputs: dict[str, Any], *, ignored: tuple[str, ...] = (), key: bytes = KEY) -> dict[str, str]:
+def registered(inputs: dict[str, Any], *, key: bytes = KEY, **options: Any) -> dict[str, str]:
     monitor, found = Monitor(), Registrations()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "get_monitor", lambda: monitor)
@@ -294,7 +295,7 @@ def registered(inputs: dict[str, Any], *, ignored: tuple[str, ...] = (), key: by
     values = Struct()
     values.update(inputs)
     for name in ("logs", "same"):
-        monitor.RegisterResource(type("Request", (), {"name": name, "object": values, "ignoreChanges": ignored}))
+        monitor.RegisterResource(RegisterResourceRequest(name=name, object=values, **options))
     return found.hashes(key, {URN.format("logs")})
 
 
@@ -315,9 +316,38 @@ def test_inputs_count_with_their_secrets_for_the_resources_that_change() -> None
 
 def test_what_the_engine_ignores_does_not_count() -> None:
     ignored = ("stamp", "tags.now", 'list[0]["x"]')
-    one = registered({"stamp": "1", "tags": {"now": "1"}, "list": [1], "acl": "a", "__provider": "p1"}, ignored=ignored)
-    two = registered({"stamp": "2", "tags": {"now": "2"}, "list": [2], "acl": "a", "__provider": "p2"}, ignored=ignored)
+    one = registered(
+        {"stamp": "1", "tags": {"now": "1"}, "list": [1], "acl": "a", "__provider": "p1"}, ignoreChanges=ignored
+    )
+    two = registered(
+        {"stamp": "2", "tags": {"now": "2"}, "list": [2], "acl": "a", "__provider": "p2"}, ignoreChanges=ignored
+    )
     assert one == two
+
+
+EU, US = (f"urn:pulumi:dev::shop::pulumi:providers:aws::{region}" for region in ("eu", "us"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"provider": f"{EU}::1"}, {"provider": f"{US}::1"}),
+        ({"providers": {"aws": f"{EU}::1"}}, {"providers": {"aws": f"{US}::1"}}),
+        ({"protect": True}, {}),
+        ({"retainOnDelete": True}, {}),
+        ({"ignoreChanges": ["acl"]}, {"ignoreChanges": ["tags"]}),
+        ({"version": "6.0.0"}, {"version": "7.0.0"}),
+        ({"pluginDownloadURL": "https://one.example"}, {"pluginDownloadURL": "https://two.example"}),
+        ({"customTimeouts": {"create": "1m"}}, {"customTimeouts": {"create": "2m"}}),
+    ],
+)
+def test_options_and_the_provider_of_a_resource_count(before: dict[str, Any], after: dict[str, Any]) -> None:
+    assert registered({"size": "a"}, **before) == registered({"size": "a"}, **before)
+    assert registered({"size": "a"}, **before) != registered({"size": "a"}, **after)
+
+
+def test_the_id_of_a_provider_does_not_count() -> None:
+    assert registered({}, provider=f"{EU}::1") == registered({}, provider=f"{EU}::04da6b54-80e4-46f7-96ec-b56ff0331ba9")
 
 
 def test_without_a_monitor_nothing_is_taken_for_seen() -> None:
