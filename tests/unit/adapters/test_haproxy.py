@@ -270,3 +270,30 @@ def test_a_backend_name_cannot_be_a_second_command(haproxy: _FakeHaproxy) -> Non
     switch = HaproxySwitch(socket=haproxy.path, backend="web; shutdown sessions server web/standby")
     with pytest.raises(RejectedError):
         switch.weights()
+
+
+HEADER = "1\n# be_id be_name srv_id srv_name srv_op_state srv_admin_state srv_uweight srv_iweight\n"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["3 web 1 web-1 2 0\n", "3 web 1 web-1 2 0 10", "3 web 1 web-1 2 0 x 1\n", f"3 web 1 web-1 2 0 {'9' * 5000} 1\n"],
+    ids=["row-cut", "number-cut", "word", "huge"],
+)
+def test_a_server_list_that_is_cut_or_not_of_haproxy_gives_no_weights(haproxy: _FakeHaproxy, rows: str) -> None:
+    switch = HaproxySwitch(socket=haproxy.path, backend="web")
+    haproxy.reply = lambda _, connection: connection.sendall(f"{HEADER}3 web 0 standby 2 0 100 1\n".encode())
+    assert switch.weights() == {"standby": 100}
+    haproxy.reply = lambda _, connection: connection.sendall(f"{HEADER}3 web 0 standby 2 0 100 1\n{rows}".encode())
+    with pytest.raises(ServiceUnreachable):
+        switch.weights()
+
+
+def test_statistics_that_are_not_of_haproxy_are_no_defect(haproxy: _FakeHaproxy) -> None:
+    def reply(command: str, connection: socket.socket) -> None:
+        text = f"{HEADER}\n" if "servers" in command else f"# svname,a\nx,{'y' * 200_000}\n"
+        connection.sendall(text.encode())
+
+    haproxy.reply = reply
+    with pytest.raises(ServiceUnreachable):
+        HaproxySwitch(socket=haproxy.path, backend="web").out_of_service()

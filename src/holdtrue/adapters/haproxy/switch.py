@@ -134,7 +134,10 @@ class HaproxySwitch:
     def _statistics(self) -> list[dict[str, str]]:
         """A row for each server of the backend, and one with the name BACKEND."""
         reply = self._ask_for_list(f"show stat {self._backend} -1 -1")
-        rows = list(csv.DictReader(reply.removeprefix("# ").splitlines()))
+        try:
+            rows = list(csv.DictReader(reply.removeprefix("# ").splitlines()))
+        except csv.Error as error:
+            raise self._not_haproxy(reply) from error
         if not rows or "svname" not in rows[0]:
             raise self._not_haproxy(reply)
         return rows
