@@ -1,7 +1,8 @@
 """From a stack's outputs to hosts."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pydantic import JsonValue, ValidationError
@@ -12,6 +13,7 @@ from holdtrue.models.host import Host
 from holdtrue.models.stack import StackOutputs
 
 _NAMED_PROBLEMS: Final = 5
+_NAME_LIMIT: Final = 80
 
 
 def parse_hosts(outputs: StackOutputs, output: str) -> tuple[Host, ...]:
@@ -30,10 +32,8 @@ def parse_hosts(outputs: StackOutputs, output: str) -> tuple[Host, ...]:
     hosts = tuple(_parse_host(item, f"{where}[{index}]") for index, item in enumerate(raw))
     if not hosts:
         raise RejectedError("the stack names no hosts", where=where, next_step=advice)
-    names = [host.name for host in hosts]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise RejectedError(f"host names are not unique: {', '.join(twice)}", where=where, next_step=advice)
+    if twice := sorted(name for name, times in Counter(host.name for host in hosts).items() if times > 1):
+        raise RejectedError(f"host names are not unique: {_listed(twice, ', ')}", where=where, next_step=advice)
     return hosts
 
 
@@ -55,14 +55,16 @@ def _parse_host(item: JsonValue, where: str) -> Host:
 def _problems(error: ValidationError) -> str:
     """Every refused field, with the reason. Names that come from the host's data are shown as ASCII."""
     found = error.errors(include_url=False, include_input=False)
-    texts = [_problem(problem) for problem in found[:_NAMED_PROBLEMS]]
-    if len(found) > _NAMED_PROBLEMS:
-        texts.append(f"and {len(found) - _NAMED_PROBLEMS} more")
-    return "; ".join(texts)
+    return _listed([_problem(problem) for problem in found], "; ")
+
+
+def _listed(texts: Sequence[str], separator: str) -> str:
+    more = [f"and {len(texts) - _NAMED_PROBLEMS} more"] if len(texts) > _NAMED_PROBLEMS else []
+    return separator.join([*texts[:_NAMED_PROBLEMS], *more])
 
 
 def _problem(problem: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in problem["loc"]) or "value"
+    path = ".".join(str(part)[:_NAME_LIMIT] for part in problem["loc"]) or "value"
     reason = problem["ctx"]["error"] if problem["type"] == "value_error" else problem["msg"]
     return f"{path if path.isascii() and path.isprintable() else ascii(path)}: {reason}"
 

@@ -1,7 +1,7 @@
 """The names, addresses and users of hosts. None of them can be an option, a second line, a pattern or a path."""
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
@@ -15,8 +15,20 @@ _OF_ANSIBLE: Final = frozenset({"localhost", "127.0.0.1", "all", "ungrouped"})
 _LIKE_A_NUMBER: Final = re.compile(r"(.*\.)?(\d+|0[xX][0-9A-Fa-f]*)")
 """Names that resolvers read as an IPv4 address in another spelling: `2130706433` is 127.0.0.1."""
 
-_METADATA: Final = frozenset({IPv6Address("fd00:ec2::254")})
-"""Instance metadata outside the link-local ranges (EC2 user guide, "Access instance metadata")."""
+_METADATA: Final = frozenset(
+    map(ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"))
+)
+"""Instance metadata outside the link-local ranges: EC2 and Google Compute Engine by IPv6, Alibaba Cloud, Oracle Cloud
+(classic), and the host agent of Azure."""
+
+_EMBEDDING: Final = (
+    (ip_network("64:ff9b::/96"), 0),
+    (ip_network("::/96"), 0),
+    (ip_network("::ffff:0:0:0/96"), 0),
+    (ip_network("2002::/16"), 80),
+)
+"""Networks whose IPv6 addresses contain an IPv4 address, and at which bit: NAT64 (RFC 6052), IPv4-compatible
+(RFC 4291), IPv4-translated (RFC 2765) and 6to4 (RFC 3056)."""
 
 
 def require_host_name(name: str) -> None:
@@ -56,8 +68,20 @@ def _require_ip_address(address: str) -> None:
 
 def is_reserved(address: IPv4Address | IPv6Address) -> bool:
     """Whether no host of a fleet can have the address. A loopback address can be right, for example behind a tunnel."""
-    plain = address.ipv4_mapped if isinstance(address, IPv6Address) and address.ipv4_mapped else address
-    return plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain in _METADATA
+    return any(
+        plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain in _METADATA
+        for plain in _forms(address)
+    )
+
+
+def _forms(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:
+    """The address, and the IPv4 address that it contains: a gateway may lead to that one."""
+    if isinstance(address, IPv4Address):
+        return [address]
+    if address.ipv4_mapped:
+        return [address.ipv4_mapped]
+    within = [bit for network, bit in _EMBEDDING if address in network]
+    return [address, *(IPv4Address((int(address) >> bit) & 0xFFFFFFFF) for bit in within)]
 
 
 def names_no_host(name: str) -> bool:

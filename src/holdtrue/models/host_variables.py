@@ -32,6 +32,7 @@ _GROUP: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 
 _ANSIBLES_GROUPS: Final = frozenset({"all", "ungrouped", "localhost"})
 
+_LISTED: Final = 50
 _MARKER: Final = "__ansible_"
 """Modules turn a mapping with such a key into another type, or fail (ansible-core 2.19, _internal/_json, measured)."""
 
@@ -111,16 +112,18 @@ def _problem(name: str, value: JsonValue) -> str:
     if not re.fullmatch(IDENTIFIER, name):
         return f"{name[:80]!a} must consist of letters, digits and underscores, without a digit at the beginning"
     if is_of_ansible(name):
-        return f"{name} may not come from a stack (use {_INSTEAD.get(name, 'group_vars or host_vars of the playbook')})"
+        instead = _INSTEAD.get(name, "group_vars or host_vars of the playbook")
+        return f"{name[:80]} may not come from a stack (use {instead})"
     if _holds_marker(value):
-        return f"{name} contains a key that begins with {_MARKER}, which Ansible uses to mark the type of a value"
+        return f"{name[:80]} contains a key that begins with {_MARKER}, which Ansible uses to mark the type of a value"
     return f"{name} is set by Ansible itself (choose another name)" if name in SET_BY_ANSIBLE else ""
 
 
 def _checked(variables: dict[str, JsonValue]) -> dict[str, JsonValue]:
     problems = [problem for name, value in variables.items() if (problem := _problem(name, value))]
     if problems:
-        raise ValueError("; ".join(problems))
+        more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+        raise ValueError("; ".join(problems[:_LISTED]) + more)
     return variables
 
 

@@ -1,5 +1,6 @@
 """What the data of a host may be: everything else is refused by name, before any tool sees it."""
 
+import time
 from typing import Any
 
 import pytest
@@ -131,7 +132,34 @@ def test_a_user_that_means_something_to_a_tool_is_refused(user: str) -> None:
     assert "user" in refusal(user=user).what
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "2001:db8::1", "::1", "web-1.example.org", "localhost"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"variables": {f"ansible_{number}": 1 for number in range(1_000)}},
+        {"variables": {"ansible_" + "x" * 1_000_000: 1}},
+        {"variables": {"x" * 1_000_000: {"__ansible_unsafe": 1}}},
+        {"x" * 1_000_000: 1},
+    ],
+    ids=["many", "long", "long-marked", "long-field"],
+)
+def test_a_refusal_stays_readable_however_much_is_refused(changes: dict[str, JsonValue]) -> None:
+    assert len(str(refusal(**changes))) < 10_000
+
+
+def test_many_hosts_are_read_at_once_and_many_doubles_are_counted() -> None:
+    host = {"address": "10.0.0.1", "user": "deploy"}
+    hosts: list[JsonValue] = [{**host, "name": f"web-{number}"} for number in range(50_000)]
+    began = time.process_time()
+    assert len(parse_hosts(StackOutputs(values={"hosts": hosts}), "hosts")) == len(hosts)
+    assert time.process_time() - began < 15, "50,000 names compared with each other take a minute"
+    with pytest.raises(RejectedError, match=r"web-0, .* and 995 more") as raised:
+        parse_hosts(StackOutputs(values={"hosts": hosts[:1000] * 2}), "hosts")
+    assert len(str(raised.value)) < 1_000
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1", "127.0.0.1", "2001:db8::1", "::1", "web-1.example.org", "localhost", "64:ff9b::a00:1"]
+)
 def test_an_address_is_an_ip_address_or_a_dns_name(address: str) -> None:
     assert parse(address=address).address == address
 
@@ -140,6 +168,8 @@ def test_an_address_is_an_ip_address_or_a_dns_name(address: str) -> None:
     "address",
     [
         *("169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "fd00:ec2::254", "0.0.0.0", "::", "224.0.0.1"),  # noqa: S104
+        *("fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "::169.254.169.254", "2002:a9fe:a9fe::"),
+        *("64:ff9b::a9fe:a9fe", "64:ff9b::6464:64c8", "::ffff:0:169.254.169.254"),
         *("fe80::1%eth0", "2852039166", "127.1", "0x7f.1", "10.0.0.256", "1.2.3.4.5", "[::1]", "::1]:80", "a:80"),
         *("-oProxyCommand=x", "a b", "a/b", "a@b", "a#b", "%h", "a\n", "a\nHost *", "", "täst"),
     ],
@@ -177,6 +207,8 @@ def test_a_url_is_filled_from_a_host(template: str, changes: dict[str, str], url
         {"whole": "http://user:word@elsewhere/"},
         {"whole": "http://169.254.169.254/latest/"},
         {"whole": "http://[fe80::1]/"},
+        {"whole": "http://[64:ff9b::a9fe:a9fe]/"},
+        {"whole": "http://100.100.100.200/"},
         {"whole": "http://[::1/"},
         {"whole": "http://169.254.169.254./"},
         {"whole": "http://2852039166/"},

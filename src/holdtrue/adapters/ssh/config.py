@@ -1,6 +1,7 @@
 """The ssh_config and known_hosts of one run, as text."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,8 +25,7 @@ def render_config(hosts: Sequence[Host], *, agent_socket: Path, known_hosts: Pat
         ConfigurationFailed: two hosts have the same name, so one would be addressed twice and one never; or a name
             is not one.
     """
-    names = [host.name for host in hosts]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, times in Counter(host.name for host in hosts).items() if times > 1):
         raise ConfigurationFailed(
             f"two hosts are named {', '.join(twice)}", where="stack outputs", next_step="give every host its own name"
         )
