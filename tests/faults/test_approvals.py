@@ -27,6 +27,10 @@ from holdtrue.models.stack import Operation, Plan, PlanPart
 from sandbox import Sandbox
 from tests.integration.tiny_stack import PASSPHRASE, Tiny
 
+pytestmark = pytest.mark.expected_service_errors(
+    "postgres", "terminating connection", "One test stops the server, and the others' connections are still open."
+)
+
 SAM = Approver(name="sam")
 PIN = "8341"
 GUARDED = (
@@ -262,7 +266,6 @@ def test_workers_that_start_together_get_one_key(ledger: Ledger, ledger_url: str
 
 
 @pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
-@pytest.mark.expected_service_errors("postgres", "terminating connection", "the test stops the server")
 def test_a_ledger_that_is_away_approves_nothing(ledger: Ledger, sandbox: Sandbox) -> None:
     request = ApprovalRequest(environment="demo", digest="d1", parts={}, requested_by="asking")
     ledger.approvals.ask(request, 3600)

@@ -277,12 +277,17 @@ HEADER = "1\n# be_id be_name srv_id srv_name srv_op_state srv_admin_state srv_uw
 
 @pytest.mark.parametrize(
     "rows",
-    ["3 web 1 web-1 2 0\n", "3 web 1 web-1 2 0 10", "3 web 1 web-1 2 0 x 1\n", f"3 web 1 web-1 2 0 {'9' * 5000} 1\n"],
+    [
+        "3 web 1 web-1 2 0\n\n",
+        "3 web 1 web-1 2 0 10",
+        "3 web 1 web-1 2 0 x 1\n\n",
+        f"3 web 1 web-1 2 0 {'9' * 5000} 1\n\n",
+    ],
     ids=["row-cut", "number-cut", "word", "huge"],
 )
 def test_a_server_list_that_is_cut_or_not_of_haproxy_gives_no_weights(haproxy: _FakeHaproxy, rows: str) -> None:
     switch = HaproxySwitch(socket=haproxy.path, backend="web")
-    haproxy.reply = lambda _, connection: connection.sendall(f"{HEADER}3 web 0 standby 2 0 100 1\n".encode())
+    haproxy.reply = lambda _, connection: connection.sendall(f"{HEADER}3 web 0 standby 2 0 100 1\n\n".encode())
     assert switch.weights() == {"standby": 100}
     haproxy.reply = lambda _, connection: connection.sendall(f"{HEADER}3 web 0 standby 2 0 100 1\n{rows}".encode())
     with pytest.raises(ServiceUnreachable):

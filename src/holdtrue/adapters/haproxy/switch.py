@@ -35,6 +35,7 @@ _FIXED: Final = ("static-rr", "first")
 """Algorithms whose weights cannot be changed at run time: static-rr has fixed weights, `first` ignores them."""
 _NUMBERS: Final = ("srv_uweight", "srv_op_state", "srv_admin_state")
 """Columns of `show servers state` that are used; each is to the right of `srv_name`."""
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
@@ -225,7 +226,7 @@ class HaproxySwitch:
         rows = [
             dict(zip(header, line.split(), strict=False)) for line in lines[1:] if line and not line.startswith("#")
         ]
-        if not all(row.get(column, "").isdecimal() for row in rows for column in _NUMBERS):
+        if not all(_NUMBER.fullmatch(row.get(column, "")) for row in rows for column in _NUMBERS):
             raise self._not_haproxy(reply)
         return rows
 
