@@ -39,6 +39,11 @@ class GuardedFlow(Flow[P, R]):
     that the server has stored starts (flows.py and flow_engine.py of Prefect 3.8).
     """
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Guard the process that this flow arrives in: `serve` pickles it for the process of each run."""
+        self.__dict__.update(state)
+        _guard_process(self.name)
+
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """What Prefect stores of a run that is about to be created.
 
@@ -141,14 +146,19 @@ def guard(plain: Flow[P, R]) -> GuardedFlow[P, R]:
     guarded: GuardedFlow[P, R] = object.__new__(GuardedFlow)
     # Its constructor would have to be given every option again, those that newer versions add included.
     guarded.__dict__.update(plain.__dict__)
-    guard_logging()  # Prefect logs before the flow's own code runs.
-    guard_prefect()
-    filter_run_logs()
-    if redact_text(plain.name) == plain.name:
-        publish_names([plain.name])
-    guard_parameters(GuardedFlow)
+    _guard_process(plain.name)
     guarded.fn = _looks_at_job_variables(plain.fn, where=f"flow {plain.name}")
     return guarded
+
+
+def _guard_process(name: str) -> None:
+    """Guard what is outside of a flow of this name: Prefect logs and sends before the flow's own code runs."""
+    guard_logging()
+    guard_prefect()
+    filter_run_logs()
+    guard_parameters(GuardedFlow)
+    if redact_text(name) == name:
+        publish_names([name])
 
 
 def start_run(

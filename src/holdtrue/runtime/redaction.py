@@ -78,6 +78,10 @@ class SecretRegistry:
         self._run: ContextVar[SecretHolder | None] = ContextVar("holdtrue_secret_run", default=None)
         self._collectors: ContextVar[tuple[SecretHolder, ...]] = ContextVar("holdtrue_secret_collectors", default=())
 
+    def __reduce__(self) -> str:
+        """Pickled by name, as a part of flows for other processes: each has its own registry, and no value leaves."""
+        return "SECRETS"
+
     def __bool__(self) -> bool:
         self._forget_in_time()
         return bool(self._redactor)

@@ -1,6 +1,7 @@
 """What is registered is redacted in its scope, and forgotten with it."""
 
 import logging
+import pickle
 import threading
 from collections import UserList, UserString, deque
 from collections.abc import Iterator
@@ -352,3 +353,13 @@ def test_a_signal_handler_that_logs_waits_for_nobody(clock: list[float]) -> None
     with registry._lock:
         assert registry.redact(VALUE) == REPLACEMENT, "known until somebody can forget it"
     assert not registry
+
+
+def test_the_registry_is_pickled_by_name_and_no_other_is() -> None:
+    with SECRETS.open():
+        register_secret(SecretStr(VALUE), name="canary")
+        pickled = pickle.dumps(SECRETS)
+    assert pickle.loads(pickled) is SECRETS  # noqa: S301 - it was made here
+    assert VALUE.encode() not in pickled
+    with pytest.raises(pickle.PicklingError):
+        pickle.dumps(SecretRegistry())
