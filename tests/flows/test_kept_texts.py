@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from prefect.client.base import PrefectHttpxSyncClient
 from prefect.client.orchestration import get_client
 from prefect.events import Event
 from prefect.events.worker import EventsWorker
+from prefect.logging import get_run_logger
 from prefect.settings import get_current_settings
 from pydantic import SecretStr
 
@@ -99,6 +101,23 @@ def test_texts_are_redacted(events_are_sent: Callable[[], None]) -> None:
     events_are_sent()
     kept = content_with(*unknown.values())
     assert {name for name, value in known.items() if value.encode() in kept} == set()
+
+
+def test_a_run_that_has_read_a_date_as_a_secret_keeps_its_log_and_events() -> None:
+    """Prefect refuses log records, states and events whose time is redacted."""
+    told = [new_value() for _ in range(2)]
+
+    @prefect.flow(name="dated")
+    @redacted_run
+    def dated() -> None:
+        now = datetime.now(UTC)
+        for value in (now.date().isoformat(), now.isoformat(timespec="minutes")):
+            register_secret(SecretStr(value), name="rotated")
+        get_run_logger().warning("is %s", told[0])
+        prefect.events.emit_event("x", {"prefect.resource.id": "x"}, payload={"text": told[1]})
+
+    assert dated(return_state=True).is_completed()
+    content_with(*told)
 
 
 def test_data_is_refused() -> None:

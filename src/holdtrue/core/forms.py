@@ -27,6 +27,10 @@ _COMMON: Final = frozenset(
 _REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d[a-z]?")
 """Regions and zones of AWS, and those of other clouds with similar names."""
 
+_TIME: Final = r"\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?"
+_DATE_OR_TIME: Final = re.compile(rf"\d{{4}}-\d{{2}}-\d{{2}}(?:[T ]{_TIME})?|{_TIME}", re.ASCII | re.IGNORECASE)
+"""As RFC 3339 writes them. Every log record, state and event has such a text, and Prefect refuses one without."""
+
 _BASE64_LINES: Final = (76, 64)
 """Length of lines from `base64` and MIME, and from PEM and `openssl base64`."""
 
@@ -46,6 +50,8 @@ def refusal(value: str) -> str | None:
         return f"it has fewer than {_MINIMUM_CHARACTERS} different characters"
     if core.lower() in _COMMON or _REGION.fullmatch(core):
         return "it is a common word"
+    if _DATE_OR_TIME.fullmatch(core):
+        return "it is a date or a time"
     return None
 
 
