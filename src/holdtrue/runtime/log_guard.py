@@ -13,13 +13,15 @@ import warnings
 from collections.abc import Callable, Mapping
 from threading import Event, Lock
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, TypeVar
 from weakref import ref
 
 from holdtrue.core.neutral import for_log
 from holdtrue.runtime.neutral_log import neutralize_record
 from holdtrue.runtime.redaction import SECRETS, redact_data, redact_shown, redact_text
 from holdtrue.runtime.scrubbing import reachable, scrubbed
+
+Hook = TypeVar("Hook", bound=Callable[..., Any])
 
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"taskName", "message", "asctime"}
 """What every record has; `extra` adds others."""
@@ -55,26 +57,39 @@ def _identities(record: logging.LogRecord) -> dict[str, int]:
 
 _LAST: Final = _LastRecord()
 
+_GUARDED: Final = "__holdtrue_guarded__"
 _INSTALLING: Final = Lock()
 _INSTALLED: Final = Event()
 
 
 def guard_logging() -> None:
-    """Guard all log handlers, `warnings`, and the hooks for unhandled exceptions; once a process.
+    """Guard all log handlers, `warnings`, and the hooks for unhandled exceptions.
+
+    Handlers are guarded once a process. Something else may set a hook later, as `warnings.catch_warnings` does at its
+    end, so each call guards the hooks that are not guarded.
 
     A record without a registered secret and without unsafe text stays as it is. In any other record, the message
     becomes the redacted and neutral text without arguments, and a traceback is shown in the same form.
     """
     with _INSTALLING:
-        if _INSTALLED.is_set():
-            return
-        _INSTALLED.set()
-        logging.Handler.filter = _guarded_filter(logging.Handler.filter)  # type: ignore[method-assign]
-        logging.Handler.format = _guarded_format(logging.Handler.format)  # type: ignore[method-assign]
-        warnings.showwarning = _guarded_warnings(warnings.showwarning)
-        sys.excepthook = _guarded_excepthook(sys.excepthook)
-        threading.excepthook = _guarded_thread_excepthook(threading.excepthook)
-        sys.unraisablehook = _guarded_unraisablehook(sys.unraisablehook)
+        if not _INSTALLED.is_set():
+            _INSTALLED.set()
+            logging.Handler.filter = _guarded_filter(logging.Handler.filter)  # type: ignore[method-assign]
+            logging.Handler.format = _guarded_format(logging.Handler.format)  # type: ignore[method-assign]
+            logging.Handler.handleError = _guarded_failure(logging.Handler.handleError)  # type: ignore[method-assign]
+        warnings.showwarning = _once(_guarded_warnings, warnings.showwarning)
+        sys.excepthook = _once(_guarded_excepthook, sys.excepthook)
+        threading.excepthook = _once(_guarded_thread_excepthook, threading.excepthook)
+        sys.unraisablehook = _once(_guarded_unraisablehook, sys.unraisablehook)
+
+
+def _once(guard: Callable[[Hook], Hook], hook: Hook) -> Hook:
+    """The hook, guarded; itself when it is already."""
+    if hasattr(hook, _GUARDED):
+        return hook
+    guarded = guard(hook)
+    setattr(guarded, _GUARDED, True)
+    return guarded
 
 
 def redact_record(record: logging.LogRecord) -> None:
@@ -132,6 +147,23 @@ def _guarded_filter(decide: Callable[..., Any]) -> Callable[..., Any]:
 def _guarded_format(render: Callable[..., str]) -> Callable[..., str]:
     def guarded(self: logging.Handler, record: logging.LogRecord) -> str:
         return redact_text(render(self, record))
+
+    return guarded
+
+
+def _guarded_failure(report: Callable[..., None]) -> Callable[..., None]:
+    """A handler that fails reports its own exception, such as one of the library by which it sends."""
+
+    def guarded(self: logging.Handler, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        clean = scrubbed(error) if error is not None else None
+        if clean is None or clean is error:
+            report(self, record)
+            return
+        try:
+            raise clean from None  # noqa: TRY301 - what is being handled is what gets reported
+        except BaseException:  # noqa: BLE001 - same
+            report(self, record)
 
     return guarded
 
