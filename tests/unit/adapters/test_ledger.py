@@ -236,6 +236,8 @@ def test_a_newer_ledger_is_refused(url: str) -> None:
         ("postgresql+psycopg://user:a@pass-word@host/db", SettingInvalid),
         ("postgresql+psycopg://user:a@b/pass-word@host/db", SettingInvalid),
         ("postgresql+psycopg://127.0.0.1:9/ledger?user=u&password=pass-word&sslpassword=pass-word", ServiceUnreachable),
+        ("postgresql+psycopg://u@127.0.0.1:9/ledger?passwd=pass-word", RejectedError),
+        ("postgresql+psycopg://u@127.0.0.1:9/ledger?options=-c%20app.key%3Dpass-word", ServiceUnreachable),
         ("sqlite:////proc/no/ledger.db", AccessDenied),
         ("postgresql+psycopg://user:pass-word@127.0.0.1:9/ledger", ServiceUnreachable),
     ],
@@ -255,6 +257,12 @@ def test_a_password_among_the_parameters_is_a_secret_everywhere() -> None:
     assert "query-pass-word" not in repr(SqlLedger(engine))
     assert "127.0.0.1" in repr(SqlLedger(engine))
     assert "query-pass-word" not in redact_text("connecting with query-pass-word")
+
+
+def test_parameters_that_hold_no_secret_are_shown() -> None:
+    url = "postgresql+psycopg://u@127.0.0.1:9/ledger?sslmode=require&connect_timeout=3"
+    with pytest.raises(ServiceUnreachable, match="connect_timeout=3&sslmode=require"):
+        open_ledger(url)
 
 
 def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(

@@ -21,6 +21,19 @@ from holdtrue.errors import (
 
 _MASK: Final = "***"
 
+_HARMLESS: Final = frozenset(
+    {
+        *("application_name", "client_encoding", "dbname", "fallback_application_name", "passfile", "service", "user"),
+        *("connect_timeout", "host", "hostaddr", "load_balance_hosts", "port", "target_session_attrs"),
+        *("keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "tcp_user_timeout"),
+        *("channel_binding", "gssencmode", "require_auth", "sslcert", "sslcompression", "sslcrl", "sslcrldir"),
+        *("sslkey", "sslmode", "sslrootcert", "sslsni"),
+        *("cache", "mode", "timeout", "uri"),
+    }
+)
+"""Parameters of libpq and SQLite that hold no secret. Any other may be a password under a name that is not quite right,
+such as `passwd`, or hold one, as `options` may."""
+
 _CHECK_URL: Final = "correct HOLDTRUE_LEDGER_URL; docs/ledger.md shows its forms."
 
 _REPLACE: Final = (
@@ -48,6 +61,7 @@ _MEANINGS: Final[tuple[tuple[str, type[HoldtrueError], str, str], ...]] = (
     ("connection slots", ServiceNotReady, "the server has too many connections", "raise its max_connections."),
     ("starting up", ServiceNotReady, "the server is starting", "wait for it."),
     ("shutting down", ServiceNotReady, "the server is stopping", "start it again."),
+    ("connection option", RejectedError, "a parameter of the URL is unknown or has a wrong value", _CHECK_URL),
     ("does not exist", ResourceMissing, "there is no such database, role or table", _CHECK_URL),
 )
 """Text in the driver's message (lower case), what it means, what to do."""
@@ -66,7 +80,7 @@ def shown(url: URL) -> str:
 
 
 def _is_secret(parameter: str) -> bool:
-    return "password" in parameter.lower()
+    return parameter.lower() not in _HARMLESS
 
 
 def _values(url: URL, name: str) -> tuple[str, ...]:
