@@ -89,6 +89,7 @@ def kept(joined_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Kept:
     with serving(sandbox, folder / "control", log / "terminal") as server:
         runs = [start_run(DEPLOYMENT, {"number": number}, timeout_seconds=SECONDS) for number in range(RUNS)]
         stranger = run_past_the_server({"number": 0, "region": "eu"})
+    assert all(run.state is not None and run.state.is_failed() for run in runs), (log / "terminal").read_text()
     known = [KnownValue(name=name, value=SecretStr(text)) for name, text in (("secret", secret), ("control", control))]
     home = sandbox.prefect.home
     database = Database(url=SecretStr(f"sqlite:///{home / 'prefect.db'}"))
