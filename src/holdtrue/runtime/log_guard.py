@@ -85,10 +85,10 @@ def guard_logging() -> None:
 
 def _once(guard: Callable[[Hook], Hook], hook: Hook) -> Hook:
     """The hook, guarded; itself when it is already."""
-    if hasattr(hook, _GUARDED):
+    if getattr(hook, _GUARDED, None) is hook:  # `functools.wraps` copies attributes to other hooks.
         return hook
     guarded = guard(hook)
-    setattr(guarded, _GUARDED, True)
+    setattr(guarded, _GUARDED, guarded)
     return guarded
 
 
