@@ -88,6 +88,11 @@ EXPECTED: Final = (
         reason="The sandbox asks a server that it has just started until it answers.",
     ),
     ExpectedError(
+        service="postgres",
+        pattern="FATAL:  terminating connection due to administrator command",
+        reason="Tests of a database that goes away stop the server while clients are connected, and nobody else does.",
+    ),
+    ExpectedError(
         service="prefect",
         pattern=r"sqlite3\.OperationalError\)? ?:? ?database is locked",
         reason=(

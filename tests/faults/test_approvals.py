@@ -27,10 +27,6 @@ from holdtrue.models.stack import Operation, Plan, PlanPart
 from sandbox import Sandbox
 from tests.integration.tiny_stack import PASSPHRASE, Tiny
 
-pytestmark = pytest.mark.expected_service_errors(
-    "postgres", "terminating connection", "One test stops the server, and the others' connections are still open."
-)
-
 SAM = Approver(name="sam")
 PIN = "8341"
 GUARDED = (

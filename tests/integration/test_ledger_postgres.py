@@ -201,9 +201,6 @@ def test_who_may_not_is_told_so_without_the_password(sandbox: Sandbox, url: Secr
     sandbox.postgres.execute("DROP ROLE ledger_reader")
 
 
-@pytest.mark.expected_service_errors(
-    "postgres", "terminating connection due to administrator command", "It is stopped while clients are connected."
-)
 def test_a_server_that_is_away_is_transient_and_comes_back(sandbox: Sandbox, ledger: LeaseLedger) -> None:
     holder = a_holder()
     ledger.open_holder(holder)

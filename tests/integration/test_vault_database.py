@@ -317,9 +317,6 @@ def test_a_database_that_hangs_while_a_user_is_made_leaves_none(sandbox: Sandbox
     "lease revocation failed|failed to revoke lease",
     "OpenBao cannot drop a user of a database that is down.",
 )
-@pytest.mark.expected_service_errors(
-    "postgres", "terminating connection due to administrator command", "It is stopped while clients are connected."
-)
 def test_a_user_of_a_database_that_is_down_at_the_end_is_swept_when_it_is_back(
     sandbox: Sandbox, credentials: Login, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
