@@ -37,7 +37,7 @@ BEFORE = {"standby": 80, "web-1": 0, "web-2": 0}
 """Not what HAProxy starts with, so that a restart is not taken for a way back."""
 MOVED = {"standby": 0, "web-1": 240, "web-2": 240}
 
-FIRST_STEP = 4
+FIRST_STEP = 5
 """The number of the command with which the first step begins: it looks at the weights before it writes."""
 
 
@@ -94,7 +94,7 @@ class Relay:
                 case Fault.RESTART:
                     self.balancer.stop()
                     self.balancer.start()
-        return f"{reply}\n" if (reply := self.balancer.command(command)) else ""
+        return f"{reply}\n\n" if (reply := self.balancer.command(command)) else "\n"
 
 
 @contextmanager
