@@ -81,7 +81,10 @@ def test_a_sweep_removes_the_folders_and_the_next_run_the_lock(stage: Stage) -> 
     assert {folder.path for folder in report.folders_of(FolderOutcome.REMOVED)} == left
     stage.fleet.write(PROGRAM, TINY_PROGRAM)
     run = stage.run(provision, "tiny")
-    stage.require(run, "Unchanged")
+    assert run.name in {"Unchanged", "Provisioned"}, "a run that was killed before may have left traffic on the standby"
+    assert run.result is not None
+    assert run.result.applied is not None
+    assert run.result.applied.changes == ()
     assert locks(stage) == []
     assert any("removed the lock" in text for text in stage.texts(run).values())
 
