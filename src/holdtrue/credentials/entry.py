@@ -28,6 +28,35 @@ END_SECONDS: Final = 10.0
 """How long the end of a run waits for the ledger; a terminated process has 15 s for all of its end."""
 
 
+class _Writer:
+    """The thread that writes to the ledger, and whether it has finished.
+
+    `Thread.join` is not used: a signal that interrupts it makes Python 3.11 take the thread for finished (bpo-45274).
+    """
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self._write = write
+        self._done = threading.Event()
+
+    def start(self) -> None:
+        """Begin to write."""
+        threading.Thread(target=self._run, name="holdtrue-ledger", daemon=True).start()
+
+    def is_done(self) -> bool:
+        """Whether everything is written."""
+        return self._done.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is, for a limited time."""
+        self._done.wait(seconds)
+
+    def _run(self) -> None:
+        try:
+            self._write()
+        finally:
+            self._done.set()
+
+
 class LedgerEntry:
     """One holder's line and those of its leases. The caller must not open it from two threads at once.
 
@@ -43,7 +72,7 @@ class LedgerEntry:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._over = threading.Event()
-        self._writer: threading.Thread | None = None
+        self._writer: _Writer | None = None
         self._failure: Exception | None = None
 
     def open(self) -> Ledger:
@@ -79,12 +108,12 @@ class LedgerEntry:
         self._wake.set()
         writer, deadline = self._writer, time.monotonic() + END_SECONDS
         interruption: BaseException | None = None
-        while writer is not None and writer.is_alive() and (left := deadline - time.monotonic()) > 0:
+        while writer is not None and not writer.is_done() and (left := deadline - time.monotonic()) > 0:
             try:
-                writer.join(left)
+                writer.wait(left)
             except BaseException as error:  # noqa: BLE001 - the end is written in spite of it
                 interruption = error
-        if writer is not None and writer.is_alive():
+        if writer is not None and not writer.is_done():
             _warn_of_what_the_ledger_missed(self._notes.waiting, self._failure)
         if interruption is not None:
             raise interruption
@@ -92,7 +121,7 @@ class LedgerEntry:
     def _start_writer(self, ledger: Ledger) -> None:
         with self._lock:
             if self._writer is None:
-                self._writer = threading.Thread(target=self._write, args=(ledger,), name="holdtrue-ledger", daemon=True)
+                self._writer = _Writer(lambda: self._write(ledger))
                 self._writer.start()
 
     def _write(self, ledger: Ledger) -> None:

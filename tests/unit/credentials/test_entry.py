@@ -193,13 +193,17 @@ def test_a_signal_during_the_end_is_raised_when_all_is_written(run: Run, outage:
 
     def interrupt_and_answer() -> None:
         time.sleep(0.1)
-        signal.raise_signal(signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         time.sleep(0.3)
         outage.answers.set()
 
-    threading.Thread(target=interrupt_and_answer).start()
-    with pytest.raises(KeyboardInterrupt):
-        run.entry.close()
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Thread(target=interrupt_and_answer).start()
+        with pytest.raises(KeyboardInterrupt):
+            run.entry.close()
+    finally:
+        signal.signal(signal.SIGINT, former)
     assert run.ends() == {}
 
 
