@@ -22,6 +22,7 @@ from holdtrue.models.lease import Liveness, ProcessIdentity
 from holdtrue.models.sweep import FolderOutcome, SweptFolder
 from holdtrue.runtime.liveness import current_process, liveness, observe
 from holdtrue.runtime.removal import remove_tree
+from holdtrue.runtime.starting_environment import starting_environment
 
 _NOTE: Final = ".holdtrue-holder"
 _NOTE_LIMIT_BYTES: Final = 4096
@@ -167,10 +168,12 @@ def _is_named_by_a_process(folder: Path) -> bool:
     wanted = os.fsencode(folder)
     for name in os.listdir("/proc"):  # noqa: PTH208 - names are all that is needed
         if name.isdigit():
-            for file in ("cmdline", "environ"):
-                with suppress(OSError):
-                    if wanted in Path("/proc", name, file).read_bytes():
-                        return True
+            with suppress(OSError):
+                if any(wanted in variable for variable in starting_environment(int(name))):
+                    return True
+            with suppress(OSError):
+                if wanted in Path("/proc", name, "cmdline").read_bytes():
+                    return True
     return False
 
 

@@ -112,7 +112,7 @@ def redact_record(record: logging.LogRecord) -> None:
 
 
 def _redact_message(record: logging.LogRecord) -> None:
-    """Arguments first: a format may cut them, and half a secret is none that the net knows."""
+    """Arguments first: a format may cut them, and a truncated secret cannot be recognised."""
     record.msg, record.args = redact_shown(record.msg), redact_shown(record.args)
     try:
         message = record.getMessage()

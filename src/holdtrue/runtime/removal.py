@@ -7,7 +7,7 @@ empties a file system that is mounted below the folder.
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +77,11 @@ class _Walk:
             found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name != keep]
         for name, is_folder in found:
             if not is_folder:
-                self._note(_failure_of_unlink(name, self._current))
+                self._note(_failure_of(os.unlink, name, self._current))
         return [name for name, is_folder in found if is_folder]
 
     def _go_down(self, name: str) -> None:
-        failure = _failure_of_rmdir(name, self._current)
+        failure = _failure_of(os.rmdir, name, self._current)
         if failure not in {errno.ENOTEMPTY, errno.EEXIST}:
             self._note(failure)  # EBUSY for a mount point, before the kernel looks whether it is empty.
             return
@@ -99,7 +99,7 @@ class _Walk:
         if _identity(self._current) != self._levels[-1].identity:
             self.is_empty = False
             raise OSError(errno.ESTALE, "the folder was moved while it was removed")
-        self._note(_failure_of_rmdir(name, self._current))
+        self._note(_failure_of(os.rmdir, name, self._current))
 
     def _move_to(self, descriptor: int) -> None:
         os.close(self._current)
@@ -132,17 +132,10 @@ def _identity(descriptor: int) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _failure_of_unlink(name: str, above: int) -> int | None:
+def _failure_of(remove: Callable[..., None], name: str, above: int) -> int | None:
+    """The error number of `os.unlink` or `os.rmdir`; None if the entry is gone."""
     try:
-        os.unlink(name, dir_fd=above)
-    except OSError as error:
-        return error.errno
-    return None
-
-
-def _failure_of_rmdir(name: str, above: int) -> int | None:
-    try:
-        os.rmdir(name, dir_fd=above)
+        remove(name, dir_fd=above)
     except OSError as error:
         return error.errno
     return None
